@@ -1,0 +1,50 @@
+/* plan.h: a flat plan and the loop over it. mid/schedule.c makes plans; exec.c runs them. */
+#ifndef LG_PLAN_H
+#define LG_PLAN_H
+#include "runtime/graph.h"
+
+/* What went wrong at run time, and where. Filled by kernels through lg_fault_set. */
+typedef struct lg_fault {
+    bool set;
+    const char *code;  /* R0101 ... of diag.def */
+    char text[256];
+    lg_span at;
+    int64_t row; /* first axis index, or -1 */
+} lg_fault;
+bool lg_fault_set(lg_fault *f, const lg_node *n, const char *code, int64_t row, const char *fmt, ...)
+    LG_PRINTF(5, 6); /* always returns false */
+
+typedef struct lg_plan lg_plan;
+typedef struct {
+    int threads;      /* 0: all of the machine */
+    bool no_fuse;     /* tests: run op by op */
+    bool no_simplify; /* tests: the graph as it was built */
+    bool check_nan;   /* fault R0102 at the first op with a non-finite result */
+} lg_plan_opts;
+
+typedef struct {
+    size_t arena_bytes; /* workspace */
+    size_t io_bytes;    /* inputs, constants and outputs that are not donated */
+    int64_t flops;
+    int64_t bytes;      /* traffic of the kernels */
+    int n_kernels, n_nodes;
+} lg_plan_stats;
+
+/* Plans a graph. The graph must outlive the plan and is rewritten by the passes. Outputs are
+ * written to the buffer given at run time; an output that donates slot s may be given the same
+ * buffer as input s: the plan makes every read of it happen first. */
+lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts);
+void lg_plan_free(lg_plan *p);
+lg_plan_stats lg_plan_get_stats(const lg_plan *p);
+void lg_plan_print(const lg_plan *p, FILE *out);
+/* in[slot], out[k]: dense buffers. False: *fault says why, and donated buffers are unchanged when
+ * the fault came from a REQUIRE or an index check before any donated output was written. */
+bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *fault);
+/* Plans, runs once, frees: for host expressions. Results are new tensors in out[]. */
+bool lg_graph_eval(lg_graph *g, lg_tensor *const *in, lg_tensor **out, lg_fault *fault);
+
+/* Threads of this process; one pool. fn(ctx, part, parts) runs for every part. */
+void lg_pool_init(int threads);
+int lg_pool_threads(void);
+void lg_pool_run(void (*fn)(void *ctx, int part, int parts), void *ctx, int parts);
+#endif
