@@ -68,6 +68,7 @@ typedef struct {
 typedef struct lg_graph {
     lg_arena *arena;
     struct lg_graph *parent; /* body of a scan or cond: the graph it stands in */
+    struct lg_graph *child, *sibling; /* the graphs made with this one as parent, freed with it */
     LG_VEC(lg_node *) node;
     LG_VEC(lg_node *) input;  /* by slot */
     LG_VEC(lg_output) output;
@@ -76,7 +77,7 @@ typedef struct lg_graph {
 } lg_graph;
 
 lg_graph *lg_graph_new(lg_graph *parent);
-void lg_graph_free(lg_graph *g); /* and its nested bodies */
+void lg_graph_free(lg_graph *g); /* and every graph made with it as parent */
 
 /* All builders take inputs of this same graph and shapes that fit: violations are asserts. */
 lg_node *lg_g_input(lg_graph *g, lg_type t, lg_span at);
@@ -113,9 +114,18 @@ lg_node *lg_g_broadcast(lg_graph *g, lg_node *x, int rank, const int64_t *shape,
 lg_node *lg_g_slice(lg_graph *g, lg_node *x, int axis, int64_t beg, int64_t n, int64_t step, lg_span at);
 lg_node *lg_g_fill(lg_graph *g, lg_type t, double v, lg_span at); /* a scalar constant, broadcast */
 size_t lg_type_count(const lg_type *t);
+lg_type lg_type_make(lg_dtype t, int rank, const int64_t *shape);
+bool lg_type_equal(const lg_type *a, const lg_type *b);
 bool lg_affine_is_identity(const lg_affine *m, const int64_t *in_shape, const int64_t *out_shape);
 
+/* The ops that builders and passes emit themselves, defined under ops/; others are found by name. */
+extern const lg_op lg_op_input, lg_op_const, lg_op_iota, lg_op_cast, lg_op_view, lg_op_unview,
+    lg_op_reshape, lg_op_dot, lg_op_gather, lg_op_scatter_add, lg_op_scatter_put, lg_op_concat,
+    lg_op_scan, lg_op_cond, lg_op_item, lg_op_stop_grad, lg_op_custom, lg_op_remat, lg_op_require;
+
 void lg_graph_print(const lg_graph *g, FILE *out);
+/* NULL when the node fits its inputs, types and attributes; else what is wrong (constant text). */
+const char *lg_node_check(const lg_node *n);
 /* NULL when sound; else what is wrong (heap text). Run after every pass in debug builds. */
 char *lg_graph_verify(const lg_graph *g);
 #endif

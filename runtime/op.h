@@ -67,8 +67,13 @@ typedef struct lg_op {
     int arity; /* -1: any */
     /* ELEM: kernels by the dtype of the first input; result dtype: out_dtype, or LG_NO_DTYPE = same */
     lg_elem_fn elem[LG_N_DTYPES];
-    lg_dtype out_dtype;
-    const char *cexpr; /* ELEM: C expression over x (or a, b, c), spelled with vmath.h names */
+    lg_dtype out_dtype; /* ELEM, REDUCE */
+    int key;            /* ELEM: the input whose dtype counts as the first's (where(c, a, b): 1) */
+    unsigned flag_in;   /* ELEM: inputs that are bool whatever the others are, a bit each */
+    const char *cexpr;  /* ELEM: C expression over the input names of sig, spelled with vmath.h names */
+    /* REDUCE: elem and cexpr join two partial results a and b; row reduces n dense elements of
+     * in[0] to the one element out[0], in an order that depends on n alone. */
+    lg_elem_fn row[LG_N_DTYPES];
     /* derivative: one .lg expression per input over dy, y and the input names; NULL: no gradient
      * for that input. vjp_fn instead, for ops whose rule must be built in C. */
     const char *vjp[4];
