@@ -47,6 +47,7 @@ void lg_free(void *p);
 void *lg_alloc_aligned(size_t size, size_t align); /* NULL when there is no memory */
 void lg_free_aligned(void *p);
 extern void (*lg_out_of_memory)(size_t wanted);
+extern _Atomic int64_t lg_alloc_left; /* for tests: so many more succeed; negative: all do */
 bool lg_mul_ok(size_t a, size_t b, size_t *out); /* false on overflow */
 
 /* Growing array on the heap: LG_VEC(T) v = {0}; LG_PUSH(v, x); lg_free(v.at); */
