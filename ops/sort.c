@@ -218,7 +218,7 @@ static const lg_op op_argsort = {
 
 static const lg_op op_topk = {
     .name = "topk",
-    .sig = "(x: E[...S, N], k, smallest = false) -> {values: E[...S, k], indices: i32[...S, k]}",
+    .sig = "(x: E[...S, N], k <= N, smallest = false) -> {values: E[...S, k], indices: i32[...S, k]}",
     .cls = LG_C_KERNEL,
     .traits = LG_T_PER_ROW,
     .arity = 1,

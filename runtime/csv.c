@@ -297,9 +297,15 @@ static lg_status store(reader *r, size_t col, cell c) {
 
 /* ---- header and columns ---- */
 
-static lg_status count_cell(reader *r, size_t col, cell c) {
-    (void)c;
-    r->t->n_cols = col + 1;
+/* Counts the fields of the first row. */
+static lg_status count_columns(reader *r) {
+    cell c = {0};
+    r->row_line = r->line;
+    for (size_t n = 1; !c.last; n++) {
+        if (next_cell(r, &c) != LG_OK)
+            return LG_FAILED;
+        r->t->n_cols = n;
+    }
     return LG_OK;
 }
 
@@ -354,7 +360,7 @@ static lg_status read_header(reader *r) {
         lg_io_report(r->io, "E0603", r->file, "has no rows");
         return LG_FAILED;
     }
-    if (each_cell(r, SIZE_MAX, count_cell) != LG_OK)
+    if (count_columns(r) != LG_OK)
         return LG_FAILED;
     t->cols = LG_NEW_N(t->arena, lg_column, t->n_cols);
     r->traits = LG_NEW_N(t->arena, trait, t->n_cols);

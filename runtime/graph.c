@@ -361,6 +361,48 @@ lg_node *lg_g_mark(lg_graph *g, const lg_op *op, lg_node *x, void *rule, lg_span
     return emit(y);
 }
 
+lg_node *lg_g_custom(lg_graph *g, int n, lg_node *const *in, void *rule, int leaf, lg_span at) {
+    lg_node *y = make(g, &lg_op_custom, n, in, 1, at);
+    y->type[0] = in[0]->type[0];
+    y->attr.rule = rule;
+    y->attr.axis = leaf;
+    return emit(y);
+}
+
+lg_node *lg_g_barrier(lg_graph *g, lg_node *x, lg_node *after, lg_span at) {
+    lg_node *in[] = {x, after};
+    lg_node *y = make(g, &lg_op_barrier, 2, in, 1, at);
+    y->type[0] = x->type[0];
+    return emit(y);
+}
+
+lg_node *lg_g_remat(lg_graph *g, int n, lg_node *const *in, lg_span at) {
+    lg_node *y = make(g, &lg_op_remat, n, in, 1, at);
+    y->type[0] = in[0]->type[0];
+    return emit(y);
+}
+
+lg_node *lg_g_like(lg_graph *g, const lg_node *n, lg_node *const *in) {
+    assert(n->op->cls != LG_C_INPUT);
+    lg_node *y = make(g, n->op, n->n_in, in, n->n_out, n->span);
+    for (int k = 0; k < n->n_out; k++)
+        y->type[k] = n->type[k];
+    y->attr = n->attr;
+    if (n->attr.affine)
+        y->attr.affine = copy_affine(g, n->attr.affine);
+    if (n->attr.scan)
+        y->attr.scan = lg_arena_dup(g->arena, n->attr.scan, sizeof *n->attr.scan);
+    if (n->attr.cond)
+        y->attr.cond = lg_arena_dup(g->arena, n->attr.cond, sizeof *n->attr.cond);
+    if (n->attr.text)
+        y->attr.text = lg_arena_str(g->arena, n->attr.text);
+    if (n->attr.tensor) {
+        lg_tensor_retain(n->attr.tensor);
+        LG_PUSH(g->keep, n->attr.tensor);
+    }
+    return emit(y);
+}
+
 lg_node *lg_g_require(lg_graph *g, lg_node *cond, const char *text, lg_span at) {
     lg_node *y = make(g, &lg_op_require, 1, &cond, 1, at);
     y->type[0] = lg_type_make(LG_BOOL, 0, NULL);

@@ -104,6 +104,15 @@ lg_node *lg_g_scan(lg_graph *g, const lg_scan_attr *s, int n, lg_node *const *in
 lg_node *lg_g_cond(lg_graph *g, const lg_cond_attr *c, int n, lg_node *const *in, lg_span at);
 lg_node *lg_g_item(lg_graph *g, lg_node *tuple, int k); /* the node itself when it is no tuple */
 lg_node *lg_g_mark(lg_graph *g, const lg_op *op, lg_node *x, void *rule, lg_span at);
+/* MARK: in[0], with the derivative that `rule` gives to in[1..n); `leaf`: which result of the rule. */
+lg_node *lg_g_custom(lg_graph *g, int n, lg_node *const *in, void *rule, int leaf, lg_span at);
+/* MARK with LG_T_BARRIER: x, but not before `after` was computed, and equal to nothing else. */
+lg_node *lg_g_barrier(lg_graph *g, lg_node *x, lg_node *after, lg_span at);
+/* remat: in[0], to be computed again from in[1..n) in the backward pass */
+lg_node *lg_g_remat(lg_graph *g, int n, lg_node *const *in, lg_span at);
+/* The same op, types and attributes over other inputs (of graph g, equal types). Bodies of scans
+ * and conds are shared with n, not copied. */
+lg_node *lg_g_like(lg_graph *g, const lg_node *n, lg_node *const *in);
 lg_node *lg_g_require(lg_graph *g, lg_node *cond, const char *text, lg_span at);
 void lg_g_output(lg_graph *g, lg_node *x, int donates, lg_sym name);
 
@@ -121,7 +130,8 @@ bool lg_affine_is_identity(const lg_affine *m, const int64_t *in_shape, const in
 /* The ops that builders and passes emit themselves, defined under ops/; others are found by name. */
 extern const lg_op lg_op_input, lg_op_const, lg_op_iota, lg_op_cast, lg_op_view, lg_op_unview,
     lg_op_reshape, lg_op_dot, lg_op_gather, lg_op_scatter_add, lg_op_scatter_put, lg_op_concat,
-    lg_op_scan, lg_op_cond, lg_op_item, lg_op_stop_grad, lg_op_custom, lg_op_remat, lg_op_require;
+    lg_op_scan, lg_op_cond, lg_op_item, lg_op_stop_grad, lg_op_custom, lg_op_remat, lg_op_alias,
+    lg_op_barrier, lg_op_require;
 
 void lg_graph_print(const lg_graph *g, FILE *out);
 /* NULL when the node fits its inputs, types and attributes; else what is wrong (constant text). */

@@ -246,6 +246,7 @@ static const char *check_item(const lg_node *n) {
 }
 
 static const char *check_mark(const lg_node *n) {
+    WANT(n->n_in > 0, "mark of nothing");
     WANT(lg_type_equal(&n->in[0]->type[0], &n->type[0]), "types differ");
     return NULL;
 }

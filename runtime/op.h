@@ -30,7 +30,9 @@ typedef enum {
     LG_C_SCAN,    /* see lg_scan_attr -> tuple                                               */
     LG_C_COND,    /* pred, captures -> tuple; see lg_cond_attr                               */
     LG_C_ITEM,    /* tuple -> its item number `axis`                                         */
-    LG_C_MARK,    /* x -> x; no work. stop_grad, custom rule, remat, barrier                 */
+    LG_C_MARK,    /* x (, others) -> x; no work. stop_grad, alias; custom: others are what its
+                     rule uses; remat: what x is computed again from; barrier: what must be
+                     computed before. Only those with LG_T_BARRIER outlive simplification.      */
     LG_C_REQUIRE  /* cond bool[...], values... -> bool[]; fails the run where cond is false  */
 } lg_class;
 
@@ -41,7 +43,9 @@ enum { /* traits */
     LG_T_CHEAP = 4,       /* worth recomputing rather than storing */
     LG_T_KEEPS_ZERO = 8,  /* f(0) = 0 */
     LG_T_PER_ROW = 16,    /* the last axis is one unit of work; leading dims independent */
-    LG_T_LINEAR = 32      /* linear in its first input when the others are held */
+    LG_T_BARRIER = 64,    /* MARK: never removed, merged with an equal node, or moved before in[1] */
+    LG_T_LINEAR = 32,     /* linear in its first input when the others are held */
+    LG_T_PRODUCT = 128    /* KERNEL: sums of products of its float inputs (convolutions) */
 };
 
 /* Elementwise micro kernel: n elements, dense inputs of in_dtype, dense output. in[k] may equal out. */
@@ -70,7 +74,9 @@ typedef struct lg_op {
     lg_dtype out_dtype; /* ELEM, REDUCE */
     int key;            /* ELEM: the input whose dtype counts as the first's (where(c, a, b): 1) */
     unsigned flag_in;   /* ELEM: inputs that are bool whatever the others are, a bit each */
-    const char *cexpr;  /* ELEM: C expression over the input names of sig, spelled with vmath.h names */
+    const char *cexpr;  /* ELEM: C expression over the input names of sig, of type `real`; V(exp) is
+                           the function of vmath.h for that dtype, B(floor) the builtin */
+    const char *cexpr_int; /* the same over int64_t, for integers and bool */
     /* REDUCE: elem and cexpr join two partial results a and b; row reduces n dense elements of
      * in[0] to the one element out[0], in an order that depends on n alone. */
     lg_elem_fn row[LG_N_DTYPES];

@@ -20,6 +20,7 @@ typedef struct {
     bool no_fuse;     /* tests: run op by op */
     bool no_simplify; /* tests: the graph as it was built */
     bool check_nan;   /* fault R0102 at the first op with a non-finite result */
+    const char *dump; /* "graph", "grad" (the graph once simplified) or "plan": print it */
 } lg_plan_opts;
 
 typedef struct {

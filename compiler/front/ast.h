@@ -27,6 +27,7 @@ enum {
     LG_D_FOR,      /* PARAM after `for` (optimizer ... for p: float[M, N]) */
     LG_D_TARGET,   /* SELECTOR of `optimizer `sel` = e`; the data expression of `eval E every 1 epochs { }` */
     LG_D_EVERY,    /* EVERY of eval */
+    LG_D_IN,       /* what is allowed: arg n: i64 in 1..9 = 3, field y: i32 in C, fn f(..) -> i32[N] in C */
     LG_D_N
 };
 /* `dim T = 128, D = 256` yields one DECL each. `loss = e`, `data = e`, `optimizer = e` inside a

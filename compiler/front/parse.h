@@ -8,6 +8,8 @@
 /* Parses a source that lg_source_add knows. Always returns a tree (a BLOCK), with ERROR nodes where
  * text could not be understood; faults are in ds. */
 lg_ast *lg_parse(lg_arena *a, uint32_t file, lg_diags *ds);
+/* The one expression that a source consists of; NULL when it is something else (faults are in ds). */
+lg_ast *lg_parse_expr(lg_arena *a, uint32_t file, lg_diags *ds);
 /* For the REPL: true when the text so far ends inside an open bracket, block or string. */
 bool lg_parse_incomplete(const char *text, size_t n);
 void lg_tokens_dump(uint32_t file, FILE *out);

@@ -28,6 +28,9 @@ lg_dim *lg_dim_opaque(lg_dims *c, lg_sym text, bool known, int64_t value);
 
 /* Gives an atom made by lg_dim_var its size. */
 void lg_dim_set(lg_dim *var, int64_t value);
+/* A pointer that the owner of an atom may keep with it. */
+void lg_dim_set_user(lg_dim *var, void *user);
+void *lg_dim_user(const lg_dim *var); /* of one atom; NULL when none was set */
 /* The size, when every atom in it has one. */
 bool lg_dim_value(const lg_dim *d, int64_t *out);
 bool lg_dim_equal(const lg_dim *a, const lg_dim *b); /* in names */
@@ -38,6 +41,8 @@ lg_span lg_dim_where(const lg_dim *d);                /* declaration of its firs
 bool lg_dim_mentions(const lg_dim *d, const lg_dim *var);
 /* -1 provably a < b, 0 equal, 1 provably a > b; 2 unknown. Atoms are >= 0. Uses names, then values. */
 int lg_dim_compare(const lg_dim *a, const lg_dim *b);
+/* 1 provably a <= b, 0 provably not; 2 unknown. Uses names, then values. */
+int lg_dim_at_most(const lg_dim *a, const lg_dim *b);
 
 /* d with each var[i] replaced by to[i] (inside opaque atoms too; they are simplified again). */
 lg_dim *lg_dim_subst(lg_dims *c, const lg_dim *d, size_t n, const lg_dim *const *var, const lg_dim *const *to);

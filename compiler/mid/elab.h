@@ -47,7 +47,9 @@ typedef struct lg_index {
     lg_span at;
     int64_t lo;    /* first value (0 unless `i in lo..hi`) */
     bool lo_known;
+    bool ranged;   /* its range was written (`i in lo..hi`): plain subscripts are checked as bounds */
     unsigned seq;  /* order of opening: open dims of a node are sorted by it */
+    lg_span from;  /* the subscript that gave its dim; nowhere when the range was written */
 } lg_index;
 
 typedef struct {
@@ -59,6 +61,8 @@ typedef struct {
 struct lg_value {
     lg_vkind kind;
     lg_span at; /* where it came from, for messages */
+    lg_value *weight; /* a loss's terms that carry weights: their weights (same dims), else NULL */
+    lg_value *rounds; /* result of a scan: how many rounds were run, read as `.rounds`; else NULL */
     union {
         struct {
             bool known, is_bool, is_int; /* is_int: exact integer in i; else real in d */
@@ -94,11 +98,15 @@ struct lg_value {
             const lg_ast *decl;  /* DECL or LAMBDA */
             lg_frame *env;       /* frame it was made in (members see their model frame) */
             lg_value *bound;     /* record of arguments already given (schedules built outside), or NULL */
+            const lg_ast *type;  /* FNTYPE of the parameter it was passed for, or NULL; its names: */
+            lg_frame *type_env;
         } fn;
         const struct lg_builtin *builtin;
         struct {
             lg_model *m;         /* the (sub)model */
-            lg_value **leaf;     /* values of the root's leaves, by leaf number */
+            lg_value **leaf;     /* values of its leaves, by leaf number */
+            lg_sym name;         /* of the root in its train, NULL: none; states stand under it */
+            const char *path;    /* from the root, "" for the root itself */
         } model;
         struct {
             const lg_ast *decl;
@@ -134,6 +142,8 @@ lg_value *lg_v_unknown(lg_elab *E, bool is_int, bool is_bool, lg_span at);
 lg_value *lg_v_dim(lg_elab *E, lg_dim *d, lg_span at); /* an integer given in names */
 lg_value *lg_v_str(lg_elab *E, const char *s, lg_span at);
 lg_value *lg_v_tensor(lg_elab *E, lg_dtype t, int rank, lg_dim *const *dim, lg_node *node, lg_span at);
+lg_value *lg_v_open(lg_elab *E, lg_dtype t, int n_open, lg_index *const *open, int rank,
+                    lg_dim *const *dim, lg_node *node, lg_span at); /* with open indices */
 lg_value *lg_v_record(lg_elab *E, int n, lg_span at); /* fields to be filled */
 lg_value *lg_v_list(lg_elab *E, int n, lg_span at);
 lg_value *lg_v_copy(lg_elab *E, const lg_value *v);
@@ -158,6 +168,10 @@ int lg_v_leaves(lg_elab *E, const lg_value *v, lg_leaf **out);
 /* The same structure with its leaves replaced, in the same order. */
 lg_value *lg_v_rebuild(lg_elab *E, const lg_value *like, lg_value *const *leaf);
 bool lg_v_is_vector(const lg_value *v); /* record, or model used as its record, or opaque */
+bool lg_list_is_array(const lg_value *v); /* a list of numbers, or of equal lists of numbers */
+lg_value *lg_list_tensor(lg_elab *E, lg_value *list, lg_dtype t, lg_span at); /* such a list as a tensor */
+lg_value *lg_arrayed(lg_elab *E, lg_value *v, lg_span at); /* a list of numbers as a tensor, else v */
+lg_value *lg_arrays_within(lg_elab *E, lg_value *v, lg_span at); /* the same in records and lists too */
 
 /* ---- frames ---- */
 typedef enum { LG_B_VALUE, LG_B_PENDING, LG_B_RUNNING } lg_bstate;
@@ -167,6 +181,7 @@ typedef struct lg_binding {
     const lg_ast *stmt; /* PENDING: the statement that defines it */
     lg_bstate state;
     bool prime, used, is_let;
+    lg_index *index; /* the name is an index (index.c); value: its number */
     lg_span at;
     struct lg_binding *next;
 } lg_binding;
@@ -174,7 +189,13 @@ typedef struct lg_binding {
 typedef struct {
     lg_sym name;
     lg_dim *dim;
-} lg_dim_name;
+} lg_named_dim;
+
+typedef struct {
+    lg_sym name; /* "S" of ...S */
+    int n;
+    lg_dim **dim;
+} lg_pack;
 
 typedef enum {
     LG_F_MODULE, LG_F_FN, LG_F_MODEL, LG_F_BLOCK, LG_F_TRAIN, LG_F_HOST, LG_F_RULE, LG_F_SCAN
@@ -189,14 +210,22 @@ struct lg_frame {
     lg_module *module;
     lg_span call_at;
     lg_binding *names;
-    LG_VEC(lg_dim_name) dims;
+    LG_VEC(lg_named_dim) dims;
+    LG_VEC(lg_pack) packs;
     lg_dtype float_dtype;      /* what `float` means here */
+    bool float_bound;          /* an argument said so (of a signature with `float`) */
     lg_value *result;          /* value of return, once met */
     const struct lg_block *block;
     lg_value *model;           /* LG_F_MODEL: the model value under construction or use */
     void *ext;                 /* scan, train, rule: their own structure */
     uint64_t path_hash;        /* address of random draws: place and chain of calls */
     unsigned rand_count;       /* draws met in this declaration so far */
+    unsigned call_count;       /* calls and inner blocks met so far: their place in path_hash */
+    /* Where pending names of this frame are run, whoever asks for them (lg_block_declare). */
+    bool scoped;
+    lg_graph *g;
+    lg_value *guard, *draw_lane;
+    struct lg_lane *lanes;
 };
 lg_frame *lg_frame_new(lg_elab *E, lg_fkind kind, lg_frame *up);
 void lg_bind(lg_elab *E, lg_frame *f, lg_sym name, lg_value *v, lg_span at);
@@ -204,6 +233,10 @@ lg_binding *lg_find_local(lg_frame *f, lg_sym name, bool prime); /* this frame o
 /* Looks a name up through frames, modules, the library and the builtins; forces pending ones.
  * NULL (silently) when there is none. */
 lg_value *lg_lookup(lg_elab *E, lg_frame *f, lg_sym name, lg_span at);
+lg_value *lg_force(lg_elab *E, lg_frame *f, lg_binding *b, lg_span at);
+/* The same, but not in the library or the builtins: did the user's text (or the module we are in) define it? */
+bool lg_lookup_user(lg_elab *E, lg_frame *f, lg_sym name);
+void lg_library_names(lg_elab *E, const char ***at, size_t *n, size_t *cap);
 lg_dim *lg_lookup_dim(lg_elab *E, lg_frame *f, lg_sym name);
 /* Dims of inner frames as the frame f sees them (see frame.c). */
 lg_dim *lg_dim_seen_from(lg_elab *E, lg_frame *f, lg_dim *d);
@@ -229,13 +262,31 @@ typedef struct lg_step {
     bool training;
 } lg_step;
 
-/* Where an optimizer keeps its hidden state; implemented by the train (host) and by scan. */
+/* Where hidden state lives: of optimizers (E->store; implemented by the train and by scan) and of
+ * models, losses and quantizers (E->states; implemented by the train). Paths are whole: see
+ * model.h. `get` gives what the latest call in the text order left there. */
 typedef struct lg_store {
     /* current value of the state `path` (made with init on first use), and its next value */
     lg_value *(*get)(struct lg_store *s, lg_elab *E, const char *path, lg_value *init);
     void (*set)(struct lg_store *s, lg_elab *E, const char *path, lg_value *next);
     void *ctx;
+    struct lg_place *places; /* rule.c numbers here what it met; NULL at the start of each graph */
 } lg_store;
+
+/* An argument of a call. */
+typedef struct {
+    lg_sym name; /* NULL: positional */
+    lg_value *value;
+    const lg_ast *ast;
+    lg_span at;
+} lg_arg;
+
+/* An index of a map or reduction whose body is being evaluated, innermost first; index.c keeps the
+ * list, rand.c reads it. */
+typedef struct lg_lane {
+    lg_index *index;
+    struct lg_lane *up;
+} lg_lane;
 
 struct lg_elab {
     lg_arena *arena;
@@ -247,16 +298,41 @@ struct lg_elab {
     lg_step *step;
     lg_store *store;     /* optimizer state, NULL: applying a rule is an error */
     lg_store *states;    /* model and loss state, NULL: state is read-only here */
+    lg_sym target;       /* name that the statement under evaluation feeds: net in net' = ..., or NULL */
     lg_dtype float_dtype;
     unsigned index_seq;
     int depth;           /* of calls */
-    lg_value *guard;     /* conjunction of enclosing tensor conditions, or NULL */
-    lg_index **guard_open;
+    struct lg_asking *asking; /* names being evaluated because somebody asked (frame.c) */
+    lg_value *guard;     /* condition of the enclosing tensor `if` of this body, or NULL */
+    lg_value *lazy;      /* where subscripts are read, when that is narrower than `guard`, or NULL */
+    struct lg_nest *nest; /* captures of the graph under construction (control.c) */
     uint64_t draw_path;
     lg_value *draw_lane; /* extra address of the draws: scan index and the like, or NULL */
+    struct lg_quantized *quantized; /* what a train quantizes: model.h */
+    lg_value *want; /* zeros of the declared type while the first value of a param or state is
+                       evaluated: what a parameter `like` that is not given gets; NULL in bodies */
+    struct lg_lane *lanes; /* indices of the maps we are inside of: each run draws its own numbers */
+    struct lg_applying *applying; /* the optimizer whose body is being evaluated (rule.c), or NULL */
+    struct lg_probe_list *probe;  /* parts called meanwhile are noted: lg_probe_note; NULL: nobody asks */
+    lg_node *const *frozen;       /* leaves that a train froze: their derivatives are zeros */
+    int n_frozen;
     bool host;           /* evaluating host code: results become values at once */
+    bool allow_foreign;  /* --allow-foreign */
     lg_module *(*load)(lg_elab *E, const char *path, lg_span at); /* import; set by the driver */
+    void *load_ctx;
+    lg_value *(*host_field)(lg_elab *E, lg_value *v, lg_sym field, lg_span at);
+    /* what: "run" (at: RUN); "call" (at: DECL of a train, data or entry; args[0] the LG_V_DECL,
+     * args[1] a record of its arguments by parameter name); "statement" (at: an effect, setting or
+     * declaration that only the host knows, met by lg_statement in host code) */
     lg_value *(*host_call)(lg_elab *E, const char *what, const lg_ast *at, int n, lg_value **args);
+    /* Statements and declarations that only the host knows (arg, data, part and loss of a train,
+     * effects ...): lg_statement asks here first. False: not one of them. */
+    bool (*host_statement)(lg_elab *E, lg_frame *f, const lg_ast *s);
+    /* A call of a data, train or entry declaration (LG_V_DECL), of data, or of a host value. */
+    lg_value *(*host_apply)(lg_elab *E, lg_value *callee, int n, const lg_arg *arg, lg_span at);
+    /* Functions that only the host knows: readers, pipeline stages. NULL: no such name. */
+    const struct lg_builtin *(*host_builtin)(lg_sym name);
+    lg_value *(*host_text)(lg_elab *E, const lg_ast *str); /* a string in host code, formats applied */
     void *host_ctx;
 };
 #define LG_CHECKING(E) ((E)->g == NULL)
@@ -264,18 +340,14 @@ struct lg_elab {
 lg_elab *lg_elab_new(lg_arena *a, lg_diags *ds);
 /* Registers a file's declarations. The library is loaded lazily by name. */
 lg_module *lg_elab_add_module(lg_elab *E, const char *name, lg_ast *tree, bool library);
+/* A module of the library by its name ("losses"); NULL when there is none. */
+lg_module *lg_library_module(lg_elab *E, const char *name);
 /* Checks every declaration of a module generically (check mode). */
 void lg_elab_check_module(lg_elab *E, lg_module *m);
 
 /* ---- expressions, calls, statements ---- */
 lg_value *lg_expr(lg_elab *E, const lg_ast *e);
 lg_value *lg_expr_in(lg_elab *E, lg_frame *f, const lg_ast *e);
-typedef struct {
-    lg_sym name; /* NULL: positional */
-    lg_value *value;
-    const lg_ast *ast;
-    lg_span at;
-} lg_arg;
 lg_value *lg_call_value(lg_elab *E, lg_value *callee, int n, const lg_arg *arg, lg_span at);
 lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self, int n,
                        const lg_arg *arg, lg_span at);
@@ -285,16 +357,56 @@ bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const 
 /* Statements of a body; the value of `return`, or of its single expression. */
 lg_value *lg_block(lg_elab *E, lg_frame *f, const lg_ast *block);
 void lg_statement(lg_elab *E, lg_frame *f, const lg_ast *s);
+/* Makes the names that a block defines pending in f and notes where they are to be run; lg_block
+ * begins with it. Lets, primed names, local functions and dims. */
+void lg_block_declare(lg_elab *E, lg_frame *f, const lg_ast *block);
+/* A frame for a block inside f's declaration, with an address of its own for random draws. */
+lg_frame *lg_inner_frame(lg_elab *E, lg_fkind kind, lg_frame *f);
+/* A loop as an expression: over records and selectors a record, else an array or a list. */
+lg_value *lg_for(lg_elab *E, const lg_ast *e);
+/* Items of a static loop: lists, ranges, records (paths), selectors, arrays with known length.
+ * Each is the value of `for v in ...`; path[k] (NULL for none) is where its result stands. */
+int lg_loop_items(lg_elab *E, lg_value *over, const lg_ast *pattern, lg_value ***item,
+                  const char ***path, lg_span at);
+/* The two branches of a run-time scalar condition, built as one COND; see control.c. */
+typedef lg_value *(*lg_branch_fn)(lg_elab *E, void *ctx);
+lg_value *lg_cond(lg_elab *E, lg_value *c, lg_branch_fn then_, lg_branch_fn else_, void *ctx,
+                  lg_span at);
+/* A schedule that was built outside a train: its value at this step, or v itself. */
+lg_value *lg_schedule_now(lg_elab *E, lg_value *v);
+bool lg_is_schedule(const lg_value *v); /* such a schedule */
+/* PARAM as a pending name of f: evaluates its default (lg_statement calls it). */
+void lg_param_default(lg_elab *E, lg_frame *f, const lg_ast *param);
+/* Check mode: binds every parameter to any value of its type; and checks the defaults. */
+void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params);
+void lg_check_defaults(lg_elab *E, lg_frame *f, const lg_ast *params);
+/* Check mode: any value of a parameter. Untyped ones are numbers that may serve as sizes. */
+lg_value *lg_param_any(lg_elab *E, lg_frame *f, const lg_ast *param);
+/* Generic check of a fn, loss or schedule: its body once, parameters unknown, dims rigid. `self`: of
+ * a member, else NULL. */
+void lg_fn_check(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self);
+lg_value *lg_schedule_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_span at);
 bool lg_bind_pattern(lg_elab *E, lg_frame *f, const lg_ast *pattern, lg_value *v, bool prime);
+/* One dim meets another: equal in names, or a number and a dim whose definition evaluates to it. */
+bool lg_dims_match(const lg_dim *a, const lg_dim *b);
 /* Types */
 lg_value *lg_type_check(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v, lg_span at,
                         const char *what, bool binding); /* v seen with the dims of the type; NULL after an error */
+/* Before the arguments of a call are checked one by one: bare names, packs and `float` that v binds. */
+void lg_type_prebind(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v);
 lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at); /* check mode: any value of it */
 lg_dim *lg_dim_expr(lg_elab *E, lg_frame *f, const lg_ast *e); /* NULL after reporting */
 lg_dtype lg_type_dtype(lg_elab *E, lg_frame *f, const lg_ast *type);
 
+lg_value *lg_field_of(lg_elab *E, lg_value *v, lg_sym field, lg_span at);
+lg_value *lg_merge(lg_elab *E, lg_value *a, lg_value *b); /* records by path, b wins */
+/* The same for a list and what replaces some of its items: a list, or a record of "[3]" fields. */
+lg_value *lg_merge_items(lg_elab *E, lg_value *list, lg_value *by);
+lg_value *lg_stack(lg_elab *E, int n, lg_value *const *v, lg_span at);
+
 /* ---- emission: all dims-aware; in check mode they only compute types ---- */
 lg_node *lg_import(lg_elab *E, lg_node *x);    /* x seen from the current graph */
+lg_node *lg_capture(lg_elab *E, lg_graph *g, lg_node *x); /* outer node as an input of nested g */
 int64_t lg_dim_size(lg_elab *E, const lg_dim *d, lg_span at); /* run mode; reports when unknown */
 lg_value *lg_elem(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_span at); /* aligns */
 lg_value *lg_elem_named(lg_elab *E, const char *op, int n, lg_value *const *in, lg_span at);
@@ -327,6 +439,8 @@ typedef struct lg_builtin {
     const lg_op *op;  /* elementwise ops exposed by name */
 } lg_builtin;
 const lg_builtin *lg_builtin_find(lg_sym name);
+/* An elementwise op called by name: as lg_elem, but numbers and sizes stay static. */
+lg_value *lg_elem_call(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_span at);
 size_t lg_builtin_count(void);
 const lg_builtin *lg_builtin_at(size_t i);
 /* Argument reader for builtins: matches arguments to names ("x, axis?, k=1"), reports extra ones. */
@@ -341,12 +455,38 @@ lg_value *lg_index_expr(lg_elab *E, const lg_ast *e);       /* INDEX */
 lg_value *lg_index_define(lg_elab *E, const lg_ast *pattern, const lg_ast *e, const lg_ast *where);
 int lg_axis(lg_elab *E, const lg_value *x, const lg_value *axis, lg_span at); /* 0.. or -1 */
 lg_value *lg_index_value(lg_elab *E, lg_index *i); /* the integer value of an open index */
+lg_index *lg_index_of(lg_elab *E, lg_frame *f, lg_sym name); /* the open index of that name, or NULL */
 
 /* ---- control, derivatives, models, rules, quantizers ---- */
+lg_value *lg_rand(lg_elab *E, const lg_ast *e); /* RAND */
+lg_value *lg_rule_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg, lg_span at);
+lg_value *lg_quant_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg, lg_span at);
+lg_value *lg_quant_call(lg_elab *E, lg_value *q, int n, const lg_arg *arg, lg_span at);
+lg_value *lg_quant_member(lg_elab *E, lg_value *q, lg_sym name, lg_span at);
+lg_value *lg_rule_member(lg_elab *E, lg_value *rule, lg_sym name, lg_span at);
+lg_value *lg_custom_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_value *result); /* `with vjp` */
 lg_value *lg_if(lg_elab *E, const lg_ast *e);
 lg_value *lg_scan(lg_elab *E, const lg_ast *e);
 void lg_when(lg_elab *E, lg_frame *f, const lg_ast *s);
+void lg_scan_yield(lg_elab *E, lg_frame *f, const lg_ast *s); /* YIELD in the body of a loop */
 lg_value *lg_model_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg, lg_span at);
+lg_value *lg_model_from(lg_elab *E, lg_value *model, lg_value *record, lg_span at);
+bool lg_is_derivative(lg_sym name);
+lg_value *lg_derivative(lg_elab *E, const lg_ast *call); /* grad value_and_grad jvp vjp hvp jacobian hessian */
+lg_value *lg_probe(lg_elab *E, const lg_ast *call);
+/* While E->probe is set, lg_model_call notes for each part called, by its path from the root: its
+ * `input` (first argument), named lets and `output`, in this order. */
+void lg_probe_note(lg_elab *E, const char *path, lg_sym name, lg_value *v);
+void lg_probe_lets(lg_elab *E, const lg_frame *f); /* after the body of a part's `call` */
+lg_value *lg_stop_grad(lg_elab *E, lg_value *v); /* leaf by leaf */
+/* What is evaluated between mark = lg_remat_begin() and lg_remat_end(mark, result) is computed
+ * again in the backward pass instead of being kept. remat(e) itself is a form of lg_derivative. */
+size_t lg_remat_begin(lg_elab *E);
+lg_value *lg_remat_end(lg_elab *E, size_t mark, lg_value *v);
+/* State in member functions of models, quantizers and losses: m' is bound (prime) in f->self, the
+ * frame of the instance; lg_call_decl calls lg_model_commit(E, self) once its body is done, which
+ * hands the primes on to E->states (or drops them) and forgets them. */
+void lg_model_commit(lg_elab *E, lg_frame *self);
 lg_value *lg_model_call(lg_elab *E, lg_value *model, int n, const lg_arg *arg, lg_span at);
 lg_value *lg_model_record(lg_elab *E, lg_value *model);  /* its parameters as a record by path */
 lg_value *lg_model_member(lg_elab *E, lg_value *model, lg_sym name, lg_span at);

@@ -1,0 +1,636 @@
+/* interp.c: host code, statement by statement. Each expression is elaborated into a graph of its
+ * own and evaluated at once; results are constants. In check mode the same walk runs with unknown
+ * values. Not for effects (effect.c), data (data.c) and training (train.c). */
+#include "compiler/host/inside.h"
+#include "runtime/rng.h"
+#include <stdio.h>
+#include <string.h>
+
+lg_host *lg_host_of(lg_elab *E) {
+    return E->host_ctx;
+}
+
+lg_io lg_host_io(lg_elab *E, lg_span at) {
+    return (lg_io){.ds = E->diags, .at = at};
+}
+
+bool lg_host_ok(lg_elab *E) {
+    return E->diags->errors == 0;
+}
+
+/* ---- the context of an expression ---- */
+
+lg_context lg_host_enter(lg_elab *E, lg_graph *g, bool host) {
+    lg_context c = {E->g,         E->frame,     E->step,   E->store,    E->states,
+                    E->target,    E->guard,     E->nest,   E->depth,    E->draw_path,
+                    E->draw_lane, E->quantized, E->want,   E->lazy,     E->lanes,
+                    E->applying,  E->probe,     E->frozen, E->n_frozen, E->host};
+    E->g = g;
+    E->nest = NULL;
+    E->guard = E->draw_lane = E->want = E->lazy = NULL;
+    E->store = E->states = NULL;
+    E->target = NULL;
+    E->quantized = NULL;
+    E->lanes = NULL;
+    E->applying = NULL;
+    E->probe = NULL;
+    E->frozen = NULL;
+    E->n_frozen = 0;
+    E->host = host;
+    return c;
+}
+
+void lg_host_leave(lg_elab *E, const lg_context *c) {
+    E->g = c->g;
+    E->frame = c->frame;
+    E->step = c->step;
+    E->store = c->store;
+    E->states = c->states;
+    E->target = c->target;
+    E->guard = c->guard;
+    E->nest = c->nest;
+    E->depth = c->depth;
+    E->draw_path = c->draw_path;
+    E->draw_lane = c->draw_lane;
+    E->quantized = c->quantized;
+    E->want = c->want;
+    E->lazy = c->lazy;
+    E->lanes = c->lanes;
+    E->applying = c->applying;
+    E->probe = c->probe;
+    E->frozen = c->frozen;
+    E->n_frozen = c->n_frozen;
+    E->host = c->host;
+}
+
+lg_step lg_host_step(lg_elab *E, int64_t seed) {
+    return (lg_step){.seed = lg_v_int(E, seed, (lg_span){0})};
+}
+
+/* ---- results become constants ---- */
+
+typedef struct {
+    lg_elab *E;
+    LG_VEC(lg_value *) open; /* tensor values whose nodes must be evaluated */
+    LG_VEC(lg_frame *) seen;
+    bool closures;
+} settling;
+
+static lg_value *collect(settling *s, lg_value *v);
+
+/* A closure keeps the names of its frames: they too must outlive the graph. */
+static void collect_frame(settling *s, lg_frame *f) {
+    for (; f && f->kind != LG_F_MODULE; f = f->up) {
+        for (size_t i = 0; i < s->seen.n; i++)
+            if (s->seen.at[i] == f)
+                return;
+        LG_PUSH(s->seen, f);
+        for (lg_binding *b = f->names; b; b = b->next)
+            if (b->state == LG_B_VALUE && b->value)
+                b->value = collect(s, b->value);
+        if (f->self)
+            collect_frame(s, f->self);
+    }
+}
+
+static lg_value *collect_model(settling *s, lg_value *v) {
+    lg_model_leaf *leaf;
+    int n = lg_model_leaves(s->E, v, &leaf);
+    lg_value **out = LG_NEW_N(s->E->arena, lg_value *, n ? n : 1);
+    for (int i = 0; i < n; i++)
+        out[i] = collect(s, v->model.leaf && v->model.leaf[i] ? v->model.leaf[i] : leaf[i].init);
+    return n ? lg_model_with(s->E, v, out) : v;
+}
+
+static lg_value *collect_kind(settling *s, lg_value *v) {
+    lg_elab *E = s->E;
+    switch (v->kind) {
+    case LG_V_TENSOR: {
+        if (!v->t.node || v->t.node->graph == lg_host_of(E)->keep)
+            return v;
+        lg_value *r = lg_v_copy(E, v);
+        LG_PUSH(s->open, r);
+        return r;
+    }
+    case LG_V_RECORD: {
+        lg_value *r = lg_v_record(E, v->rec.n, v->at);
+        for (int i = 0; i < v->rec.n; i++) {
+            r->rec.f[i] = v->rec.f[i];
+            r->rec.f[i].value = collect(s, v->rec.f[i].value);
+        }
+        return r;
+    }
+    case LG_V_LIST: {
+        lg_value *r = lg_v_list(E, v->list.n, v->at);
+        for (int i = 0; i < v->list.n; i++)
+            r->list.at[i] = collect(s, v->list.at[i]);
+        return r;
+    }
+    case LG_V_RANGE: {
+        lg_value *r = lg_v_copy(E, v);
+        r->range.lo = collect(s, v->range.lo);
+        r->range.hi = collect(s, v->range.hi);
+        return r;
+    }
+    case LG_V_MODEL:
+        return collect_model(s, v);
+    case LG_V_FN:
+        s->closures = true;
+        collect_frame(s, v->fn.env);
+        return v;
+    case LG_V_RULE:
+        s->closures = true;
+        collect_frame(s, v->rule.env);
+        return v;
+    case LG_V_QUANT:
+        s->closures = true;
+        collect_frame(s, v->quant.env);
+        return v;
+    default:
+        return v;
+    }
+}
+
+/* What goes with a value: weights of loss terms, rounds of a scan. */
+static lg_value *collect(settling *s, lg_value *v) {
+    lg_value *r = collect_kind(s, v);
+    if (!v->weight && !v->rounds)
+        return r;
+    r = r == v ? lg_v_copy(s->E, v) : r;
+    r->weight = v->weight ? collect(s, v->weight) : NULL;
+    r->rounds = v->rounds ? collect(s, v->rounds) : NULL;
+    return r;
+}
+
+/* Evaluates the collected nodes of E->g: of the graph itself (with its checks) when this is the end
+ * of its expression, else of a copy of what they need. */
+static bool evaluate(settling *s, lg_span at, bool last) {
+    lg_elab *E = s->E;
+    lg_host *H = lg_host_of(E);
+    lg_node **want = LG_NEW_N(E->arena, lg_node *, s->open.n + 1);
+    size_t *where = LG_NEW_N(E->arena, size_t, s->open.n + 1), n = 0;
+    for (size_t i = 0; i < s->open.n; i++) {
+        lg_value *v = s->open.at[i];
+        if (v->t.node->op == &lg_op_const) {
+            v->t.node = lg_g_const(H->keep, v->t.node->attr.tensor, v->at);
+        } else if (v->t.node->graph != E->g) {
+            lg_err(E, "E0441", at, "this value belongs to a step and is not known here");
+            return false;
+        } else {
+            where[n] = i;
+            want[n++] = v->t.node;
+        }
+    }
+    if (!n && !(last && E->g->effect.n))
+        return true;
+    lg_graph *g = last ? E->g : lg_graph_extract(E->g, (int)n, want);
+    for (size_t i = 0; last && i < n; i++)
+        lg_g_output(g, want[i], -1, NULL);
+    lg_tensor **out = LG_NEW_N(E->arena, lg_tensor *, n + 1);
+    lg_fault fault = {.row = -1};
+    bool ok = lg_graph_eval(g, NULL, out, &fault);
+    for (size_t i = 0; ok && i < n; i++) {
+        lg_value *v = s->open.at[where[i]];
+        v->t.node = lg_g_const(H->keep, out[i], v->at);
+        lg_tensor_release(out[i]);
+    }
+    if (!last)
+        lg_graph_free(g);
+    if (!ok)
+        lg_host_fault(E, &fault, at);
+    return ok;
+}
+
+static lg_value *settle(lg_elab *E, lg_value *v, bool last, bool *closures) {
+    if (LG_CHECKING(E))
+        return v;
+    settling s = {.E = E};
+    lg_value *r = collect(&s, v);
+    if (!evaluate(&s, v->at, last))
+        r = lg_v_error(E, v->at);
+    if (closures)
+        *closures = s.closures;
+    lg_free(s.open.at);
+    lg_free(s.seen.at);
+    return r;
+}
+
+lg_value *lg_host_settle(lg_elab *E, lg_value *v) {
+    return settle(E, v, false, NULL);
+}
+
+void lg_host_fault(lg_elab *E, const lg_fault *fault, lg_span at) {
+    lg_diag *d =
+        lg_diag_add(E->diags, fault->code ? fault->code : "R0101", fault->at.file ? fault->at : at,
+                    "%s", fault->text[0] ? fault->text : "the run failed");
+    if (fault->row >= 0)
+        lg_diag_note(d, "first at row %lld", (long long)fault->row);
+    if (fault->at.file && at.file &&
+        (fault->at.file != at.file || fault->at.beg < at.beg || fault->at.end > at.end))
+        lg_diag_label(d, at, "while this ran");
+}
+
+lg_value *lg_host_const(lg_elab *E, const lg_value *like, lg_tensor *x, lg_span at) {
+    lg_value *r = lg_v_copy(E, like);
+    r->at = at;
+    r->t.dtype = x->dtype;
+    r->t.n_open = 0;
+    r->t.node = lg_g_const(lg_host_of(E)->keep, x, at);
+    return r;
+}
+
+lg_value *lg_host_copy(lg_elab *E, const lg_value *like, const lg_tensor *x) {
+    lg_tensor *y = lg_tensor_new(x->dtype, x->rank, x->shape);
+    memcpy(y->data, x->data, lg_tensor_bytes(x));
+    lg_value *v = lg_host_const(E, like, y, like->at);
+    lg_tensor_release(y);
+    return v;
+}
+
+lg_value *lg_host_array(lg_elab *E, lg_tensor *x, const char *rows, lg_span at) {
+    lg_dim *dim[LG_MAX_RANK];
+    for (int i = 0; i < x->rank; i++)
+        dim[i] = lg_dim_num(E->dims, x->shape[i]);
+    if (rows && x->rank) {
+        dim[0] = lg_dim_var(E->dims, lg_intern(rows), at);
+        lg_dim_set(dim[0], x->shape[0]);
+    }
+    return lg_v_tensor(E, x->dtype, x->rank, dim, lg_g_const(lg_host_of(E)->keep, x, at), at);
+}
+
+lg_tensor *lg_host_tensor(lg_elab *E, lg_value *v, lg_tensor **made) {
+    *made = NULL;
+    if (v->kind == LG_V_LIST && lg_list_is_array(v))
+        v = lg_host_settle(E, lg_list_tensor(E, v, LG_NO_DTYPE, v->at));
+    if (v->kind == LG_V_TENSOR && v->t.node && v->t.node->op == &lg_op_const)
+        return v->t.node->attr.tensor;
+    if (v->kind == LG_V_NUM && v->num.known)
+        return *made = v->num.is_bool  ? lg_tensor_scalar_i64(LG_BOOL, v->num.i)
+                       : v->num.is_int ? lg_tensor_scalar_i64(LG_I64, v->num.i)
+                                       : lg_tensor_scalar_f64(LG_F64, v->num.d);
+    return NULL;
+}
+
+/* ---- expressions ---- */
+
+static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects);
+
+typedef lg_value *(*host_fn)(lg_elab *E, lg_frame *f, const void *what);
+
+static lg_value *fresh(lg_elab *E, lg_frame *f, host_fn fn, const void *what) {
+    lg_host *H = lg_host_of(E);
+    if (!H->keep) { /* check mode */
+        lg_context c = lg_host_enter(E, NULL, true);
+        lg_value *v = fn(E, f, what);
+        lg_host_leave(E, &c);
+        return v;
+    }
+    size_t errors = E->diags->errors;
+    lg_graph *g = lg_graph_new(NULL);
+    lg_context c = lg_host_enter(E, g, true);
+    if (!E->step)
+        E->step = &H->step;
+    lg_value *v = fn(E, f, what);
+    bool closures = true;
+    if (E->diags->errors == errors)
+        v = settle(E, v, true, &closures);
+    else
+        v = lg_v_error(E, v->at);
+    lg_host_leave(E, &c);
+    if (!closures)
+        lg_graph_free(g);
+    return v;
+}
+
+static lg_value *plain(lg_elab *E, lg_frame *f, const void *what) {
+    return lg_expr_in(E, f, what);
+}
+
+lg_value *lg_host_expr(lg_elab *E, lg_frame *f, const lg_ast *e) {
+    if (e->kind == LG_A_FOR)
+        return loop(E, f, e, true);
+    return fresh(E, f, plain, e);
+}
+
+static lg_value *indexed(lg_elab *E, lg_frame *f, const void *what) {
+    const lg_ast *s = what;
+    lg_frame *was = E->frame;
+    E->frame = f;
+    lg_value *v = lg_index_define(E, s->kid[0], s->kid[1], NULL);
+    E->frame = was;
+    return v;
+}
+
+static lg_value *part(lg_elab *E, lg_frame *f, const void *what) {
+    return lg_host_part(E, f, what);
+}
+
+static lg_value *declared(lg_elab *E, lg_frame *f, const void *what) {
+    const lg_ast *s = what;
+    lg_value *v = lg_expr_in(E, f, s->kid[LG_D_VALUE]);
+    if (s->kid[LG_D_TYPE])
+        v = lg_type_check(E, f, s->kid[LG_D_TYPE], v, s->kid[LG_D_VALUE]->span, s->name, false);
+    return v ? v : lg_v_error(E, s->span);
+}
+
+/* ---- statements ---- */
+
+static void define(lg_elab *E, lg_frame *f, lg_sym name, lg_value *v, lg_span at) {
+    lg_binding *b = lg_find_local(f, name, false);
+    if (b && b->state != LG_B_VALUE) {
+        b->value = v;
+        b->state = LG_B_VALUE;
+    } else {
+        lg_bind(E, f, name, v, at);
+    }
+}
+
+static void let(lg_elab *E, lg_frame *f, const lg_ast *s) {
+    const lg_ast *p = s->kid[0];
+    if (p->kind == LG_A_INDEXPAT) {
+        define(E, f, p->name, fresh(E, f, indexed, s), p->span);
+        return;
+    }
+    lg_value *v = lg_host_expr(E, f, s->kid[1]);
+    if (v->kind == LG_V_NONE) {
+        lg_err(E, "E0219", s->kid[1]->span, "this has no value");
+        v = lg_v_error(E, s->span);
+    }
+    if (p->kind == LG_A_NAME) {
+        if (strcmp(p->name, "_") != 0)
+            define(E, f, p->name, v, p->span);
+        return;
+    }
+    if (v->kind == LG_V_DATA)
+        v = lg_data_whole(E, v->ptr, -1, v->at);
+    lg_frame *was = E->frame;
+    E->frame = f;
+    lg_bind_pattern(E, f, p, v, false);
+    E->frame = was;
+}
+
+static void when(lg_elab *E, lg_frame *f, const lg_ast *s) {
+    lg_value *c = lg_host_expr(E, f, s->kid[0]);
+    bool yes;
+    if (c->kind == LG_V_ERROR)
+        return;
+    if (lg_v_static_bool(E, c, &yes)) {
+        const lg_ast *b = yes ? s->kid[1] : s->kid[2];
+        if (b && b->kind == LG_A_WHEN)
+            when(E, f, b);
+        else if (b)
+            lg_host_block(E, lg_frame_new(E, LG_F_HOST, f), b);
+        return;
+    }
+    bool is_bool = c->kind == LG_V_NUM
+                       ? c->num.is_bool
+                       : c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL && !c->t.rank;
+    if (!is_bool) {
+        lg_err(E, "E0206", s->kid[0]->span, "`when` wants one bool, got %s", lg_v_type_text(E, c));
+        return;
+    }
+    for (int k = 1; k < 3; k++) { /* unknown: check both */
+        const lg_ast *b = s->kid[k];
+        if (b && b->kind == LG_A_WHEN)
+            when(E, f, b);
+        else if (b)
+            lg_host_block(E, lg_frame_new(E, LG_F_HOST, f), b);
+    }
+}
+
+/* What a loop gave back round by round: a list of what it yielded, stacked where that is possible.
+ */
+typedef struct {
+    LG_VEC(lg_value *) v;
+} yields;
+
+static lg_value *row_of(lg_elab *E, lg_value *xs, int64_t i, lg_span at) {
+    lg_tensor *made, *x = lg_host_tensor(E, xs, &made);
+    if (!x || !x->rank)
+        return lg_v_error(E, at);
+    lg_tensor *row = lg_tensor_rows(x, i, i + 1), one = *row;
+    lg_tensor *copy = lg_tensor_new(x->dtype, x->rank - 1, x->shape + 1);
+    if (one.n)
+        memcpy(copy->data, one.data, lg_tensor_bytes(row));
+    lg_value *like = lg_v_tensor(E, x->dtype, xs->kind == LG_V_TENSOR ? xs->t.rank - 1 : 0,
+                                 xs->kind == LG_V_TENSOR ? xs->t.dim + 1 : NULL, NULL, at);
+    lg_value *v = lg_host_const(E, like, copy, at);
+    lg_tensor_release(row);
+    lg_tensor_release(copy);
+    return v;
+}
+
+static lg_value *path_item(lg_elab *E, lg_value *path, lg_value *value, int64_t i, lg_span at) {
+    lg_value *r = lg_v_record(E, 0, at);
+    lg_v_set_field(E, r, lg_intern("name"), path);
+    lg_v_set_field(E, r, lg_intern("value"), value);
+    lg_v_set_field(E, r, lg_intern("index"), lg_v_int(E, i, at));
+    return r;
+}
+
+/* The items of what a `for` runs over. n < 0 after reporting; `known` false in check mode when only
+ * their type is known (one item stands for all). */
+static int64_t items(lg_elab *E, const lg_ast *pattern, lg_value *xs, lg_value ***out, lg_span at) {
+    int64_t lo, hi, n = 0;
+    switch (xs->kind) {
+    case LG_V_ERROR:
+        return -1;
+    case LG_V_LIST:
+        *out = xs->list.at;
+        return xs->list.n;
+    case LG_V_RANGE: {
+        if (!lg_v_static_int(E, xs->range.lo, &lo) || !lg_v_static_int(E, xs->range.hi, &hi)) {
+            *out = LG_NEW(E->arena, lg_value *);
+            (*out)[0] = lg_v_unknown(E, true, false, at);
+            return lg_host_of(E)->keep ? -1 : 1;
+        }
+        n = hi > lo ? hi - lo : 0;
+        *out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
+        for (int64_t i = 0; i < n; i++)
+            (*out)[i] = lg_v_int(E, xs->range.rev ? hi - 1 - i : lo + i, at);
+        return n;
+    }
+    case LG_V_RECORD:
+    case LG_V_MODEL: {
+        lg_leaf *leaf;
+        n = lg_v_leaves(E, xs, &leaf);
+        *out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
+        for (int64_t i = 0; i < n; i++) {
+            lg_value *path = lg_v_str(E, leaf[i].path, at);
+            (*out)[i] =
+                pattern->kind == LG_A_RECPAT ? path_item(E, path, leaf[i].value, i, at) : path;
+        }
+        return n;
+    }
+    case LG_V_TENSOR:
+        if (xs->t.rank) {
+            bool known = xs->t.node != NULL;
+            n = known ? xs->t.node->type->shape[0] : 1;
+            *out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
+            for (int64_t i = 0; i < n; i++)
+                (*out)[i] =
+                    known ? row_of(E, xs, i, at)
+                          : lg_v_tensor(E, xs->t.dtype, xs->t.rank - 1, xs->t.dim + 1, NULL, at);
+            return n;
+        }
+        break;
+    default:
+        break;
+    }
+    lg_err(E, "E0208", at, "`for` wants a list, a range, a record or an array, got %s",
+           lg_v_type_text(E, xs));
+    return -1;
+}
+
+static yields *yield_target(lg_frame *f) {
+    for (; f && f->kind == LG_F_HOST; f = f->up)
+        if (f->ext)
+            return f->ext;
+    return NULL;
+}
+
+static lg_value *stacked(lg_elab *E, lg_frame *f, const void *what) {
+    (void)f;
+    const yields *y = what;
+    lg_span at = y->v.n ? y->v.at[0]->at : (lg_span){0};
+    if (!y->v.n)
+        return lg_v_list(E, 0, at);
+    return lg_stack(E, (int)y->v.n, y->v.at, at);
+}
+
+static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects) {
+    lg_value *xs = lg_host_expr(E, f, s->kid[1]);
+    lg_value **item = NULL;
+    int64_t n = items(E, s->kid[0], xs, &item, s->kid[1]->span);
+    yields y = {0};
+    size_t errors = E->diags->errors;
+    for (int64_t i = 0; i < n && E->diags->errors == errors; i++) {
+        lg_frame *body = lg_frame_new(E, LG_F_HOST, f);
+        body->path_hash = lg_hash_mix(f->path_hash, (uint64_t)i + 1); /* each round draws its own */
+        if (collects)
+            body->ext = &y;
+        if (s->kid[0]->kind == LG_A_NAME)
+            lg_bind(E, body, s->kid[0]->name, item[i], s->kid[0]->span);
+        else
+            lg_bind_pattern(E, body, s->kid[0], item[i], false);
+        lg_host_block(E, body, s->kid[2]);
+    }
+    lg_value *r = n < 0 || E->diags->errors != errors ? lg_v_error(E, s->span)
+                  : collects                          ? fresh(E, f, stacked, &y)
+                                                      : lg_v_new(E, LG_V_NONE, s->span);
+    lg_free(y.v.at);
+    return r;
+}
+
+static void yield(lg_elab *E, lg_frame *f, const lg_ast *s) {
+    yields *y = yield_target(f);
+    lg_value *v = lg_host_expr(E, f, s->kid[0]);
+    if (y)
+        LG_PUSH(y->v, v);
+    else
+        lg_err(E, "E0442", s->span,
+               "`yield` stands in a `for` whose value is used: `let r = for ...`");
+}
+
+static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
+    lg_value *c = lg_host_expr(E, f, s->kid[0]);
+    bool yes;
+    if (!lg_v_static_bool(E, c, &yes) || yes) {
+        if (c->kind != LG_V_ERROR && c->kind != LG_V_NUM &&
+            !(c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL))
+            lg_err(E, "E0206", s->kid[0]->span, "`require` wants a bool, got %s",
+                   lg_v_type_text(E, c));
+        return;
+    }
+    lg_value *m = s->kid[1] ? lg_host_expr(E, f, s->kid[1]) : NULL;
+    lg_err(E, "E0231", s->span, "%s",
+           m && m->kind == LG_V_STR && m->str ? m->str : "this does not hold");
+}
+
+static void expression(lg_elab *E, lg_frame *f, const lg_ast *s) {
+    lg_value *v = lg_host_expr(E, f, s->kid[0]);
+    bool effect = s->kid[0]->kind == LG_A_RUN || v->kind == LG_V_NONE || v->kind == LG_V_ERROR;
+    if (effect)
+        return;
+    lg_diag *d = lg_err(E, "E0219", s->span, "nobody uses this value");
+    lg_diag_help(d, "write `print ...` to see it, or `let name = ...` to keep it");
+}
+
+static void declaration(lg_elab *E, lg_frame *f, const lg_ast *s) {
+    if (!strcmp(s->text, "part")) {
+        define(E, f, s->name, fresh(E, f, part, s), s->name_span);
+    } else if (!strcmp(s->text, "param") || !strcmp(s->text, "state")) {
+        define(E, f, s->name, fresh(E, f, declared, s), s->name_span);
+    } else {
+        lg_frame *was = E->frame;
+        E->frame = f;
+        if (s->name && !lg_find_local(f, s->name, false)) {
+            lg_bind(E, f, s->name, NULL, s->name_span);
+            f->names->state = LG_B_PENDING;
+            f->names->stmt = s;
+        }
+        if (s->name)
+            lg_force(E, f, lg_find_local(f, s->name, false), s->span);
+        else
+            lg_err(E, "E0443", s->span, "`%s` stands in a train", s->text);
+        E->frame = was;
+    }
+}
+
+void lg_host_do(lg_elab *E, lg_frame *f, const lg_ast *s) {
+    if (s->kind != LG_A_EFFECT || strcmp(s->name, "table") != 0)
+        lg_host_flush(E);
+    switch ((lg_ast_kind)s->kind) {
+    case LG_A_LET:
+        let(E, f, s);
+        break;
+    case LG_A_WHEN:
+        when(E, f, s);
+        break;
+    case LG_A_FOR:
+        loop(E, f, s, false);
+        break;
+    case LG_A_YIELD:
+        yield(E, f, s);
+        break;
+    case LG_A_REQUIRE:
+        require(E, f, s);
+        break;
+    case LG_A_EXPR:
+        expression(E, f, s);
+        break;
+    case LG_A_DECL:
+        declaration(E, f, s);
+        break;
+    case LG_A_EFFECT:
+        lg_host_effect(E, f, s);
+        break;
+    case LG_A_RETURN:
+        f->result = lg_host_expr(E, f, s->kid[0]);
+        break;
+    case LG_A_IMPORT:
+    case LG_A_ERROR:
+        break;
+    case LG_A_ASSIGN:
+        lg_err(E, "E0421", s->span,
+               "a primed definition stands in a model, an optimizer, a scan or a train");
+        break;
+    default:
+        lg_err(E, "E0443", s->span, "this statement does not stand in host code");
+        break;
+    }
+}
+
+void lg_host_block(lg_elab *E, lg_frame *f, const lg_ast *block) {
+    size_t errors = E->diags->errors;
+    if (block->kind != LG_A_BLOCK) {
+        lg_host_do(E, f, block);
+        return;
+    }
+    bool run = lg_host_of(E)->keep != NULL;
+    for (uint32_t i = 0; i < block->n && (!run || E->diags->errors == errors); i++) {
+        if (block->kid[i]->kind == LG_A_RETURN && i + 1 < block->n)
+            lg_err(E, "E0219", block->kid[i + 1]->span, "nothing runs after `return`");
+        lg_host_do(E, f, block->kid[i]);
+    }
+}

@@ -1,0 +1,428 @@
+/* plan.c: a step as a plan: first values of variables, buffers, one run, effects with its values.
+ * Plans are kept by batch size, so a short last batch has its own. */
+#include "compiler/host/train.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const size_t IN_PLACE_BYTES = (size_t)64
+                                     << 20; /* variables above it are overwritten in place */
+
+/* ---- first values ---- */
+
+/* Marks the inputs that a node needs. */
+static void needs(const lg_node *n, bool *seen, bool *slot) {
+    if (seen[n->id])
+        return;
+    seen[n->id] = true;
+    if (n->op == &lg_op_input)
+        slot[n->attr.slot] = true;
+    for (int i = 0; i < n->n_in; i++)
+        needs(n->in[i], seen, slot);
+}
+
+static const void *step_number(const lg_train *T, lg_slot_kind kind) {
+    switch (kind) {
+    case LG_S_STEP:
+        return &T->step;
+    case LG_S_EPOCH:
+        return &T->epoch;
+    case LG_S_STEPS:
+        return &T->steps;
+    case LG_S_RUN_STEP:
+        return &T->run_step;
+    case LG_S_SEED:
+        return &T->seed;
+    case LG_S_FIELD:
+    case LG_S_VAR:
+    case LG_S_SERIES:
+        break;
+    }
+    return NULL;
+}
+
+/* What the slot holds before the first step; NULL when that is not known (yet). */
+static lg_tensor *early(lg_build *b, size_t s) {
+    const lg_slot *slot = &b->slot.at[s];
+    if (slot->kind == LG_S_VAR) {
+        lg_tensor *x = b->T->var.at[slot->index].x;
+        return x ? lg_tensor_retain(x) : NULL;
+    }
+    if (slot->kind == LG_S_SERIES)
+        return lg_tensor_scalar_f64(LG_F64, (double)NAN);
+    const void *number = step_number(b->T, slot->kind);
+    return number ? lg_tensor_scalar_i64(LG_I64, *(const int64_t *)number) : NULL;
+}
+
+static bool ready(lg_build *b, size_t s, bool *on_data) {
+    bool *seen = lg_alloc(b->g->node.n), *slot = lg_alloc(b->slot.n + 1), ok = true;
+    needs(b->slot.at[s].init, seen, slot);
+    for (size_t k = 0; k < b->slot.n; k++) {
+        const lg_slot *x = &b->slot.at[k];
+        if (slot[k] && x->kind == LG_S_FIELD)
+            *on_data = true;
+        if (slot[k] &&
+            (x->kind == LG_S_FIELD || (x->kind == LG_S_VAR && !b->T->var.at[x->index].x)))
+            ok = false;
+    }
+    lg_free(seen);
+    lg_free(slot);
+    return ok;
+}
+
+static bool make_round(lg_build *b, bool *any) {
+    lg_train *T = b->T;
+    lg_node **init = LG_NEW_N(b->E->arena, lg_node *, b->slot.n + 1);
+    int *var = LG_NEW_N(b->E->arena, int, b->slot.n + 1), n = 0;
+    bool missing = false, on_data = false;
+    lg_span at = b->at;
+    for (size_t s = 0; s < b->slot.n; s++) {
+        if (b->slot.at[s].kind != LG_S_VAR || T->var.at[b->slot.at[s].index].x)
+            continue;
+        missing = true;
+        at = b->slot.at[s].init->span;
+        if (ready(b, s, &on_data)) {
+            init[n] = b->slot.at[s].init;
+            var[n++] = b->slot.at[s].index;
+        }
+    }
+    *any = n > 0;
+    if (!n) {
+        if (missing)
+            lg_err(b->E, "E0436", at,
+                   on_data
+                       ? "a first value cannot depend on a batch: it is made before the first step"
+                       : "first values depend on each other");
+        return !missing;
+    }
+    lg_graph *g = lg_graph_extract(b->g, n, init);
+    lg_tensor **in = LG_NEW_N(b->E->arena, lg_tensor *, b->slot.n + 1),
+              **out = LG_NEW_N(b->E->arena, lg_tensor *, n + 1);
+    for (size_t s = 0; s < b->slot.n; s++) {
+        in[s] = early(b, s);
+        if (!in[s]) /* not read: ready() said so */
+            in[s] = lg_tensor_new(LG_U8, 1, (int64_t[]){0});
+    }
+    lg_fault fault = {.row = -1};
+    bool ok = lg_graph_eval(g, in, out, &fault);
+    if (!ok)
+        lg_host_fault(b->E, &fault, b->at);
+    for (int i = 0; ok && i < n; i++)
+        T->var.at[var[i]].x = out[i];
+    for (size_t s = 0; s < b->slot.n; s++)
+        lg_tensor_release(in[s]);
+    lg_graph_free(g);
+    return ok;
+}
+
+bool lg_build_inits(lg_build *b) {
+    bool any = true, ok = true;
+    while (ok && any)
+        ok = make_round(b, &any);
+    return ok;
+}
+
+/* ---- products in a narrower type ---- */
+
+/* compute = bf16: operands of products and convolutions are rounded; sums stay in f32. */
+void lg_round_products(lg_graph *g, lg_dtype t) {
+    size_t n = g->node.n;
+    LG_VEC(lg_node *) order = {0};
+    for (size_t i = 0; i < n; i++) {
+        lg_node *x = g->node.at[i];
+        bool product =
+            x->op->cls == LG_C_DOT || (x->op->cls == LG_C_KERNEL && (x->op->traits & LG_T_PRODUCT));
+        for (int k = 0; product && k < x->n_in; k++) {
+            if (x->in[k]->type->dtype != LG_F32)
+                continue;
+            lg_node *low = lg_g_cast(g, x->in[k], t, x->span),
+                    *back = lg_g_cast(g, low, LG_F32, x->span);
+            LG_PUSH(order, low);
+            LG_PUSH(order, back);
+            x->in[k] = back;
+        }
+        LG_PUSH(order, x);
+    }
+    lg_free(g->node.at);
+    g->node.at = order.at;
+    g->node.n = order.n;
+    g->node.cap = order.cap;
+    for (size_t i = 0; i < g->node.n; i++)
+        g->node.at[i]->id = (uint32_t)i;
+}
+
+/* ---- plans ---- */
+
+static void conditions(lg_train *T, lg_step_plan *p) {
+    lg_build *b = p->b;
+    bool *seen = lg_alloc(b->g->node.n), *slot = lg_alloc(b->slot.n + 1);
+    lg_node **c = LG_NEW_N(T->E->arena, lg_node *, b->action.n + 1);
+    int n = 0;
+    for (size_t i = 0; i < b->action.n; i++) {
+        if (!b->action.at[i].cond)
+            p->always = true;
+        else
+            needs(c[n++] = b->action.at[i].cond, seen, slot);
+    }
+    for (size_t s = 0; s < b->slot.n; s++)
+        if (slot[s] && !step_number(T, b->slot.at[s].kind))
+            p->always = true;
+    lg_free(seen);
+    lg_free(slot);
+    if (!n || p->always)
+        return;
+    p->cond_g = lg_graph_extract(b->g, n, c);
+    p->cond = lg_plan_new(p->cond_g, &(lg_plan_opts){.threads = 1});
+}
+
+bool lg_step_plan_shows(lg_train *T, lg_step_plan *p) {
+    if (!p->b->action.n || p->always || !p->cond)
+        return p->always;
+    size_t n = p->cond_g->output.n;
+    const void **in = LG_NEW_N(T->E->arena, const void *, p->b->slot.n + 1);
+    static int64_t none;
+    for (size_t s = 0; s < p->b->slot.n; s++) {
+        in[s] = step_number(T, p->b->slot.at[s].kind);
+        if (!in[s])
+            in[s] = &none; /* not read */
+    }
+    bool yes[64], any = false;
+    void *out[64];
+    for (size_t i = 0; i < n && i < 64; i++)
+        out[i] = &yes[i];
+    lg_fault fault = {.row = -1};
+    if (n > 64 || !lg_plan_run(p->cond, in, out, &fault))
+        return true;
+    for (size_t i = 0; i < n; i++)
+        any = any || yes[i];
+    return any;
+}
+
+static size_t variable_bytes(const lg_train *T) {
+    size_t n = 0;
+    for (size_t i = 0; i < T->var.n; i++)
+        n += T->var.at[i].x ? lg_tensor_bytes(T->var.at[i].x) : 0;
+    return n;
+}
+
+static int slot_of_var(const lg_build *b, int var) {
+    for (size_t s = 0; s < b->slot.n; s++)
+        if (b->slot.at[s].kind == LG_S_VAR && b->slot.at[s].index == var)
+            return (int)s;
+    return -1;
+}
+
+static void buffers(lg_train *T, lg_step_plan *p) {
+    lg_build *b = p->b;
+    p->in = LG_NEW_N(T->E->arena, const void *, b->slot.n + 1);
+    p->out = LG_NEW_N(T->E->arena, void *, b->result.n + 1);
+    p->extra = LG_NEW_N(T->E->arena, lg_tensor *, b->result.n + 1);
+    for (size_t i = 0; i < b->result.n; i++) {
+        const lg_result *r = &b->result.at[i];
+        const lg_type *t = r->node->type;
+        if (r->kind != LG_R_VAR)
+            p->extra[i] = lg_tensor_new(t->dtype, t->rank, t->shape);
+        else if (!p->in_place && !T->var.at[r->index].next)
+            T->var.at[r->index].next = lg_tensor_new(t->dtype, t->rank, t->shape);
+    }
+}
+
+static lg_step_plan *make(lg_train *T, const lg_ast *eval, lg_data *d, const int64_t *rows,
+                          bool effects, bool check_nan) {
+    lg_step_plan *p = LG_NEW(T->E->arena, lg_step_plan);
+    size_t n = eval ? 1 : T->feed.n;
+    memcpy(p->rows, rows, sizeof *rows * n);
+    p->eval = eval;
+    p->phase = T->phase;
+    p->effects = effects;
+    p->b = lg_build_new(T, eval, d, p->rows, effects);
+    if (!lg_build_run(p->b) || !lg_build_inits(p->b)) {
+        lg_build_free(p->b);
+        return NULL;
+    }
+    if (!eval)
+        conditions(T, p);
+    p->in_place =
+        !eval && !T->set.stop_nonfinite && !check_nan && variable_bytes(T) > IN_PLACE_BYTES;
+    for (size_t i = 0; i < p->b->result.n; i++) {
+        const lg_result *r = &p->b->result.at[i];
+        int slot = r->kind == LG_R_VAR && p->in_place ? slot_of_var(p->b, r->index) : -1;
+        lg_g_output(p->b->g, r->node, slot, NULL);
+    }
+    if (T->set.compute != LG_NO_DTYPE)
+        lg_round_products(p->b->g, T->set.compute);
+    buffers(T, p);
+    p->plan = lg_plan_new(p->b->g, &(lg_plan_opts){.threads = T->H->o.threads,
+                                                   .check_nan = check_nan,
+                                                   .no_fuse = T->H->o.no_fuse,
+                                                   .no_simplify = T->H->o.no_simplify,
+                                                   .dump = eval ? NULL : T->H->o.dump});
+    if (!p->plan) {
+        lg_err(T->E, "E0437", T->at, "this step cannot be planned");
+        return NULL;
+    }
+    lg_plan_stats st = lg_plan_get_stats(p->plan);
+    if (T->H->o.memory > 0 && (int64_t)(st.arena_bytes + st.io_bytes) > T->H->o.memory) {
+        lg_diag *x =
+            lg_err(T->E, "E0438", T->at, "a step takes %.1f MB, more than the limit of %.1f MB",
+                   (double)(st.arena_bytes + st.io_bytes) / 1e6, (double)T->H->o.memory / 1e6);
+        lg_diag_help(x, "a smaller batch or remat takes less");
+        return NULL;
+    }
+    return p;
+}
+
+lg_step_plan *lg_step_plan_for(lg_train *T, const lg_ast *eval, lg_data *d, const int64_t *rows,
+                               bool effects) {
+    size_t n = eval ? 1 : T->feed.n;
+    for (lg_step_plan *p = T->plans; p; p = p->next)
+        if (p->eval == eval && p->phase == T->phase && p->effects == effects &&
+            !memcmp(p->rows, rows, sizeof *rows * n))
+            return p;
+    lg_step_plan *p = make(T, eval, d, rows, effects, false);
+    if (p) {
+        p->next = T->plans;
+        T->plans = p;
+    }
+    return p;
+}
+
+static bool run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields, lg_fault *fault) {
+    lg_build *b = p->b;
+    for (size_t s = 0; s < b->slot.n; s++) {
+        const lg_slot *x = &b->slot.at[s];
+        switch (x->kind) {
+        case LG_S_FIELD:
+            p->in[s] = fields[x->feed][x->index]->data;
+            break;
+        case LG_S_VAR:
+            p->in[s] = T->var.at[x->index].x->data;
+            break;
+        case LG_S_SERIES:
+            p->in[s] = &T->series.at[x->index].last;
+            break;
+        case LG_S_STEP:
+        case LG_S_EPOCH:
+        case LG_S_STEPS:
+        case LG_S_RUN_STEP:
+        case LG_S_SEED:
+            p->in[s] = step_number(T, x->kind);
+            break;
+        }
+    }
+    for (size_t i = 0; i < b->result.n; i++) {
+        const lg_result *r = &b->result.at[i];
+        p->out[i] = r->kind != LG_R_VAR ? p->extra[i]->data
+                    : p->in_place       ? T->var.at[r->index].x->data
+                                        : T->var.at[r->index].next->data;
+    }
+    return lg_plan_run(p->plan, p->in, p->out, fault);
+}
+
+bool lg_step_plan_run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields) {
+    lg_fault fault = {.row = -1};
+    if (run(T, p, fields, &fault)) {
+        for (size_t i = 0; p->eval && i < p->b->result.n; i++) {
+            const lg_result *r = &p->b->result.at[i];
+            if (r->kind == LG_R_SERIES) {
+                double v = lg_get_f64(LG_F64, p->extra[i]->data, 0);
+                LG_PUSH(T->series.at[r->index].values, v);
+                T->series.at[r->index].last = v;
+            }
+        }
+        return true;
+    }
+    lg_progress_hide();
+    lg_host_fault(T->E, &fault, T->at);
+    return false;
+}
+
+void lg_step_plan_commit(lg_train *T, lg_step_plan *p) {
+    for (size_t i = 0; !p->in_place && i < p->b->result.n; i++) {
+        const lg_result *r = &p->b->result.at[i];
+        if (r->kind != LG_R_VAR)
+            continue;
+        lg_var *v = &T->var.at[r->index];
+        lg_tensor *x = v->x;
+        v->x = v->next;
+        v->next = x;
+    }
+}
+
+/* A loss that is not finite: the same step again, op by op. The old values are still there unless
+ * they were overwritten in place. */
+void lg_train_nonfinite(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields,
+                        double loss) {
+    lg_elab *E = T->E;
+    lg_progress_hide();
+    lg_fault fault = {.row = -1};
+    bool found = false;
+    if (!p->in_place) {
+        lg_step_plan *slow = make(T, NULL, NULL, p->rows, false, true);
+        found = slow && !run(T, slow, fields, &fault);
+    }
+    if (!lg_host_ok(E))
+        return;
+    lg_span at = found && fault.at.file ? fault.at : T->at;
+    lg_diag *d = found ? lg_diag_add(E->diags, "R0102", at, "at step %lld: %s",
+                                     (long long)T->run_step, fault.text)
+                       : lg_diag_add(E->diags, "R0102", at, "the loss is %g at step %lld", loss,
+                                     (long long)T->run_step);
+    if (found && fault.row >= 0)
+        lg_diag_note(d, "first at row %lld of the batch", (long long)fault.row);
+}
+
+/* ---- effects with the values of a step ---- */
+
+typedef struct {
+    lg_train *T;
+    lg_step_plan *p;
+} shown_values;
+
+static lg_value *shown_value(void *ctx, lg_elab *E, const lg_ast *e) {
+    const shown_values *s = ctx;
+    const lg_build *b = s->p->b;
+    for (size_t i = 0; i < b->shown.n; i++) {
+        const lg_shown *x = &b->shown.at[i];
+        if (x->e != e)
+            continue;
+        if (x->v->kind == LG_V_ERROR || x->v->kind == LG_V_STR || x->v->kind == LG_V_NUM)
+            return x->v;
+        lg_leaf *leaf;
+        int n = lg_v_leaves(E, x->v, &leaf), k = x->first;
+        lg_value **out = LG_NEW_N(E->arena, lg_value *, n + 1);
+        for (int j = 0; j < n; j++) {
+            bool open = leaf[j].value->kind == LG_V_TENSOR && leaf[j].value->t.node;
+            out[j] = open ? lg_host_copy(E, leaf[j].value, s->p->extra[k++]) : leaf[j].value;
+        }
+        return lg_v_rebuild(E, x->v, out);
+    }
+    return lg_host_expr(E, s->T->settings_frame, e);
+}
+
+void lg_step_plan_effects(lg_train *T, lg_step_plan *p) {
+    shown_values s = {T, p};
+    if (!p->effects || T->H->trial)
+        return;
+    for (size_t i = 0; i < p->b->action.n && lg_host_ok(T->E); i++) {
+        const lg_action *a = &p->b->action.at[i];
+        if (a->cond_result >= 0 && !lg_get_i64(LG_BOOL, p->extra[a->cond_result]->data, 0))
+            continue;
+        lg_progress_hide();
+        lg_host_effect_with(T->E, a->effect, shown_value, &s);
+    }
+}
+
+void lg_step_plans_free(lg_train *T) {
+    for (lg_step_plan *p = T->plans; p; p = p->next) {
+        for (size_t i = 0; i < p->b->result.n; i++)
+            lg_tensor_release(p->extra[i]);
+        lg_plan_free(p->plan);
+        if (p->cond) {
+            lg_plan_free(p->cond);
+            lg_graph_free(p->cond_g);
+        }
+        lg_build_free(p->b);
+    }
+    T->plans = NULL;
+}

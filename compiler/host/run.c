@@ -1,0 +1,422 @@
+/* run.c: the loop of a train: phases, epochs, batches, evaluations, stops. What a step computes is
+ * in step.c; what is kept on disk in save.c; what the user sees in report.c. */
+#include "compiler/host/train.h"
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig) {
+    if (interrupted)
+        _Exit(128 + sig); /* the second one does not wait for the step */
+    interrupted = sig;
+}
+
+double lg_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- batches ---- */
+
+enum { MOST_FEEDS = 16 };
+
+static int64_t steps_an_epoch(const lg_train *T) {
+    const lg_feed *lead = NULL;
+    for (size_t i = 0; i < T->feed.n && !lead; i++)
+        if (!T->feed.at[i].name)
+            lead = &T->feed.at[i];
+    if (!lead && T->feed.n)
+        lead = &T->feed.at[0];
+    if (!lead || lead->data->n < 0)
+        return -1;
+    int64_t batch = lg_data_batch(lead->data), n = lead->data->n;
+    return lead->data->drop_last ? n / batch : (n + batch - 1) / batch;
+}
+
+static int64_t next_rows(const lg_feed *s) {
+    int64_t batch = lg_data_batch(s->data);
+    if (s->data->n < 0)
+        return batch;
+    int64_t left = s->data->n - s->at;
+    if (left <= 0 || (s->data->drop_last && left < batch))
+        return batch < s->data->n ? batch : s->data->n;
+    return left < batch ? left : batch;
+}
+
+static bool fetch(lg_train *T, lg_feed *s, int64_t rows, lg_tensor **out) {
+    lg_data *d = s->data;
+    if (d->n < 0) {
+        int64_t *pos = lg_alloc(sizeof *pos * (size_t)(rows ? rows : 1));
+        for (int64_t i = 0; i < rows; i++)
+            pos[i] = s->at + i;
+        bool ok = lg_data_rows(T->E, d, pos, rows, out);
+        lg_free(pos);
+        s->at += rows;
+        return ok;
+    }
+    if (s->at >= d->n || (d->drop_last && s->at + rows > d->n)) {
+        s->at = 0;
+        s->epoch++;
+        lg_free(s->order);
+        s->order = NULL;
+    }
+    if (!s->order)
+        s->order = lg_data_epoch(d, s->epoch);
+    bool ok = lg_data_rows(T->E, d, s->order + s->at, rows, out);
+    s->at += rows;
+    return ok;
+}
+
+typedef struct {
+    lg_tensor **field[MOST_FEEDS];
+} batch;
+
+static bool next_batch(lg_train *T, batch *b, int64_t *rows) {
+    for (size_t i = 0; i < T->feed.n; i++) {
+        rows[i] = next_rows(&T->feed.at[i]);
+        b->field[i] = lg_alloc(sizeof(lg_tensor *) * (size_t)(T->feed.at[i].data->src->n_cols + 1));
+        if (!fetch(T, &T->feed.at[i], rows[i], b->field[i]))
+            return false;
+    }
+    return true;
+}
+
+static void drop_batch(lg_train *T, batch *b) {
+    for (size_t i = 0; i < T->feed.n; i++) {
+        for (int k = 0; b->field[i] && k < T->feed.at[i].data->src->n_cols; k++)
+            lg_tensor_release(b->field[i][k]);
+        lg_free(b->field[i]);
+        b->field[i] = NULL;
+    }
+}
+
+/* ---- evaluations ---- */
+
+static bool due(const lg_ast *every, lg_train *T, bool epoch_ends) {
+    if (!every)
+        return false;
+    int64_t n = 0;
+    for (size_t i = 0; i < T->period.n && !n; i++)
+        if (T->period.at[i].every == every)
+            n = T->period.at[i].n;
+    if (!n) {
+        if (!lg_v_static_int(T->E, lg_host_expr(T->E, T->settings_frame, every->kid[0]), &n) ||
+            n < 1) {
+            lg_err(T->E, "E0439", every->span, "`every` wants a count from 1");
+            n = 1;
+        }
+        LG_PUSH(T->period, ((lg_period){every, n}));
+    }
+    bool epochs = every->name && every->name[0] == 'e';
+    return epochs ? epoch_ends && T->epoch % n == 0 : T->step % n == 0;
+}
+
+static bool evaluate(lg_train *T, const lg_ast *eval) {
+    lg_elab *E = T->E;
+    const lg_ast *target = eval->kid[LG_D_TARGET] ? eval->kid[LG_D_TARGET] : eval->kid[LG_D_VALUE];
+    lg_data *d = target ? lg_data_expr(E, T->settings_frame, target, NULL) : NULL;
+    if (target && !d)
+        return false;
+    if (d && d->n < 0 && !d->batch) {
+        lg_err(E, "E0627", target->span, "%s is endless: say how many rows with `take(n)`",
+               d->name);
+        return false;
+    }
+    int64_t rows[1] = {d ? (d->n < 0 ? d->batch : d->n) : 0};
+    lg_tensor **field = lg_alloc(sizeof *field * (size_t)(d ? d->src->n_cols + 1 : 1));
+    bool ok = true;
+    if (d) {
+        int64_t *pos = lg_alloc(sizeof *pos * (size_t)(rows[0] ? rows[0] : 1));
+        for (int64_t i = 0; i < rows[0]; i++)
+            pos[i] = i;
+        ok = lg_data_rows(E, d, pos, rows[0], field);
+        lg_free(pos);
+    }
+    lg_step_plan *p = ok ? lg_step_plan_for(T, eval, d, rows, true) : NULL;
+    lg_tensor *const *fields[1] = {field};
+    ok = p && lg_step_plan_run(T, p, fields);
+    for (int i = 0; d && ok && i < d->src->n_cols; i++)
+        lg_tensor_release(field[i]);
+    lg_free(field);
+    if (ok) {
+        lg_step_plan_effects(T, p);
+        lg_train_log_step(T, (double)NAN, true);
+    }
+    return ok;
+}
+
+/* Blocks of the train and of the phase, with fn for each statement. */
+static bool each(lg_train *T, bool (*fn)(lg_train *T, const lg_ast *s, void *ctx), void *ctx) {
+    const lg_ast *block[2] = {T->decl->kid[LG_D_BLOCK],
+                              T->phase ? T->phase->kid[LG_D_BLOCK] : NULL};
+    for (int k = 0; k < 2; k++)
+        for (uint32_t i = 0; block[k] && i < block[k]->n; i++)
+            if (!fn(T, block[k]->kid[i], ctx))
+                return false;
+    return true;
+}
+
+typedef struct {
+    bool epoch_ends, last;
+} moment;
+
+static bool run_eval(lg_train *T, const lg_ast *s, void *ctx) {
+    const moment *m = ctx;
+    if (!lg_is_word(s, "eval"))
+        return true;
+    const lg_ast *every = s->kid[LG_D_EVERY];
+    return !(due(every, T, m->epoch_ends) || m->last) || evaluate(T, s);
+}
+
+static bool run_save(lg_train *T, const lg_ast *s, void *ctx) {
+    const moment *m = ctx;
+    if (s->kind != LG_A_EFFECT || strcmp(s->name, "save") != 0 || !s->n || T->H->trial)
+        return true;
+    const lg_ast *every = s->kid[s->n - 1]->kind == LG_A_EVERY ? s->kid[s->n - 1] : NULL;
+    if (s->n > (every ? 2u : 1u) || !(m->last || (every && due(every, T, m->epoch_ends))))
+        return true;
+    lg_value *dir = lg_host_expr(T->E, T->settings_frame, s->kid[0]);
+    if (dir->kind != LG_V_STR || !dir->str) {
+        lg_err(T->E, "E0243", s->span,
+               "`save` of a train wants a directory: `save \"runs/name\" every 10 epochs`");
+        return false;
+    }
+    return lg_train_save(T, dir->str);
+}
+
+static bool has_save(lg_train *T) {
+    const lg_ast *block = T->decl->kid[LG_D_BLOCK];
+    for (uint32_t i = 0; block && i < block->n; i++)
+        if (block->kid[i]->kind == LG_A_EFFECT && !strcmp(block->kid[i]->name, "save"))
+            return true;
+    return false;
+}
+
+/* ---- steps ---- */
+
+static double result_f64(const lg_step_plan *p, lg_result_kind kind, bool *found) {
+    for (size_t i = 0; i < p->b->result.n; i++)
+        if (p->b->result.at[i].kind == kind) {
+            *found = true;
+            return lg_get_f64(p->extra[i]->dtype, p->extra[i]->data, 0);
+        }
+    *found = false;
+    return (double)NAN;
+}
+
+static void keep_series(lg_train *T, const lg_step_plan *p) {
+    for (size_t i = 0; i < p->b->result.n; i++) {
+        const lg_result *r = &p->b->result.at[i];
+        if (r->kind == LG_R_SERIES && !p->eval)
+            LG_PUSH(T->series.at[r->index].values, lg_get_f64(LG_F64, p->extra[i]->data, 0));
+    }
+}
+
+static bool one_step(lg_train *T, const batch *b, const int64_t *rows) {
+    lg_tensor *const *fields[MOST_FEEDS];
+    for (size_t i = 0; i < T->feed.n; i++)
+        fields[i] = b->field[i];
+    lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false);
+    if (p && lg_step_plan_shows(T, p))
+        p = lg_step_plan_for(T, NULL, NULL, rows, true);
+    if (!p || !lg_step_plan_run(T, p, fields))
+        return false;
+    bool has_loss, has_norm, has_stop;
+    double loss = result_f64(p, LG_R_LOSS, &has_loss), norm = result_f64(p, LG_R_NORM, &has_norm);
+    if ((has_loss && !isfinite(loss)) || (has_norm && T->set.stop_nonfinite && !isfinite(norm))) {
+        lg_train_nonfinite(T, p, fields, loss);
+        return false;
+    }
+    lg_step_plan_commit(T, p);
+    if (has_loss) {
+        int k = lg_train_series(T, lg_intern("loss"), false);
+        LG_PUSH(T->series.at[k].values, loss);
+    }
+    keep_series(T, p);
+    lg_step_plan_effects(T, p);
+    T->gradients += T->gradients_a_step;
+    lg_train_log_step(T, loss, false);
+    T->stopped = T->stopped || result_f64(p, LG_R_STOP, &has_stop) > 0.5;
+    return lg_host_ok(T->E);
+}
+
+static bool run_phase(lg_train *T) {
+    lg_elab *E = T->E;
+    int64_t an_epoch = steps_an_epoch(T);
+    T->steps = T->set.max_steps;
+    if (T->set.epochs >= 0) {
+        if (an_epoch < 0) {
+            lg_diag *d = lg_err(E, "E0435", T->at, "`epochs` needs data with an end");
+            lg_diag_help(d, "say `max_steps = ...` instead");
+            return false;
+        }
+        int64_t all = an_epoch * T->set.epochs;
+        T->steps = T->steps < 0 || all < T->steps ? all : T->steps;
+    }
+    if (T->steps < 0) {
+        lg_diag *d = lg_err(E, "E0435", T->at, "the train `%s` does not say how long it runs",
+                            T->decl->name ? T->decl->name : "");
+        lg_diag_help(d, "add `epochs = ...` or `max_steps = ...`");
+        return false;
+    }
+    bool ok = true, told = false;
+    lg_progress_opts po = {.quiet = T->H->o.quiet || T->H->trial};
+    while (ok && T->step < T->steps && !T->stopped) {
+        batch b = {{0}};
+        int64_t rows[MOST_FEEDS];
+        ok = next_batch(T, &b, rows);
+        if (ok && !told) {
+            lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false);
+            ok = p != NULL;
+            if (ok)
+                lg_train_begin_report(T, p);
+            lg_progress_begin(T->decl->name, T->steps, &po);
+            told = true;
+        }
+        ok = ok && one_step(T, &b, rows);
+        drop_batch(T, &b);
+        if (!ok)
+            break;
+        T->step++;
+        T->run_step++;
+        bool epoch_ends = an_epoch > 0 && T->step % an_epoch == 0;
+        T->epoch += epoch_ends;
+        bool last = T->step == T->steps || T->stopped || interrupted,
+             final = T->phase_no + 1 >= T->n_phases;
+        moment m = {epoch_ends, last && !interrupted && final},
+               s = {epoch_ends, last && (interrupted || final)};
+        ok = each(T, run_eval, &m) && each(T, run_save, &s);
+        if (interrupted) {
+            T->by_signal = T->stopped = true;
+            if (!has_save(T))
+                lg_err(E, "R0701", T->at, "stopped by a signal at step %lld; nothing was saved",
+                       (long long)T->run_step);
+            else
+                lg_err(
+                    E, "R0701", T->at,
+                    "stopped by a signal at step %lld; the run is saved and goes on with --resume",
+                    (long long)T->run_step);
+            ok = false;
+        }
+    }
+    lg_progress_end();
+    return ok;
+}
+
+static int64_t count_derivatives(const lg_ast *e) {
+    if (!e)
+        return 0;
+    int64_t n = e->kind == LG_A_CALL && e->kid[0]->kind == LG_A_NAME &&
+                strcmp(e->kid[0]->name, "remat") != 0 && lg_is_derivative(e->kid[0]->name);
+    if (e->kind == LG_A_EFFECT)
+        return 0;
+    for (uint32_t i = 0; i < e->n; i++)
+        n += count_derivatives(e->kid[i]);
+    return n;
+}
+
+static void begin_phase(lg_train *T, const lg_ast *phase) {
+    T->phase = phase;
+    lg_step_plans_free(T);
+    for (size_t i = 0; i < T->var.n; i++)
+        if (T->var.at[i].kind == LG_VAR_RULE) { /* optimizer state starts afresh */
+            lg_tensor_release(T->var.at[i].x);
+            T->var.at[i].x = NULL;
+        }
+    const lg_ast *block[2] = {phase ? NULL : T->decl->kid[LG_D_BLOCK],
+                              phase ? phase->kid[LG_D_BLOCK] : NULL};
+    T->gradients_a_step = 0;
+    bool shorthand = false;
+    for (int k = 0; k < 2; k++) {
+        const lg_ast *all = k ? block[1] : T->decl->kid[LG_D_BLOCK];
+        for (uint32_t i = 0; all && i < all->n; i++) {
+            if (!lg_is_word(all->kid[i], "phase") && !lg_is_word(all->kid[i], "eval"))
+                T->gradients_a_step += count_derivatives(all->kid[i]);
+            shorthand = shorthand || lg_is_word(all->kid[i], "optimizer");
+        }
+        for (uint32_t i = 0; block[k] && i < block[k]->n; i++)
+            if (block[k]->kid[i]->kind == LG_A_QUANTIZE)
+                LG_PUSH(T->quantize, block[k]->kid[i]);
+    }
+    T->gradients_a_step += shorthand;
+    lg_train_settings(T, phase, &T->set);
+}
+
+static bool run_phases(lg_train *T) {
+    const lg_ast *block = T->decl->kid[LG_D_BLOCK];
+    const lg_ast *phase[64];
+    T->n_phases = 0;
+    for (uint32_t i = 0; block && i < block->n && T->n_phases < 64; i++) {
+        if (lg_is_word(block->kid[i], "phase"))
+            phase[T->n_phases++] = block->kid[i];
+        else if (block->kid[i]->kind == LG_A_QUANTIZE && T->n_phases == 0)
+            continue;
+    }
+    if (!T->n_phases) {
+        begin_phase(T, NULL);
+        T->n_phases = 1;
+        if (!lg_host_ok(T->E) || !lg_train_feeds(T))
+            return false;
+        if (T->H->o.resume && !lg_train_restore(T, T->H->o.resume))
+            return false;
+        return run_phase(T);
+    }
+    for (uint32_t i = 0; block && i < block->n; i++)
+        if (block->kid[i]->kind == LG_A_QUANTIZE)
+            LG_PUSH(T->quantize, block->kid[i]);
+    bool resumed = T->H->o.resume == NULL;
+    for (int k = 0; k < T->n_phases; k++) {
+        T->phase_no = k;
+        begin_phase(T, phase[k]);
+        if (!lg_host_ok(T->E) || !lg_train_feeds(T))
+            return false;
+        if (!resumed) {
+            if (!lg_train_restore(T, T->H->o.resume))
+                return false;
+            resumed = true;
+            while (k < T->phase_no) /* the phases before are over */
+                begin_phase(T, phase[++k]);
+            if (!lg_train_restore(T, T->H->o.resume))
+                return false;
+        } else {
+            T->step = T->epoch = 0;
+        }
+        if (!run_phase(T))
+            return false;
+        if (T->stopped && T->by_signal)
+            return false;
+        T->stopped = false;
+    }
+    return true;
+}
+
+lg_value *lg_train_run(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
+                       lg_span at) {
+    lg_host *H = lg_host_of(E);
+    if (!H->keep) { /* check mode: the body is checked by itself; its results are not known */
+        return lg_v_error(E, at);
+    }
+    lg_context c = lg_host_enter(E, H->keep, true);
+    E->step = &H->step;
+    lg_train *T = lg_train_new(E, decl, env, n, arg, at);
+    lg_value *r = NULL;
+    if (T) {
+        struct sigaction now = {.sa_handler = on_signal}, was_int, was_term;
+        interrupted = 0;
+        sigemptyset(&now.sa_mask);
+        sigaction(SIGINT, &now, &was_int);
+        sigaction(SIGTERM, &now, &was_term);
+        if (run_phases(T) && lg_host_ok(E))
+            r = lg_train_result(T);
+        sigaction(SIGINT, &was_int, NULL);
+        sigaction(SIGTERM, &was_term, NULL);
+        lg_train_free(T);
+    }
+    lg_host_leave(E, &c);
+    return r ? r : lg_v_error(E, at);
+}

@@ -1,0 +1,218 @@
+/* train.h: a training run, as its files share it: step.c elaborates one step into one graph, run.c
+ * steps through data and phases, save.c keeps and restores, report.c tells. */
+#ifndef LG_HOST_TRAIN_H
+#define LG_HOST_TRAIN_H
+#include "compiler/host/inside.h"
+
+/* Something that lives from step to step: a parameter, a state, state of an optimizer. */
+typedef enum { LG_VAR_PARAM, LG_VAR_STATE, LG_VAR_RULE } lg_var_kind;
+typedef struct {
+    lg_sym path; /* "net.l1.w", "base", "net.optimizer.m.l1.w" */
+    lg_var_kind kind;
+    lg_tensor *x;    /* now; NULL before it was made */
+    lg_tensor *next; /* where a step writes when it does not write in place */
+} lg_var;
+
+/* A source of batches: `data = ...` or `data src = ...`. */
+typedef struct {
+    const lg_ast *decl;
+    lg_sym name; /* NULL: its fields are names by themselves */
+    lg_data *data;
+    int64_t *order; /* this epoch's; heap */
+    int64_t at, epoch;
+} lg_feed;
+
+typedef struct {
+    lg_sym name;
+    bool eval;   /* of an eval block: one value an evaluation; else one a step */
+    double last; /* NaN before the first */
+    LG_VEC(double) values;
+} lg_series;
+
+typedef struct {
+    int64_t epochs, max_steps, micro; /* -1: not said */
+    int64_t seed;
+    bool has_seed, stop_nonfinite;
+    lg_dtype compute; /* LG_NO_DTYPE: as the program says */
+} lg_settings;
+
+typedef struct {
+    const lg_ast *every; /* EVERY */
+    int64_t n;
+} lg_period;
+
+typedef struct lg_train {
+    lg_elab *E;
+    lg_host *H;
+    const lg_ast *decl;
+    lg_frame *env;
+    int n_arg;
+    const lg_arg *arg;
+    lg_span at;
+    LG_VEC(lg_var) var;
+    LG_VEC(lg_feed) feed;
+    LG_VEC(lg_series) series;
+    LG_VEC(lg_period) period;        /* what `every n` came to */
+    LG_VEC(const lg_ast *) quantize; /* statements in force */
+    const lg_ast *phase;             /* DECL, or NULL */
+    int phase_no, n_phases;
+    lg_settings set;
+    int64_t step, steps, epoch, run_step, steps_before; /* of the phase; of all phases */
+    int64_t gradients, gradients_a_step;
+    uint64_t seed;
+    double started;
+    bool stopped, by_signal, seed_given;
+    const char *locked_dir; /* the directory that this run saves into */
+    int lock;
+    lg_frame *settings_frame; /* parameters of the run, for host expressions */
+    struct lg_step_plan *plans;
+} lg_train;
+
+/* ---- one step as a graph (step.c, update.c) ---- */
+typedef enum {
+    LG_S_STEP,
+    LG_S_EPOCH,
+    LG_S_STEPS,
+    LG_S_RUN_STEP,
+    LG_S_SEED,
+    LG_S_FIELD,
+    LG_S_VAR,
+    LG_S_SERIES
+} lg_slot_kind;
+typedef struct {
+    lg_slot_kind kind;
+    int feed, index; /* FIELD: feed and column; VAR: number in T->var; SERIES: number */
+    lg_node *init;   /* VAR: its first value */
+} lg_slot;
+
+typedef enum { LG_R_VAR, LG_R_LOSS, LG_R_SERIES, LG_R_STOP, LG_R_NORM, LG_R_VALUE } lg_result_kind;
+typedef struct {
+    lg_result_kind kind;
+    int index;
+    lg_node *node;
+} lg_result;
+
+typedef struct {
+    lg_sym name;
+    lg_span at;
+    bool is_param;   /* a single param of the train; else a part */
+    lg_value *model; /* with the inputs as leaves */
+    int n;
+    lg_model_leaf *leaf;
+    lg_value **value; /* inputs, by leaf */
+    int *var;         /* number in T->var, by leaf */
+    lg_value **next;  /* new values, NULL: unchanged */
+    bool *frozen;
+    bool primed; /* some statement gives its next value */
+} lg_group;
+
+/* Current value of a state within the step. */
+typedef struct {
+    const char *path;
+    lg_value *now; /* structure with current leaves */
+    int n, *var;   /* its leaves */
+    bool written;
+    lg_var_kind kind;
+} lg_cell;
+
+/* A value that an effect in a `when` shows: nodes of the step become constants when it ran. */
+typedef struct {
+    const lg_ast *e;
+    lg_value *v;
+    int first; /* number of its first result */
+} lg_shown;
+typedef struct {
+    const lg_ast *effect;
+    lg_node *cond; /* NULL: always */
+    int cond_result;
+} lg_action;
+
+typedef struct lg_build {
+    lg_train *T;
+    lg_elab *E;
+    lg_graph *g; /* NULL: check mode */
+    lg_frame *f;
+    lg_step step;
+    lg_store store, states;
+    const lg_ast *eval; /* elaborates this eval block instead of a step */
+    bool effects;       /* with the values that effects show */
+    LG_VEC(lg_slot) slot;
+    LG_VEC(lg_result) result;
+    LG_VEC(lg_group) group;
+    LG_VEC(lg_cell) cell;
+    LG_VEC(const lg_ast *) loss;
+    LG_VEC(const lg_ast *) body; /* statements of the train, then of the phase */
+    LG_VEC(lg_shown) shown;
+    LG_VEC(lg_action) action;
+    LG_VEC(lg_node *) frozen;
+    const int64_t *rows; /* batch size of each feed */
+    lg_data *eval_data;
+    lg_value *total; /* loss */
+    lg_span at;
+} lg_build;
+
+lg_build *lg_build_new(lg_train *T, const lg_ast *eval, lg_data *eval_data, const int64_t *rows,
+                       bool effects);
+bool lg_build_run(lg_build *b); /* false after reporting */
+void lg_build_free(lg_build *b);
+bool lg_build_inits(lg_build *b); /* first values of variables that have none */
+lg_value *lg_build_leaf(lg_build *b, const char *path, lg_value *init, lg_var_kind kind, int *var);
+bool lg_build_update(lg_build *b);
+lg_value *lg_build_loss(lg_build *b, const lg_ast *s);
+bool lg_only_effects(const lg_ast *when); /* a `when` that primes nothing */
+/* Effects (shown.c): one under a condition (NULL: always), those of a `when`, all of the train. */
+void lg_build_show(lg_build *b, const lg_ast *s, lg_value *cond);
+void lg_build_when(lg_build *b, const lg_ast *s, lg_value *outer);
+void lg_build_effects(lg_build *b);
+int lg_build_result(lg_build *b, lg_result_kind kind, int index, lg_node *node);
+lg_value *lg_scalar_of_terms(lg_elab *E, lg_value *v, lg_span at);
+int lg_train_var(lg_train *T, lg_sym path, lg_var_kind kind);
+int lg_train_series(lg_train *T, lg_sym name, bool eval);
+void lg_round_products(lg_graph *g, lg_dtype t);
+bool lg_is_word(const lg_ast *s, const char *word); /* a declaration that begins with it */
+
+/* A planned step, kept for its batch sizes. */
+typedef struct lg_step_plan {
+    lg_build *b;
+    lg_plan *plan;
+    int64_t rows[16];
+    const lg_ast *eval, *phase;
+    bool effects, in_place;
+    void **out;
+    const void **in;
+    lg_tensor **extra;    /* buffers of results that are no variables */
+    int64_t now[4], seed; /* step, epoch, steps, run_step as the plan reads them */
+    lg_graph *cond_g;     /* conditions of effects that depend on the step alone */
+    lg_plan *cond;
+    bool always; /* some condition depends on more */
+    lg_tensor *const *const *fields;
+    struct lg_step_plan *next;
+} lg_step_plan;
+lg_step_plan *lg_step_plan_for(lg_train *T, const lg_ast *eval, lg_data *d, const int64_t *rows,
+                               bool effects);
+/* Runs it on the given fields; false after reporting. fields[feed][column]. */
+bool lg_step_plan_run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields);
+void lg_step_plan_commit(lg_train *T, lg_step_plan *p); /* new values take the place of the old */
+bool lg_step_plan_shows(lg_train *T,
+                        lg_step_plan *p); /* will an effect of this step need its values? */
+void lg_step_plan_effects(lg_train *T, lg_step_plan *p);
+void lg_step_plans_free(lg_train *T);
+
+/* ---- settings and phases (settings.c) ---- */
+void lg_train_settings(lg_train *T, const lg_ast *phase, lg_settings *out);
+lg_train *lg_train_new(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
+                       lg_span at);
+void lg_train_free(lg_train *T);
+bool lg_train_feeds(lg_train *T);
+
+/* ---- save.c ---- */
+bool lg_train_save(lg_train *T, const char *dir);
+bool lg_train_restore(lg_train *T, const char *dir);
+
+/* ---- report.c ---- */
+void lg_train_begin_report(lg_train *T, lg_step_plan *p);
+void lg_train_log_step(lg_train *T, double loss, bool is_eval);
+void lg_train_nonfinite(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields, double loss);
+lg_value *lg_train_result(lg_train *T);
+double lg_now(void);
+#endif

@@ -1,0 +1,601 @@
+/* call.c: what may be called, and the binding of arguments to parameters. A call elaborates the
+ * body with its own names for dims; its result is seen with those of the caller. Calls form a DAG.
+ * Not for types (types.c) and not for what models, rules and quantizers do when called. */
+#include "compiler/mid/elab.h"
+#include "compiler/mid/model.h"
+#include <string.h>
+
+enum { MAX_DEPTH = 160 };
+
+/* ---- schedules ---- */
+
+bool lg_is_schedule(const lg_value *v) {
+    return v->kind == LG_V_FN && v->fn.bound;
+}
+
+static bool has_step(const lg_elab *E) {
+    return E->step && E->step->step;
+}
+
+static void bind_given(lg_elab *E, lg_frame *f, const char *name, lg_value *v) {
+    if (v)
+        lg_bind(E, f, lg_intern(name), v, v->at);
+}
+
+/* What a schedule sees besides its parameters. */
+static void bind_step(lg_elab *E, lg_frame *f) {
+    bind_given(E, f, "step", E->step->step);
+    bind_given(E, f, "epoch", E->step->epoch);
+    bind_given(E, f, "steps", E->step->steps);
+}
+
+static lg_value *weakened(lg_elab *E, lg_value *v) {
+    if (v->kind != LG_V_TENSOR || v->t.rank)
+        return v;
+    v = lg_v_copy(E, v);
+    v->t.weak = true;
+    return v;
+}
+
+lg_value *lg_schedule_now(lg_elab *E, lg_value *v) {
+    if (!lg_is_schedule(v) || !has_step(E))
+        return v;
+    if (v->fn.decl->kind == LG_A_LAMBDA)
+        return weakened(E, lg_expr_in(E, v->fn.env, v->fn.decl->kid[2]));
+    int n = v->fn.bound->rec.n;
+    lg_arg *arg = LG_NEW_N(E->arena, lg_arg, n + 1);
+    for (int i = 0; i < n; i++)
+        arg[i] = (lg_arg){v->fn.bound->rec.f[i].name, v->fn.bound->rec.f[i].value, NULL, v->fn.bound->rec.f[i].at};
+    return lg_call_decl(E, v->fn.decl, v->fn.env, NULL, n, arg, v->at);
+}
+
+/* a op b where one of them waits for its step: so does the result. */
+lg_value *lg_schedule_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_span at) {
+    lg_frame *env = lg_frame_new(E, LG_F_FN, E->frame);
+    lg_ast *body = lg_ast_new(E->arena, LG_A_BINARY, at, 2);
+    body->name = lg_intern(op);
+    static const char *const names[2] = {"left", "right"};
+    for (int i = 0; i < 2; i++) {
+        body->kid[i] = lg_ast_new(E->arena, LG_A_NAME, (i ? b : a)->at, 0);
+        body->kid[i]->name = lg_intern(names[i]);
+        lg_bind(E, env, body->kid[i]->name, i ? b : a, at);
+    }
+    lg_ast *fn = lg_ast_new(E->arena, LG_A_LAMBDA, at, 3);
+    fn->kid[0] = lg_ast_new(E->arena, LG_A_PARAMS, at, 0);
+    fn->kid[2] = body;
+    lg_value *v = lg_v_new(E, LG_V_FN, at);
+    v->fn.decl = fn;
+    v->fn.env = env;
+    v->fn.bound = lg_v_record(E, 0, at);
+    return v;
+}
+
+/* Outside a train a call of a schedule keeps its arguments, checked, for later. */
+static lg_value *postponed(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg, lg_span at) {
+    const lg_ast *params = decl->kid[LG_D_PARAMS];
+    lg_value *v = lg_v_new(E, LG_V_FN, at);
+    v->fn.decl = decl;
+    v->fn.env = env;
+    v->fn.bound = lg_v_record(E, 0, at);
+    uint32_t next = 0;
+    for (int i = 0; i < n; i++) {
+        lg_sym name = arg[i].name ? arg[i].name : params->kid[next++]->name;
+        lg_v_set_field(E, v->fn.bound, name, arg[i].value);
+    }
+    return v;
+}
+
+/* `s(step=10)`: a schedule at a step that is said. */
+static lg_value *schedule_at(lg_elab *E, lg_value *s, int n, const lg_arg *arg, lg_span at) {
+    lg_step step = E->step ? *E->step : (lg_step){0};
+    for (int i = 0; i < n; i++) {
+        const char *name = arg[i].name ? arg[i].name : i ? "" : "step";
+        lg_value *v = arg[i].value;
+        if (!strcmp(name, "step"))
+            step.step = v;
+        else if (!strcmp(name, "epoch"))
+            step.epoch = v;
+        else if (!strcmp(name, "steps"))
+            step.steps = v;
+        else {
+            lg_err(E, "E0322", arg[i].at, "a schedule takes `step`, `epoch` and `steps` here");
+            return lg_v_error(E, at);
+        }
+    }
+    lg_step *was = E->step;
+    E->step = &step;
+    lg_value *v = lg_schedule_now(E, s);
+    E->step = was;
+    return v;
+}
+
+/* ---- losses ---- */
+
+static lg_value *times_weight(lg_elab *E, lg_value *term, lg_value *weight, lg_span at) {
+    if (weight->kind == LG_V_TENSOR && term->kind == LG_V_TENSOR && weight->t.dtype != term->t.dtype && !weight->t.weak)
+        weight = lg_cast(E, weight, term->t.dtype, at);
+    lg_value *bare = lg_v_copy(E, term), *own = term->weight;
+    bare->weight = NULL;
+    lg_value *r = lg_binary(E, "*", bare, weight, at);
+    if (r->kind == LG_V_ERROR)
+        return r;
+    r = lg_v_copy(E, r);
+    r->weight = own ? lg_binary(E, "*", own, weight, at) : weight;
+    return r;
+}
+
+/* {term, weight}: the terms, which know their weights. */
+static lg_value *loss_terms(lg_elab *E, lg_value *v) {
+    static lg_sym term, weight;
+    if (!term) {
+        term = lg_intern("term");
+        weight = lg_intern("weight");
+    }
+    if (v->kind != LG_V_RECORD || v->rec.n != 2)
+        return v;
+    lg_value *t = lg_v_field(v, term), *w = lg_v_field(v, weight);
+    if (!t || !w)
+        return v;
+    lg_value *r = lg_v_copy(E, t);
+    r->weight = w;
+    return r;
+}
+
+/* States of a loss: the frame that binds them, around the body. */
+static lg_frame *loss_states(lg_elab *E, const lg_ast *decl, lg_frame *f) {
+    const lg_ast *block = decl->kid[LG_D_BLOCK];
+    LG_VEC(const lg_ast *) state = {0};
+    for (uint32_t i = 0; block && block->kind == LG_A_BLOCK && i < block->n; i++)
+        if (block->kid[i]->kind == LG_A_DECL && !strcmp(block->kid[i]->text, "state"))
+            LG_PUSH(state, block->kid[i]);
+    if (!state.n)
+        return f;
+    lg_instance *inst = LG_NEW(E->arena, lg_instance);
+    inst->n = (int)state.n;
+    inst->state = LG_NEW_N(E->arena, lg_instance_state, state.n);
+    lg_value **init = LG_NEW_N(E->arena, lg_value *, state.n);
+    for (size_t i = 0; i < state.n; i++) {
+        init[i] = lg_initial(E, f, state.at[i]);
+        inst->state[i] = (lg_instance_state){state.at[i]->name,
+                                             lg_txt(E, "loss.%s.%s", decl->name, state.at[i]->name), init[i]};
+    }
+    lg_free(state.at);
+    lg_frame *s = lg_frame_new(E, LG_F_MODEL, f);
+    s->caller = f->caller;
+    lg_instance_bind(E, s, inst, init);
+    lg_frame *body = lg_frame_new(E, LG_F_FN, s);
+    body->self = s;
+    body->decl = f->decl;
+    body->caller = f->caller;
+    body->call_at = f->call_at;
+    body->path_hash = f->path_hash;
+    body->float_dtype = f->float_dtype;
+    return body;
+}
+
+/* ---- foreign functions ---- */
+
+/* In order: arrays and numbers as they are, text as bytes; attr.text = library, newline, symbol;
+ * p[0]: which inputs are text, p[1]: is the result a number. */
+static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_span at) {
+    const lg_ast *params = decl->kid[LG_D_PARAMS], *type = decl->kid[LG_D_TYPE];
+    if (!type || type->kind != LG_A_TYPE) {
+        lg_err(E, "E0444", decl->span, "a foreign function states the type of its result");
+        return lg_v_error(E, at);
+    }
+    lg_value *r = lg_type_placeholder(E, f, type, at);
+    if (LG_CHECKING(E) || r->kind != LG_V_TENSOR)
+        return r;
+    if (!E->allow_foreign) {
+        lg_diag *d = lg_err(E, "E0445", at, "`%s` is foreign code", decl->name);
+        lg_diag_help(d, "run with --allow-foreign to let it");
+        return lg_v_error(E, at);
+    }
+    uint32_t n = params ? params->n : 0;
+    lg_node **in = LG_NEW_N(E->arena, lg_node *, n + 1);
+    const lg_ast *lib = decl->kid[LG_D_FROM];
+    const char *path = lib->kind == LG_A_STR && lib->n == 1 ? lib->kid[0]->text : "";
+    lg_attr attr = {.text = lg_txt(E, "%s\n%s", path, decl->name)};
+    for (uint32_t i = 0; i < n; i++) {
+        lg_value *v = lg_find_local(f, params->kid[i]->name, false)->value;
+        if (v->kind == LG_V_ERROR)
+            return v;
+        if (v->kind == LG_V_STR) {
+            int64_t len = (int64_t)strlen(v->str) + 1;
+            lg_tensor *x = lg_tensor_new(LG_U8, 1, &len);
+            memcpy(x->data, v->str, (size_t)len);
+            in[i] = lg_g_const(E->g, x, at);
+            lg_tensor_release(x);
+            attr.p[0] |= (int64_t)1 << i;
+            continue;
+        }
+        lg_dtype t = params->kid[i]->kid[0] ? lg_type_dtype(E, f, params->kid[i]->kid[0]) : LG_F64;
+        v = lg_to_tensor(E, v, t, at);
+        if (v->kind != LG_V_TENSOR || v->t.n_open) {
+            lg_err(E, "E0444", at, "`%s` cannot be passed to a foreign function", params->kid[i]->name);
+            return lg_v_error(E, at);
+        }
+        in[i] = lg_g_cast(E->g, lg_import(E, v->t.node), t, at);
+    }
+    lg_type out = {.dtype = r->t.dtype, .rank = r->t.rank};
+    for (int i = 0; i < out.rank; i++)
+        out.shape[i] = lg_dim_size(E, r->t.dim[i], at);
+    attr.p[1] = !type->n && !(type->flags & LG_AF_SQUARE);
+    const lg_op *op = lg_op_find("foreign");
+    r->t.node = lg_g_item(E->g, lg_g_kernel(E->g, op, (int)n, in, 1, &out, &attr, at), 0);
+    return r;
+}
+
+/* ---- calls of declarations ---- */
+
+/* The chain of calls in which this one stands. Out of a lambda one looks at where it was made: what
+ * runs it is not what its text is part of. */
+static lg_frame *calling(lg_frame *f) {
+    if (f->kind == LG_F_FN && !(f->decl && f->decl->kind == LG_A_LAMBDA) && f->caller)
+        return f->caller;
+    return f->up ? f->up : f->caller;
+}
+
+static bool recursion(lg_elab *E, const lg_ast *decl, const lg_frame *self, lg_span at) {
+    lg_frame *hit = NULL;
+    int steps = 0;
+    for (lg_frame *f = E->frame; f && !hit && steps < 100000; f = calling(f), steps++)
+        if (f->decl == decl && f->kind == LG_F_FN && (!self || f->self == self))
+            hit = f;
+    if (!hit)
+        return false;
+    lg_buf chain = {0};
+    lg_frame *f = E->frame;
+    LG_VEC(const char *) names = {0};
+    for (; f; f = calling(f)) {
+        if (f->kind == LG_F_FN && f->decl && f->decl->name)
+            LG_PUSH(names, f->decl->name);
+        if (f == hit)
+            break;
+    }
+    for (size_t i = names.n; i-- > 0;)
+        lg_buf_printf(&chain, "%s -> ", names.at[i]);
+    lg_buf_printf(&chain, "%s", decl->name);
+    lg_free(names.at);
+    lg_diag *d = lg_err(E, "E0326", at, "`%s` calls itself", decl->name);
+    lg_diag_note(d, "%s", chain.at);
+    lg_diag_help(d, "repeat with `scan`, or with `static for` over a list");
+    lg_buf_free(&chain);
+    return true;
+}
+
+static lg_frame *call_frame(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self, lg_span at) {
+    lg_frame *f = lg_frame_new(E, LG_F_FN, env);
+    f->decl = decl;
+    f->self = self;
+    f->call_at = at;
+    if (env && (env->kind == LG_F_MODULE))
+        f->float_dtype = E->frame ? E->frame->float_dtype : E->float_dtype;
+    uint64_t place = E->frame ? lg_hash_mix(E->frame->path_hash, ++E->frame->call_count) : 0;
+    if (self)
+        place = lg_hash_mix(place, self->path_hash);
+    f->path_hash = decl->name ? lg_hash(decl->name, strlen(decl->name), place) : place;
+    return f;
+}
+
+/* m' of the body are those of the instance it belongs to. */
+static void hand_on_primes(lg_elab *E, lg_frame *f) {
+    int n = 0;
+    for (lg_binding *b = f->names; b; b = b->next) {
+        if (!b->prime)
+            continue;
+        if (!f->self) {
+            lg_diag *d = lg_err(E, "E0422", b->at, "`%s` is not a state: only states, parts and carries have a next value",
+                                b->name);
+            lg_diag_help(d, "for a value of its own write `let`");
+            continue;
+        }
+        lg_bind(E, f->self, b->name, lg_force(E, f, b, b->at), b->at);
+        f->self->names->prime = true;
+        n++;
+    }
+    if (n)
+        lg_model_commit(E, f->self);
+}
+
+static lg_value *body_value(lg_elab *E, lg_frame *f, const lg_ast *decl) {
+    const lg_ast *index = decl->kid[LG_D_INDEX];
+    const lg_ast *body = decl->kid[LG_D_VALUE] ? decl->kid[LG_D_VALUE] : decl->kid[LG_D_BLOCK];
+    if (!body) {
+        lg_err(E, "E0226", decl->span, "`%s` has no body", decl->name);
+        return lg_v_error(E, decl->span);
+    }
+    if (!index || !index->n)
+        return lg_block(E, f, body);
+    lg_ast *p = lg_ast_new(E->arena, LG_A_INDEXPAT, index->span, 0);
+    p->name = decl->name;
+    const lg_ast *where = NULL;
+    for (uint32_t i = 0; i < index->n; i++)
+        if (index->kid[i]->kind == LG_A_WHERE)
+            where = index->kid[i];
+        else if (index->kid[i] && !(index->kind == LG_A_INDEX && i == 0))
+            lg_ast_add(E->arena, p, index->kid[i]);
+    return lg_index_define(E, p, body, where);
+}
+
+/* The body, its result as the signature says it is. */
+static lg_value *run_body(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_span at) {
+    lg_frame *was = E->frame;
+    lg_value *guard = E->guard, *lazy = E->lazy, *want = E->want;
+    E->guard = E->lazy = E->want = NULL;
+    E->depth++;
+    E->frame = f;
+    lg_frame *body = strcmp(decl->text, "loss") ? f : loss_states(E, decl, f);
+    body->scoped = true;
+    body->g = E->g;
+    body->draw_lane = E->draw_lane;
+    body->lanes = E->lanes;
+    E->frame = body;
+    const lg_ast *from = decl->kid[LG_D_FROM];
+    lg_value *r = from ? foreign_call(E, body, decl, at) : body_value(E, body, decl);
+    if (E->probe)
+        lg_probe_lets(E, f);
+    const lg_ast *type = decl->kid[LG_D_TYPE];
+    if (!from)
+        hand_on_primes(E, body);
+    if (r->kind == LG_V_NONE && type) {
+        lg_diag *d = lg_err(E, "E0226", decl->name_span.file ? decl->name_span : decl->span,
+                            "`%s` ends without `return`", decl->name);
+        lg_diag_note(d, "it is declared to give %s", lg_ast_text(E->arena, type));
+        r = lg_v_error(E, at);
+    }
+    if (type && r->kind != LG_V_ERROR) {
+        lg_value *v = lg_type_check(E, f, type, r, r->at.file ? r->at : at,
+                                    lg_txt(E, "the result of `%s`", decl->name), false);
+        r = v ? v : lg_v_error(E, at);
+        if (r->kind == LG_V_TENSOR && r->t.weak) { /* its dtype is stated */
+            r = lg_v_copy(E, r);
+            r->t.weak = false;
+        }
+    }
+    if (decl->kid[LG_D_WITH] && r->kind != LG_V_ERROR)
+        r = lg_custom_call(E, body, decl, r);
+    E->frame = was;
+    E->depth--;
+    E->guard = guard;
+    E->lazy = lazy;
+    E->want = want;
+    return r;
+}
+
+/* In check mode a signature says enough, unless everything given is static: then the result may be
+ * a size or the like. */
+static bool signature_says_all(lg_elab *E, const lg_ast *decl, int n, const lg_arg *arg) {
+    if (!LG_CHECKING(E) || E->probe || !decl->kid[LG_D_TYPE])
+        return false;
+    for (int i = 0; i < n; i++)
+        if (arg[i].value->kind == LG_V_TENSOR || arg[i].value->kind == LG_V_RECORD ||
+            arg[i].value->kind == LG_V_OPAQUE || arg[i].value->kind == LG_V_MODEL)
+            return true;
+    return false;
+}
+
+static int without_weight(lg_elab *E, const lg_ast *decl, int n, const lg_arg **arg, lg_value **weight) {
+    *weight = NULL;
+    const lg_ast *params = decl->kid[LG_D_PARAMS];
+    for (uint32_t i = 0; params && i < params->n; i++)
+        if (!strcmp(params->kid[i]->name, "weight"))
+            return n;
+    lg_arg *rest = LG_NEW_N(E->arena, lg_arg, n + 1);
+    int k = 0;
+    for (int i = 0; i < n; i++)
+        if ((*arg)[i].name && !strcmp((*arg)[i].name, "weight"))
+            *weight = lg_arrayed(E, (*arg)[i].value, (*arg)[i].at);
+        else
+            rest[k++] = (*arg)[i];
+    *arg = rest;
+    return k;
+}
+
+lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self, int n,
+                       const lg_arg *arg, lg_span at) {
+    bool is_loss = !strcmp(decl->text, "loss"), is_schedule = !strcmp(decl->text, "schedule");
+    if (recursion(E, decl, self, at))
+        return lg_v_error(E, at);
+    if (E->depth > MAX_DEPTH) {
+        lg_err(E, "E0328", at, "calls are nested more than %d deep", MAX_DEPTH);
+        return lg_v_error(E, at);
+    }
+    lg_value *weight = NULL;
+    if (is_loss)
+        n = without_weight(E, decl, n, &arg, &weight);
+    lg_frame *f = call_frame(E, decl, env, self, at);
+    if (!lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at, decl->name))
+        return lg_v_error(E, at);
+    if (is_schedule && !has_step(E))
+        return postponed(E, decl, env, n, arg, at);
+    if (is_schedule)
+        bind_step(E, f);
+    lg_value *r;
+    if (!is_schedule && signature_says_all(E, decl, n, arg)) {
+        r = lg_type_placeholder(E, f, decl->kid[LG_D_TYPE], at);
+        const lg_ast *in = decl->kid[LG_D_IN];
+        if (in && r->kind == LG_V_TENSOR)
+            r->t.bound = lg_dim_expr(E, f, in);
+    } else {
+        r = run_body(E, f, decl, at);
+    }
+    r = lg_value_seen_from(E, E->frame, r);
+    if (is_loss)
+        r = loss_terms(E, r);
+    if (is_schedule)
+        r = weakened(E, r);
+    if (weight && r->kind != LG_V_ERROR)
+        r = times_weight(E, r, weight, at);
+    if (r->at.file != at.file || r->at.beg != at.beg || r->at.end != at.end) {
+        r = lg_v_copy(E, r);
+        r->at = at;
+    }
+    return r;
+}
+
+/* ---- calls of values ---- */
+
+static lg_value *lambda(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_span at) {
+    const lg_ast *decl = fn->fn.decl;
+    lg_arg *seen = LG_NEW_N(E->arena, lg_arg, n + 1);
+    for (int i = 0; i < n; i++) {
+        seen[i] = arg[i];
+        seen[i].value = lg_value_seen_from(E, fn->fn.env, arg[i].value);
+    }
+    if (E->depth > MAX_DEPTH) {
+        lg_err(E, "E0328", at, "calls are nested more than %d deep", MAX_DEPTH);
+        return lg_v_error(E, at);
+    }
+    lg_frame *f = call_frame(E, decl, fn->fn.env, fn->fn.env ? fn->fn.env->self : NULL, at);
+    f->float_dtype = fn->fn.env ? fn->fn.env->float_dtype : f->float_dtype;
+    f->scoped = true;
+    f->g = E->g;
+    f->guard = E->guard;
+    f->draw_lane = E->draw_lane;
+    f->lanes = E->lanes;
+    if (!lg_bind_params(E, f, decl->kid[0], n, seen, at, "fn"))
+        return lg_v_error(E, at);
+    lg_frame *was = E->frame;
+    E->frame = f;
+    E->depth++;
+    lg_value *r = lg_block(E, f, decl->kid[2]);
+    if (r->kind == LG_V_NONE) {
+        lg_err(E, "E0226", decl->span, "this function ends without `return`");
+        r = lg_v_error(E, at);
+    }
+    if (decl->kid[1] && r->kind != LG_V_ERROR) {
+        lg_value *v = lg_type_check(E, f, decl->kid[1], r, r->at, "the result of this function", false);
+        r = v ? v : lg_v_error(E, at);
+    }
+    E->depth--;
+    E->frame = was;
+    return r;
+}
+
+/* A function parameter in check mode: only its type is known. */
+static lg_value *typed_only(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_span at) {
+    const lg_ast *type = fn->fn.decl;
+    if (n != (int)type->n - 1) {
+        lg_err(E, "E0321", at, "this function takes %d argument%s", (int)type->n - 1, type->n == 2 ? "" : "s");
+        return lg_v_error(E, at);
+    }
+    for (int i = 0; i < n; i++) {
+        lg_value *v = lg_value_seen_from(E, fn->fn.env, arg[i].value);
+        if (!lg_type_check(E, fn->fn.env, type->kid[i], v, arg[i].at.file ? arg[i].at : at, "this function", false))
+            return lg_v_error(E, at);
+    }
+    return lg_type_placeholder(E, fn->fn.env, type->kid[n], at);
+}
+
+static lg_value *call_fn(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_span at) {
+    if (fn->fn.bound)
+        return schedule_at(E, fn, n, arg, at);
+    if (fn->fn.decl->kind == LG_A_FNTYPE)
+        return typed_only(E, fn, n, arg, at);
+    lg_value *r = fn->fn.decl->kind == LG_A_LAMBDA
+                      ? lambda(E, fn, n, arg, at)
+                      : lg_call_decl(E, fn->fn.decl, fn->fn.env, fn->fn.env ? fn->fn.env->self : NULL, n, arg, at);
+    if (!fn->fn.type || r->kind == LG_V_ERROR)
+        return r;
+    /* the names of dims that the receiver of the function uses */
+    const lg_ast *result = fn->fn.type->kid[fn->fn.type->n - 1];
+    lg_value *v = lg_type_check(E, fn->fn.type_env, result, r, at, "the result of this function", false);
+    return v ? v : lg_v_error(E, at);
+}
+
+static lg_value *call_rule(lg_elab *E, lg_value *rule, int n, const lg_arg *arg, lg_span at) {
+    static const char *const names[2] = {"p", "g"};
+    lg_value *v[2];
+    if (!lg_args(E, rule->rule.decl->name, n, arg, at, 2, names, 2, v))
+        return lg_v_error(E, at);
+    return lg_rule_apply(E, rule, v[0], v[1], at);
+}
+
+static lg_value *call_declared(lg_elab *E, lg_value *v, int n, const lg_arg *arg, lg_span at) {
+    const lg_ast *decl = v->decl.decl;
+    if (!strcmp(decl->text, "model"))
+        return lg_model_make(E, decl, v->decl.env, n, arg, at);
+    if (!strcmp(decl->text, "optimizer"))
+        return lg_rule_make(E, decl, v->decl.env, n, arg, at);
+    if (!strcmp(decl->text, "quantizer"))
+        return lg_quant_make(E, decl, v->decl.env, n, arg, at);
+    if (E->host_apply)
+        return E->host_apply(E, v, n, arg, at);
+    lg_err(E, "E0440", at, "the %s `%s` can be used in host code only", decl->text, decl->name);
+    return lg_v_error(E, at);
+}
+
+static lg_value *cast(lg_elab *E, lg_dtype t, int n, const lg_arg *arg, lg_span at) {
+    if (n != 1 || arg[0].name) {
+        lg_err(E, "E0321", at, "`%s` casts one value", lg_dtype_name(t));
+        return lg_v_error(E, at);
+    }
+    lg_value *v = lg_schedule_now(E, arg[0].value);
+    if (v->kind == LG_V_LIST && lg_list_is_array(v))
+        v = lg_list_tensor(E, v, LG_NO_DTYPE, at);
+    return lg_cast(E, v, t, at);
+}
+
+static lg_value *not_callable(lg_elab *E, lg_value *v, lg_span at) {
+    lg_diag *d = lg_err(E, "E0320", at, "%s cannot be called", lg_v_type_text(E, v));
+    if (v->kind == LG_V_TENSOR || v->kind == LG_V_LIST || v->kind == LG_V_RECORD)
+        lg_diag_help(d, "to take an element write x[i], to multiply write x*(...)");
+    return lg_v_error(E, at);
+}
+
+lg_value *lg_call_value(lg_elab *E, lg_value *callee, int n, const lg_arg *arg, lg_span at) {
+    for (int i = 0; i < n; i++)
+        if (arg[i].value->kind == LG_V_NONE) {
+            lg_err(E, "E0219", arg[i].at, "this has no value");
+            return lg_v_error(E, at);
+        }
+    switch (callee->kind) {
+    case LG_V_ERROR: return lg_v_error(E, at);
+    case LG_V_FN: return call_fn(E, callee, n, arg, at);
+    case LG_V_BUILTIN: return callee->builtin->call(E, callee->builtin, n, arg, at);
+    case LG_V_MODEL: return lg_model_call(E, callee, n, arg, at);
+    case LG_V_RULE: return call_rule(E, callee, n, arg, at);
+    case LG_V_QUANT: return lg_quant_call(E, callee, n, arg, at);
+    case LG_V_DECL: return call_declared(E, callee, n, arg, at);
+    case LG_V_DTYPE: return cast(E, callee->dtype, n, arg, at);
+    case LG_V_DATA:
+    case LG_V_HOST: return E->host_apply ? E->host_apply(E, callee, n, arg, at) : not_callable(E, callee, at);
+    case LG_V_NUM:
+    case LG_V_STR:
+    case LG_V_TENSOR:
+    case LG_V_RECORD:
+    case LG_V_LIST:
+    case LG_V_RANGE:
+    case LG_V_SELECTOR:
+    case LG_V_MODULE:
+    case LG_V_NONE:
+    case LG_V_OPAQUE: return not_callable(E, callee, at);
+    }
+    return lg_v_error(E, at);
+}
+
+/* ---- generic checks ---- */
+
+void lg_fn_check(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self) {
+    lg_graph *g = E->g;
+    lg_frame *was = E->frame;
+    lg_step *step = E->step, any = {0};
+    E->g = NULL;
+    E->frame = env;
+    lg_frame *f = call_frame(E, decl, env, self, (lg_span){0});
+    f->caller = NULL;
+    f->path_hash = 0;
+    lg_bind_any(E, f, decl->kid[LG_D_PARAMS]);
+    lg_check_defaults(E, f, decl->kid[LG_D_PARAMS]);
+    if (!strcmp(decl->text, "schedule")) {
+        any.step = weakened(E, lg_v_tensor(E, LG_I64, 0, NULL, NULL, decl->span));
+        any.epoch = any.steps = any.step;
+        E->step = &any;
+        bind_step(E, f);
+    }
+    run_body(E, f, decl, decl->span);
+    E->step = step;
+    E->frame = was;
+    E->g = g;
+}

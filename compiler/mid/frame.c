@@ -1,0 +1,420 @@
+/* frame.c: names and dims across calls, modules, and the error helper.
+ *
+ * Dims across calls: a call gives its body fresh atoms for the dims that its arguments bind; each
+ * atom remembers the dim it stands for as its caller sees it. A value that leaves the call (a
+ * result, or an argument of a function that was passed in) has the atoms of inner frames replaced
+ * by what they stand for, until every atom belongs to the receiving frame or to one of its callers.
+ */
+#include "compiler/mid/elab.h"
+#include "compiler/mid/embedded.h"
+#include <stdio.h>
+#include <string.h>
+
+lg_diag *lg_err(lg_elab *E, const char *code, lg_span at, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    lg_buf b = {0};
+    lg_buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    /* An error inside the library is the caller's fault: report it where the user's text calls. */
+    lg_span user = at;
+    const lg_frame *inner = NULL;
+    for (lg_frame *f = E->frame; f; f = f->caller)
+        if (f->module && f->module->library && f->call_at.file && f->caller && f->caller->module &&
+            !f->caller->module->library) {
+            user = f->call_at;
+            inner = f;
+            break;
+        }
+    bool shift = inner && E->frame->module && E->frame->module->library;
+    lg_diag *d = lg_diag_add(E->diags, code, shift ? user : at, "%s", b.at);
+    if (shift && inner->decl && inner->decl->name)
+        lg_diag_label(d, at, "in `%s`", inner->decl->name);
+    lg_buf_free(&b);
+    return d;
+}
+
+const char *lg_txt(lg_elab *E, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    lg_buf b = {0};
+    lg_buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    const char *s = lg_intern_n(b.at ? b.at : "", b.n);
+    lg_buf_free(&b);
+    (void)E;
+    return s;
+}
+
+/* ---- names ---- */
+
+lg_frame *lg_frame_new(lg_elab *E, lg_fkind kind, lg_frame *up) {
+    lg_frame *f = LG_NEW(E->arena, lg_frame);
+    f->kind = kind;
+    f->up = up;
+    f->caller = E->frame;
+    f->float_dtype = up ? up->float_dtype : E->float_dtype;
+    f->module = up ? up->module : NULL;
+    f->self = up ? up->self : NULL;
+    f->path_hash = E->frame ? E->frame->path_hash : 0;
+    return f;
+}
+
+lg_binding *lg_find_local(lg_frame *f, lg_sym name, bool prime) {
+    for (lg_binding *b = f->names; b; b = b->next)
+        if (b->name == name && b->prime == prime)
+            return b;
+    return NULL;
+}
+
+void lg_bind(lg_elab *E, lg_frame *f, lg_sym name, lg_value *v, lg_span at) {
+    lg_binding *b = LG_NEW(E->arena, lg_binding);
+    *b = (lg_binding){.name = name, .value = v, .at = at, .next = f->names};
+    f->names = b;
+}
+
+/* Who asked for what, innermost first: the path of a cycle. */
+typedef struct lg_asking {
+    const lg_binding *b;
+    lg_span at; /* where it was asked for */
+    struct lg_asking *up;
+} lg_asking;
+
+static lg_value *report_cycle(lg_elab *E, lg_binding *b, lg_span at) {
+    const char *mark = b->prime ? "'" : "";
+    const lg_asking *by = E->asking;
+    const lg_binding *last = by ? by->b : b;
+    lg_diag *d;
+    if (last == b || !b->prime) {
+        d = lg_err(E, b->prime ? "E0420" : "E0305", at, "`%s%s` depends on itself", b->name, mark);
+        if (b->at.beg != at.beg || b->at.file != at.file)
+            lg_diag_label(d, b->at, "defined here");
+        if (!b->prime)
+            lg_diag_help(d, "if another value of that name is meant, give this one a name of its own");
+        return b->value = lg_v_error(E, at);
+    }
+    d = lg_err(E, "E0420", at, "%s' and %s%s depend on each other", b->name, last->name,
+               last->prime ? "'" : "");
+    lg_diag_label(d, at, "%s%s uses %s' here", last->name, last->prime ? "'" : "", b->name);
+    for (; by && by->b != b; by = by->up) {
+        const lg_binding *user = by->up ? by->up->b : b;
+        lg_diag_label(d, by->at, "%s%s uses %s%s here", user->name, user->prime ? "'" : "", by->b->name,
+                      by->b->prime ? "'" : "");
+    }
+    return b->value = lg_v_error(E, at);
+}
+
+/* A pending name is defined by a statement that was not reached yet: run it now. */
+lg_value *lg_force(lg_elab *E, lg_frame *f, lg_binding *b, lg_span at) {
+    if (b->state == LG_B_RUNNING)
+        return report_cycle(E, b, at);
+    if (b->state == LG_B_PENDING) {
+        b->state = LG_B_RUNNING;
+        lg_asking by = {b, at, E->asking};
+        E->asking = &by;
+        lg_frame *was = E->frame;
+        /* whoever asks, it runs where its block runs: in that graph, outside of branches */
+        lg_graph *g = E->g;
+        lg_value *guard = E->guard, *lazy = E->lazy, *lane = E->draw_lane;
+        struct lg_lane *lanes = E->lanes;
+        if (f->scoped) {
+            E->g = f->g;
+            E->guard = f->guard;
+            E->draw_lane = f->draw_lane;
+            E->lanes = f->lanes;
+            E->lazy = guard == f->guard ? lazy : NULL;
+        }
+        E->frame = f;
+        lg_statement(E, f, b->stmt);
+        E->frame = was;
+        E->asking = by.up;
+        E->g = g;
+        E->guard = guard;
+        E->lazy = lazy;
+        E->draw_lane = lane;
+        E->lanes = lanes;
+        if (b->state == LG_B_RUNNING)
+            b->state = LG_B_VALUE;
+        if (!b->value)
+            b->value = lg_v_error(E, at);
+    }
+    return b->value;
+}
+
+static lg_value *value_of_dim(lg_elab *E, lg_dim *d, lg_span at) {
+    return lg_v_dim(E, d, at);
+}
+
+static lg_dim *own_dim(const lg_frame *f, lg_sym name) {
+    for (size_t i = f->dims.n; i-- > 0;)
+        if (f->dims.at[i].name == name)
+            return f->dims.at[i].dim;
+    return NULL;
+}
+
+lg_module *lg_library_module(lg_elab *E, const char *name) {
+    for (lg_module *m = E->modules; m; m = m->next)
+        if (m->library && !strcmp(m->name, name))
+            return m;
+    for (const lg_embedded *e = lg_stdlib; e->name; e++)
+        if (!strcmp(e->name, name)) {
+            uint32_t file = lg_source_add(lg_txt(E, "std/%s.lg", e->name), e->text, e->n_text);
+            lg_ast *tree = lg_ast_read(E->arena, e->tree, e->n_tree, file);
+            return tree ? lg_elab_add_module(E, e->name, tree, true) : NULL;
+        }
+    return NULL;
+}
+
+/* The library is searched by a table from each top-level name to its module, built once. */
+typedef struct name_row {
+    lg_sym name;
+    const lg_embedded *module;
+    struct name_row *next;
+} name_row;
+static name_row *library_names[1024];
+static bool library_indexed;
+
+static size_t name_slot(lg_sym s) {
+    return (size_t)(lg_hash(s, strlen(s), 7) & 1023);
+}
+
+static void index_library(lg_elab *E) {
+    if (library_indexed)
+        return;
+    library_indexed = true;
+    lg_arena *keep = lg_arena_new();
+    (void)E;
+    for (const lg_embedded *e = lg_stdlib; e->name; e++) {
+        const char *p = e->names;
+        while (p && *p) {
+            size_t n = strcspn(p, " ");
+            name_row *r = LG_NEW(keep, name_row);
+            r->name = lg_intern_n(p, n);
+            r->module = e;
+            r->next = library_names[name_slot(r->name)];
+            library_names[name_slot(r->name)] = r;
+            p += n + (p[n] == ' ');
+        }
+    }
+}
+
+static lg_value *lookup_library(lg_elab *E, lg_sym name, lg_span at) {
+    index_library(E);
+    for (name_row *r = library_names[name_slot(name)]; r; r = r->next)
+        if (r->name == name) {
+            lg_module *m = lg_library_module(E, r->module->name);
+            lg_binding *b = m ? lg_find_local(m->frame, name, false) : NULL;
+            if (b)
+                return lg_force(E, m->frame, b, at);
+        }
+    return NULL;
+}
+
+bool lg_lookup_user(lg_elab *E, lg_frame *f, lg_sym name) {
+    (void)E;
+    for (; f; f = f->up)
+        if (lg_find_local(f, name, false))
+            return true;
+    return false;
+}
+
+void lg_library_names(lg_elab *E, const char ***at, size_t *n, size_t *cap) {
+    index_library(E);
+    for (size_t i = 0; i < LG_COUNT(library_names); i++)
+        for (name_row *r = library_names[i]; r; r = r->next) {
+            if (*n == *cap) {
+                *cap = *cap ? *cap * 2 : 64;
+                *at = lg_realloc(*at, *cap * sizeof **at);
+            }
+            (*at)[(*n)++] = r->name;
+        }
+}
+
+lg_value *lg_lookup(lg_elab *E, lg_frame *f, lg_sym name, lg_span at) {
+    for (; f; f = f->up) {
+        lg_binding *b = lg_find_local(f, name, false);
+        if (b) {
+            b->used = true;
+            return lg_force(E, f, b, at);
+        }
+        lg_dim *d = own_dim(f, name);
+        if (d)
+            return value_of_dim(E, d, at);
+        for (size_t i = 0; i < f->packs.n; i++)
+            if (f->packs.at[i].name == name) {
+                lg_value *v = lg_v_list(E, f->packs.at[i].n, at);
+                for (int k = 0; k < v->list.n; k++)
+                    v->list.at[k] = lg_v_dim(E, f->packs.at[i].dim[k], at);
+                return v;
+            }
+    }
+    lg_value *v = lookup_library(E, name, at);
+    if (v)
+        return v;
+    const lg_builtin *bi = lg_builtin_find(name);
+    if (!bi && E->host_builtin)
+        bi = E->host_builtin(name);
+    if (bi) {
+        v = lg_v_new(E, LG_V_BUILTIN, at);
+        v->builtin = bi;
+        return v;
+    }
+    return NULL;
+}
+
+lg_dim *lg_lookup_dim(lg_elab *E, lg_frame *f, lg_sym name) {
+    for (; f; f = f->up) {
+        lg_dim *d = own_dim(f, name);
+        if (d)
+            return d;
+        lg_binding *b = lg_find_local(f, name, false);
+        if (b) {
+            lg_value *v = lg_force(E, f, b, b->at);
+            if (v->kind == LG_V_NUM)
+                return v->num.dim ? v->num.dim : v->num.known && v->num.i >= 0 && v->num.is_int ? lg_dim_num(E->dims, v->num.i) : NULL;
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+/* ---- dims across calls ---- */
+
+typedef struct {
+    lg_frame *owner;
+    lg_dim *to;
+} alias;
+
+lg_dim *lg_dim_fresh(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *to, lg_span at) {
+    lg_dim *d = lg_dim_var(E->dims, name, at);
+    int64_t size;
+    if (to && lg_dim_value(to, &size))
+        lg_dim_set(d, size);
+    alias *a = LG_NEW(E->arena, alias);
+    *a = (alias){f, to};
+    lg_dim_set_user(d, a);
+    return d;
+}
+
+static bool in_view(const lg_frame *f, const lg_frame *owner) {
+    for (const lg_frame *c = f; c; c = c->caller) {
+        for (const lg_frame *u = c; u; u = u->up)
+            if (u == owner)
+                return true;
+        for (const lg_frame *s = c->self; s; s = s->up)
+            if (s == owner)
+                return true;
+    }
+    return false;
+}
+
+lg_dim *lg_dim_seen_from(lg_elab *E, lg_frame *f, lg_dim *d) {
+    for (int round = 0; round < 64; round++) {
+        const lg_dim *var[32], *from[32], *to[32];
+        size_t n = lg_dim_vars(d, var, LG_COUNT(var)), k = 0;
+        for (size_t i = 0; i < n; i++) {
+            const alias *a = lg_dim_user(var[i]);
+            if (a && a->to && !in_view(f, a->owner)) {
+                from[k] = var[i];
+                to[k++] = a->to;
+            }
+        }
+        if (!k)
+            break;
+        d = lg_dim_subst(E->dims, d, k, from, to);
+    }
+    return d;
+}
+
+lg_value *lg_value_seen_from(lg_elab *E, lg_frame *f, lg_value *v) {
+    switch (v->kind) {
+    case LG_V_TENSOR: {
+        bool same = true;
+        lg_dim *dim[LG_MAX_RANK], *bound = v->t.bound;
+        for (int i = 0; i < v->t.rank; i++) {
+            dim[i] = lg_dim_seen_from(E, f, v->t.dim[i]);
+            same = same && dim[i] == v->t.dim[i];
+        }
+        if (bound)
+            bound = lg_dim_seen_from(E, f, bound);
+        if (same && bound == v->t.bound)
+            return v;
+        lg_value *r = lg_v_copy(E, v);
+        r->t.dim = lg_arena_dup(E->arena, dim, sizeof *dim * (size_t)(v->t.rank ? v->t.rank : 1));
+        r->t.bound = bound;
+        return r;
+    }
+    case LG_V_NUM: {
+        if (!v->num.dim)
+            return v;
+        lg_value *r = lg_v_copy(E, v);
+        r->num.dim = lg_dim_seen_from(E, f, v->num.dim);
+        return r;
+    }
+    case LG_V_RECORD: {
+        lg_value *r = lg_v_record(E, v->rec.n, v->at);
+        r->rounds = v->rounds;
+        for (int i = 0; i < v->rec.n; i++) {
+            r->rec.f[i] = v->rec.f[i];
+            r->rec.f[i].value = lg_value_seen_from(E, f, v->rec.f[i].value);
+        }
+        return r;
+    }
+    case LG_V_LIST: {
+        lg_value *r = lg_v_list(E, v->list.n, v->at);
+        for (int i = 0; i < v->list.n; i++)
+            r->list.at[i] = lg_value_seen_from(E, f, v->list.at[i]);
+        return r;
+    }
+    default: return v;
+    }
+}
+
+/* ---- modules ---- */
+
+lg_elab *lg_elab_new(lg_arena *a, lg_diags *ds) {
+    lg_elab *E = LG_NEW(a, lg_elab);
+    E->arena = a;
+    E->diags = ds;
+    E->dims = lg_dims_new(a);
+    E->float_dtype = LG_F32;
+    return E;
+}
+
+/* Every named declaration is pending until somebody asks for it. */
+static void declare(lg_elab *E, lg_module *m, const lg_ast *s) {
+    if (s->kind != LG_A_DECL || !s->name)
+        return;
+    lg_binding *was = lg_find_local(m->frame, s->name, false);
+    bool overload = was && was->stmt && was->stmt->text == s->text && !strcmp(s->text, "optimizer");
+    if (overload)
+        return; /* several optimizers of a name: rule.c looks for the one that fits */
+    if (was) {
+        lg_diag *d = lg_err(E, "E0304", s->name_span, "`%s` is declared twice", s->name);
+        lg_diag_label(d, was->at, "first declared here");
+        return;
+    }
+    lg_bind(E, m->frame, s->name, NULL, s->name_span.file ? s->name_span : s->span);
+    m->frame->names->state = LG_B_PENDING;
+    m->frame->names->stmt = s;
+}
+
+lg_module *lg_elab_add_module(lg_elab *E, const char *name, lg_ast *tree, bool library) {
+    lg_module *m = LG_NEW(E->arena, lg_module);
+    m->name = name;
+    m->tree = tree;
+    m->library = library;
+    lg_frame *was = E->frame;
+    E->frame = NULL;
+    m->frame = lg_frame_new(E, LG_F_MODULE, NULL);
+    E->frame = was;
+    m->frame->module = m;
+    m->frame->float_dtype = E->float_dtype;
+    lg_module **end = &E->modules;
+    while (*end)
+        end = &(*end)->next;
+    *end = m;
+    for (uint32_t i = 0; i < tree->n; i++)
+        declare(E, m, tree->kid[i]);
+    return m;
+}

@@ -1,0 +1,71 @@
+/* fuse.h: what stands between the passes and the plan: which nodes share a kernel, which values get
+ * a buffer, and the loop kernels made from groups. Used by fuse.c, kernel.c and schedule.c alone. */
+#ifndef LG_FUSE_H
+#define LG_FUSE_H
+#include "compiler/mid/passes.h"
+#include "runtime/exec.h"
+
+/* An affine map from the dims of a space to the dims of a value. */
+typedef struct {
+    int from, to; /* number of dims */
+    int64_t off[LG_MAX_RANK], c[LG_MAX_RANK][2 * LG_MAX_RANK];
+} lg_map;
+lg_map lg_map_identity(const lg_type *t);
+/* The value that x reads under *m, past views, marks and reshapes that stay affine. */
+lg_node *lg_map_source(lg_node *x, lg_map *m);
+bool lg_map_step(const lg_node *x, lg_map *m); /* one of them; false: it is not affine */
+/* As one offset and stride a dim in the dense row-major array of type t. */
+void lg_map_flat(const lg_map *m, const lg_type *t, int64_t *off, int64_t *stride);
+/* The node whose buffer x shares: past marks and reshapes. */
+lg_node *lg_storage_of(lg_node *x);
+
+/* One kernel: a loop over a space, or one node run on its own. */
+typedef struct lg_group {
+    int64_t seq;       /* position in the order */
+    int64_t first_use; /* least position that reads one of its values */
+    bool opaque, closed;
+    int rank;          /* the space, without dims of size 1 */
+    int64_t n[LG_MAX_RANK];
+    uint32_t mask;     /* dims of the space that are reduced */
+    bool reduces;
+    bool index;        /* has a reduction to an index */
+    LG_VEC(lg_node *) node;
+} lg_group;
+
+typedef struct {
+    lg_graph *g;
+    bool no_fuse;
+    int64_t next; /* position */
+    LG_VEC(lg_group *) group;
+    lg_group **of; /* by node id; NULL: none */
+    bool *row, *after_row, *stored; /* by node id */
+} lg_fusion;
+void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse);
+void lg_fuse_free(lg_fusion *f);
+/* A dot's operand as strides of its source: false when it must be dense. */
+bool lg_dot_operand(lg_node *x, lg_node **source, int64_t *off, int64_t *batch, int64_t *row,
+                    int64_t *col);
+bool lg_small_gather(const lg_node *n);
+
+/* ---- kernels ---- */
+
+/* What a kernel reads and writes, by node: the accesses whose place is still to be filled in. */
+typedef struct {
+    lg_place *place;
+    lg_node *node;
+    lg_access *acc; /* NULL: any elements of it */
+    bool write;
+} lg_touch;
+typedef struct {
+    lg_loop *loop;
+    LG_VEC(lg_touch) touch;
+    LG_VEC(lg_instr) instr; /* while it is being made */
+    LG_VEC(lg_reg) reg;
+} lg_kernel;
+void lg_kernel_make(lg_kernel *k, const lg_fusion *f, const lg_group *g, lg_arena *mem);
+/* Once places are known: registers, direct operands, scratch. may_alias(ctx, a, b): the two
+ * accesses may be the same memory. */
+void lg_kernel_finish(lg_kernel *k, lg_arena *mem, bool (*may_alias)(void *ctx, const lg_place *a, const lg_place *b),
+                      void *ctx);
+double lg_kernel_cost(const lg_loop *k); /* ns on one thread */
+#endif

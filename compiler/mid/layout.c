@@ -1,0 +1,109 @@
+/* layout.c: elementwise ops and reductions of transposed operands are done on the operands as they
+ * lie, and the result is transposed instead; so chains that index notation wrote in another order of
+ * dims run along memory, and transpositions meet and cancel. Not for materialised copies. Runs last,
+ * before fusion. */
+#include "compiler/mid/rewrite.h"
+
+/* x is a permutation of the axes of its input: out axis o is in axis perm[o]. */
+static bool is_permutation(const lg_node *x, int *perm) {
+    const lg_affine *m = x->attr.affine;
+    if (x->op->cls != LG_C_VIEW || m->rank_in != m->rank_out || m->rank_out < 2)
+        return false;
+    uint32_t seen = 0;
+    for (int a = 0; a < m->rank_in; a++) {
+        int at = -1;
+        for (int o = 0; o < m->rank_out; o++)
+            if (LG_COEF(m, a, o) == 1 && at < 0)
+                at = o;
+            else if (LG_COEF(m, a, o) != 0)
+                return false;
+        if (at < 0 || m->off[a] != 0 || seen >> at & 1 ||
+            x->type[0].shape[at] != x->in[0]->type[0].shape[a])
+            return false;
+        seen |= 1u << at;
+        perm[at] = a;
+    }
+    return true;
+}
+
+static bool same_perm(const int *a, const int *b, int n) {
+    for (int k = 0; k < n; k++)
+        if (a[k] != b[k])
+            return false;
+    return true;
+}
+
+/* Costs nothing in any order: repeated along some axis, or computed from indices. */
+static bool is_free(const lg_node *x) {
+    if (x->op->cls == LG_C_IOTA || lg_fill_of(x))
+        return true;
+    if (x->op->cls != LG_C_VIEW)
+        return false;
+    uint32_t used = lg_axes_used(x);
+    for (int d = 0; d < x->type[0].rank; d++)
+        if (!(used >> d & 1) && x->type[0].shape[d] != 1)
+            return true;
+    return is_free(x->in[0]);
+}
+
+/* The permutation that more operands have than lie straight. */
+static bool elect(int n, lg_node *const *in, int *perm) {
+    int rank = in[0]->type[0].rank, straight = 0, votes = 0;
+    for (int k = 0; k < n; k++) {
+        int mine[LG_MAX_RANK];
+        if (is_free(in[k]))
+            continue;
+        if (!is_permutation(in[k], mine)) {
+            straight++;
+        } else if (votes == 0 || same_perm(perm, mine, rank)) {
+            for (int d = 0; d < rank; d++)
+                perm[d] = mine[d];
+            votes++;
+        }
+    }
+    return votes > straight;
+}
+
+static lg_node *pointwise(lg_rewrite *R, lg_node *n, lg_node *const *in) {
+    int perm[LG_MAX_RANK], back[LG_MAX_RANK], rank = n->type[0].rank;
+    lg_node *straight[8];
+    if (n->n_in > (int)LG_COUNT(straight) || !elect(n->n_in, in, perm))
+        return NULL;
+    for (int o = 0; o < rank; o++)
+        back[perm[o]] = o;
+    for (int k = 0; k < n->n_in; k++)
+        straight[k] = lg_s_permute(R, in[k], back, n->span);
+    lg_node *y = n->op->cls == LG_C_CAST ? lg_s_cast(R, straight[0], n->type[0].dtype, n->span)
+                                         : lg_s_elem(R, n->op, n->n_in, straight, n->span);
+    return lg_s_permute(R, y, perm, n->span);
+}
+
+static lg_node *reduce(lg_rewrite *R, const lg_node *n, lg_node *x) {
+    int perm[LG_MAX_RANK], rank = x->type[0].rank, place[LG_MAX_RANK], kept = 0, out[LG_MAX_RANK];
+    if (!is_permutation(x, perm))
+        return NULL;
+    uint32_t mask = 0;
+    for (int o = 0; o < rank; o++)
+        if (n->attr.axes_mask >> o & 1)
+            mask |= 1u << perm[o];
+    for (int a = 0; a < rank; a++) /* where the kept axes of the input stand in the result */
+        place[a] = mask >> a & 1 ? -1 : kept++;
+    kept = 0;
+    for (int o = 0; o < rank; o++)
+        if (!(n->attr.axes_mask >> o & 1))
+            out[kept++] = place[perm[o]];
+    return lg_s_permute(R, lg_s_reduce(R, n->op, x->in[0], mask, n->span), out, n->span);
+}
+
+static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {
+    lg_node *y = NULL;
+    if (n->op->cls == LG_C_ELEM || n->op->cls == LG_C_CAST)
+        y = pointwise(R, n, in);
+    else if (n->op->cls == LG_C_REDUCE)
+        y = reduce(R, n, in[0]);
+    return y ? y : lg_rewrite_default(R, n, in);
+}
+
+void lg_pass_layout(lg_graph *g) {
+    lg_rewrite_graph(g, make, lg_pass_layout);
+}

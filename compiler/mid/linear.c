@@ -1,0 +1,120 @@
+/* linear.c: integers that are linear in open indices: recognising them in the graph, their bounds,
+ * and the condition under which subscripts are read. Used for subscripts and for scatters. */
+#include "compiler/mid/index.h"
+#include <string.h>
+
+typedef struct {
+    int64_t off, coef[LG_MAX_RANK];
+} line;
+
+static bool same_op(const lg_node *x, const char *name) {
+    return x->op == lg_op_find(name);
+}
+
+static bool is_constant(const line *l, int rank) {
+    for (int o = 0; o < rank; o++)
+        if (l->coef[o])
+            return false;
+    return true;
+}
+
+static bool add_scaled(int64_t *to, int64_t a, int64_t b) {
+    int64_t p;
+    return !__builtin_mul_overflow(a, b, &p) && !__builtin_add_overflow(*to, p, to);
+}
+
+/* The value of an integer node as off + coef . (its position), when it has that form. */
+static bool line_of(const lg_node *x, int depth, line *l) {
+    const lg_type *t = &x->type[0];
+    memset(l, 0, sizeof *l);
+    if (depth > 32 || !lg_dtype_is_int(t->dtype))
+        return false;
+    switch (x->op->cls) {
+    case LG_C_CONST:
+        if (t->rank || x->attr.tensor->n != 1)
+            return false;
+        l->off = lg_get_i64(t->dtype, x->attr.tensor->data, 0);
+        return true;
+    case LG_C_IOTA:
+        l->coef[x->attr.axis] = 1;
+        return true;
+    case LG_C_CAST:
+        return (t->dtype == LG_I64 || t->dtype == LG_I32) && line_of(x->in[0], depth + 1, l);
+    case LG_C_VIEW: {
+        line in;
+        const lg_affine *m = x->attr.affine;
+        if (!line_of(x->in[0], depth + 1, &in))
+            return false;
+        l->off = in.off;
+        for (int a = 0; a < m->rank_in; a++) {
+            if (!add_scaled(&l->off, in.coef[a], m->off[a]))
+                return false;
+            for (int o = 0; o < m->rank_out; o++)
+                if (!add_scaled(&l->coef[o], in.coef[a], m->coef[a * m->rank_out + o]))
+                    return false;
+        }
+        return true;
+    }
+    case LG_C_ELEM: {
+        line a, b = {0};
+        if (x->n_in > 2 || !line_of(x->in[0], depth + 1, &a))
+            return false;
+        if (x->n_in == 2 && !line_of(x->in[1], depth + 1, &b))
+            return false;
+        int64_t ka = 1, kb = 1;
+        if (same_op(x, "neg")) {
+            ka = -1;
+        } else if (same_op(x, "sub")) {
+            kb = -1;
+        } else if (same_op(x, "mul")) {
+            bool left = is_constant(&a, t->rank);
+            if (!left && !is_constant(&b, t->rank))
+                return false;
+            ka = left ? 0 : b.off;
+            kb = left ? a.off : 0;
+        } else if (!same_op(x, "add")) {
+            return false;
+        }
+        bool ok = add_scaled(&l->off, a.off, ka) && add_scaled(&l->off, b.off, kb);
+        for (int o = 0; ok && o < t->rank; o++)
+            ok = add_scaled(&l->coef[o], a.coef[o], ka) && add_scaled(&l->coef[o], b.coef[o], kb);
+        return ok;
+    }
+    default:
+        return false;
+    }
+}
+
+bool lg_linear_of(lg_elab *E, const lg_value *v, lg_linear *out) {
+    memset(out, 0, sizeof *out);
+    if (lg_v_static_int(E, v, &out->off))
+        return true;
+    line l;
+    if (v->kind != LG_V_TENSOR || v->t.rank || !v->t.node || !line_of(v->t.node, 0, &l))
+        return false;
+    out->off = l.off;
+    for (int k = 0; k < v->t.n_open; k++)
+        if (l.coef[k]) {
+            out->at[out->n] = v->t.open[k];
+            out->coef[out->n++] = l.coef[k];
+        }
+    return true;
+}
+
+void lg_linear_bounds(lg_elab *E, const lg_linear *l, int64_t *lo, int64_t *hi, bool *empty) {
+    *lo = *hi = l->off;
+    *empty = false;
+    for (int k = 0; k < l->n; k++) {
+        int64_t n = lg_dim_size(E, l->at[k]->dim, l->at[k]->at), far;
+        *empty = *empty || n == 0;
+        if (__builtin_mul_overflow(l->coef[k], n - 1, &far))
+            far = l->coef[k] < 0 ? -(INT64_MAX / 16) : INT64_MAX / 16;
+        *(far < 0 ? lo : hi) += far;
+    }
+}
+
+lg_value *lg_lazy(lg_elab *E) {
+    if (E->lazy && E->guard)
+        return lg_binary(E, "and", E->guard, E->lazy, E->lazy->at);
+    return E->lazy ? E->lazy : E->guard;
+}

@@ -1,0 +1,174 @@
+/* model_load.c: other values for the leaves of a model: all by number (trains), some by path
+ * (`net.at(theta)`, `from`). Not for reading files: the host gives records. */
+#include "compiler/mid/model_impl.h"
+#include "compiler/mid/select.h"
+#include <string.h>
+
+int lg_model_leaves(lg_elab *E, const lg_value *model, lg_model_leaf **out) {
+    const lg_model *m = model->model.m;
+    lg_model_leaf *l = LG_NEW_N(E->arena, lg_model_leaf, m->leaf.n ? m->leaf.n : 1);
+    for (size_t i = 0; i < m->leaf.n; i++) {
+        const lg_leaf_info *k = &m->leaf.at[i];
+        l[i] = (lg_model_leaf){k->path, k->is_state, k->alias, k->at, model->model.leaf[i]};
+    }
+    *out = l;
+    return (int)m->leaf.n;
+}
+
+lg_value *lg_model_with(lg_elab *E, const lg_value *model, lg_value *const *leaf) {
+    const lg_model *m = model->model.m;
+    lg_value *v = lg_v_copy(E, model);
+    v->model.leaf = LG_NEW_N(E->arena, lg_value *, m->leaf.n ? m->leaf.n : 1);
+    for (size_t i = 0; i < m->leaf.n; i++)
+        v->model.leaf[i] = m->leaf.at[i].alias >= 0 ? leaf[m->leaf.at[i].alias] : leaf[i];
+    return v;
+}
+
+/* ---- by path ---- */
+
+typedef struct {
+    lg_elab *E;
+    const lg_model *m;
+    lg_value **leaf;
+    lg_span at;
+    const char *what;  /* for messages: what the values are from */
+    bool states, cast; /* may states be set; may floats change their dtype */
+    size_t next;       /* most records come in the order of the model */
+    lg_buf unknown;
+    int n_unknown;
+} setting;
+
+static int number_of(setting *s, const char *path) {
+    size_t n = s->m->leaf.n;
+    for (size_t i = 0; i < n; i++) {
+        size_t k = (s->next + i) % n;
+        if (strcmp(s->m->leaf.at[k].path, path) != 0)
+            continue;
+        s->next = k + 1;
+        return (int)k;
+    }
+    return -1;
+}
+
+/* The value in the place of leaf k, or NULL after reporting. */
+static lg_value *fitted(setting *s, int k, lg_value *v) {
+    lg_elab *E = s->E;
+    const lg_leaf_info *info = &s->m->leaf.at[k];
+    lg_value *want = lg_value_seen_from(E, E->frame, info->type);
+    if (v->kind == LG_V_NUM)
+        v = lg_to_tensor(E, v, want->t.dtype, s->at);
+    else if (lg_list_is_array(v))
+        v = lg_list_tensor(E, v, want->t.dtype, s->at);
+    if (v->kind == LG_V_TENSOR && v->t.dtype != want->t.dtype &&
+        (v->t.weak || (s->cast && lg_dtype_is_float(v->t.dtype) && lg_dtype_is_float(want->t.dtype))))
+        v = lg_cast(E, v, want->t.dtype, s->at);
+    bool fits = v->kind == LG_V_TENSOR && v->t.rank == want->t.rank && v->t.dtype == want->t.dtype;
+    for (int d = 0; fits && d < v->t.rank; d++)
+        fits = lg_dims_match(v->t.dim[d], want->t.dim[d]);
+    if (fits)
+        return v;
+    lg_diag *d = lg_err(E, "E0334", s->at, "`%s` is %s in the model and %s in %s", info->path,
+                        lg_v_type_text(E, want), lg_v_type_text(E, v), s->what);
+    lg_diag_label(d, info->at, "declared here");
+    return NULL;
+}
+
+static void unknown_path(setting *s, const char *path) {
+    if (s->n_unknown++ < 8)
+        lg_buf_printf(&s->unknown, "%s`%s`", s->n_unknown > 1 ? ", " : "", path);
+}
+
+static bool set_leaf(setting *s, const char *path, lg_value *v) {
+    int k = number_of(s, path);
+    if (k < 0 || (s->m->leaf.at[k].is_state && !s->states)) {
+        unknown_path(s, path);
+        return true;
+    }
+    v = fitted(s, k, v);
+    if (!v)
+        return false;
+    s->leaf[k] = v;
+    for (size_t i = 0; i < s->m->leaf.n; i++)
+        if (s->m->leaf.at[i].alias == k)
+            s->leaf[i] = v;
+    return true;
+}
+
+static bool report_unknown(setting *s) {
+    if (!s->n_unknown)
+        return true;
+    const char **names = LG_NEW_N(s->E->arena, const char *, s->m->leaf.n + 1);
+    for (size_t i = 0; i < s->m->leaf.n; i++)
+        names[i] = s->m->leaf.at[i].path;
+    lg_diag *d = lg_err(s->E, "E0335", s->at, "%s has %s%s, which `%s` does not", s->what,
+                        s->unknown.at, s->n_unknown > 8 ? ", ..." : "", s->m->decl->name);
+    lg_buf have = {0};
+    for (size_t i = 0; i < s->m->leaf.n && i < 12; i++)
+        lg_buf_printf(&have, "%s%s", i ? ", " : "", names[i]);
+    lg_diag_note(d, s->m->leaf.n ? "`%s` has %s%s" : "`%s` has no parameters%s%s", s->m->decl->name,
+                 have.at ? have.at : "", s->m->leaf.n > 12 ? ", ..." : "");
+    lg_buf_free(&have);
+    return false;
+}
+
+static lg_value *set_by_path(lg_elab *E, lg_value *model, lg_value *record, bool states,
+                             const char *what, lg_span at) {
+    setting s = {.E = E, .m = model->model.m, .at = at, .what = what, .states = states,
+                 .cast = states};
+    s.leaf = lg_arena_dup(E->arena, model->model.leaf, sizeof *s.leaf * s.m->leaf.n);
+    bool ok = true;
+    if (record->kind == LG_V_MODEL) {
+        lg_model_leaf *leaf;
+        int n = lg_model_leaves(E, record, &leaf);
+        for (int i = 0; i < n; i++)
+            if (leaf[i].alias < 0 && (states || !leaf[i].is_state)) {
+                lg_value *type = record->model.m->leaf.at[i].type;
+                lg_value *v = lg_retyped(E, type, leaf[i].init);
+                ok = set_leaf(&s, leaf[i].path, lg_value_seen_from(E, E->frame, v)) && ok;
+            }
+    } else {
+        lg_leaf *leaf;
+        int n = lg_v_leaves(E, record, &leaf);
+        for (int i = 0; i < n; i++)
+            if (leaf[i].value->kind != LG_V_ERROR)
+                ok = set_leaf(&s, leaf[i].path, leaf[i].value) && ok;
+    }
+    ok = report_unknown(&s) && ok;
+    lg_buf_free(&s.unknown);
+    if (!ok)
+        return lg_v_error(E, at);
+    lg_value *r = lg_v_copy(E, model);
+    r->model.leaf = s.leaf;
+    return r;
+}
+
+lg_value *lg_model_at(lg_elab *E, lg_value *model, lg_value *record, lg_span at) {
+    if (record->kind == LG_V_OPAQUE)
+        return model;
+    if (record->kind == LG_V_RECORD || record->kind == LG_V_MODEL || record->kind == LG_V_LIST)
+        return set_by_path(E, model, record, false, "the record", at);
+    if (record->kind != LG_V_ERROR)
+        lg_err(E, "E0208", at, "`at` wants a record of parameters, got %s",
+               lg_v_type_text(E, record));
+    return lg_v_error(E, at);
+}
+
+lg_value *lg_model_from(lg_elab *E, lg_value *model, lg_value *source, lg_span at) {
+    if (source->kind == LG_V_ERROR || source->kind == LG_V_OPAQUE)
+        return model;
+    const char *what = source->kind == LG_V_STR && source->str
+                           ? lg_txt(E, "\"%s\"", source->str)
+                           : source->kind == LG_V_MODEL ? "the other model" : "the record";
+    bool record = source->kind == LG_V_RECORD || source->kind == LG_V_MODEL ||
+                  source->kind == LG_V_LIST;
+    if (!record && E->host_call) {
+        source = E->host_call(E, "from", NULL, 1, &source);
+        if (!source || source->kind == LG_V_ERROR || source->kind == LG_V_NONE)
+            return LG_CHECKING(E) ? model : lg_v_error(E, at);
+    } else if (!record) {
+        lg_err(E, "E0208", at, "`from` wants a record, a run or a directory of saves, got %s",
+               lg_v_type_text(E, source));
+        return lg_v_error(E, at);
+    }
+    return set_by_path(E, model, source, true, what, at);
+}

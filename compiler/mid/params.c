@@ -1,0 +1,335 @@
+/* params.c: arguments meet parameters: by position and name, defaults, allowed sets, bounds of
+ * labels; and in check mode, values that stand for any argument. Types themselves are in types.c. */
+#include "compiler/mid/elab.h"
+#include <string.h>
+
+/* ---- parameters ---- */
+
+typedef struct {
+    lg_elab *E;
+    lg_frame *f;
+    const lg_ast *params;
+    const lg_arg **given; /* by parameter, NULL: its default */
+    lg_span at;
+    const char *what;
+} binding;
+
+static const char *param_names(const lg_ast *params, lg_buf *b) {
+    for (uint32_t i = 0; i < params->n; i++)
+        lg_buf_printf(b, "%s%s", i ? ", " : "", params->kid[i]->name);
+    return b->at ? b->at : "";
+}
+
+static bool unknown_param(binding *b, const lg_arg *a) {
+    lg_diag *d = lg_err(b->E, "E0322", a->at, "`%s` has no parameter `%s`", b->what, a->name);
+    uint32_t n = b->params ? b->params->n : 0;
+    const char **names = LG_NEW_N(b->E->arena, const char *, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        names[i] = b->params->kid[i]->name;
+    const char *near = lg_nearest(a->name, names, n);
+    lg_buf text = {0};
+    if (near)
+        lg_diag_help(d, "did you mean `%s`?", near);
+    else if (n)
+        lg_diag_help(d, "its parameters: %s", param_names(b->params, &text));
+    lg_buf_free(&text);
+    return false;
+}
+
+static bool place_argument(binding *b, const lg_arg *a, uint32_t *next) {
+    uint32_t n = b->params ? b->params->n : 0, i = 0;
+    if (!a->name) {
+        if (*next >= n) {
+            lg_diag *d = lg_err(b->E, "E0321", a->at, "`%s` takes %u argument%s", b->what, n, n == 1 ? "" : "s");
+            (void)d;
+            return false;
+        }
+        i = (*next)++;
+    } else {
+        while (i < n && b->params->kid[i]->name != a->name)
+            i++;
+        if (i == n)
+            return unknown_param(b, a);
+    }
+    if (b->given[i]) {
+        lg_diag *d = lg_err(b->E, "E0323", a->at, "`%s` is given twice", b->params->kid[i]->name);
+        lg_diag_label(d, b->given[i]->at, "here already");
+        return false;
+    }
+    b->given[i] = a;
+    return true;
+}
+
+static const lg_arg *wanted(binding *b) {
+    lg_arg *a = LG_NEW(b->E->arena, lg_arg);
+    *a = (lg_arg){NULL, b->E->want, NULL, b->at};
+    return a;
+}
+
+static bool place_arguments(binding *b, int n, const lg_arg *arg) {
+    uint32_t next = 0, count = b->params ? b->params->n : 0;
+    bool ok = true;
+    for (int i = 0; i < n; i++)
+        ok = place_argument(b, &arg[i], &next) && ok;
+    for (uint32_t i = 0; ok && i < count; i++)
+        if (!b->given[i] && !b->params->kid[i]->kid[2]) {
+            if (b->E->want && !strcmp(b->params->kid[i]->name, "like")) {
+                b->given[i] = wanted(b); /* the first value of a param or state: what it is for */
+                continue;
+            }
+            const lg_ast *p = b->params->kid[i];
+            lg_diag *d = lg_err(b->E, "E0324", b->at, "`%s` needs `%s`%s%s", b->what, p->name,
+                                p->kid[0] ? ": " : "", p->kid[0] ? lg_ast_text(b->E->arena, p->kid[0]) : "");
+            lg_diag_label(d, p->span, "declared here");
+            ok = false;
+        }
+    return ok;
+}
+
+/* Is the untyped parameter used as something else than a number: indexed, asked for fields, looped
+ * over, called? Then it is a list or a record, whatever it is given. */
+static bool used_as_thing(const lg_ast *e, lg_sym name) {
+    bool inside = e->kind == LG_A_INDEX || e->kind == LG_A_FIELD || e->kind == LG_A_CALL;
+    if (inside && e->kid[0]->kind == LG_A_NAME && e->kid[0]->name == name)
+        return true;
+    bool asks = e->kind == LG_A_CALL && e->kid[0]->kind == LG_A_NAME && !strcmp(e->kid[0]->name, "len");
+    const lg_ast *over = e->kind == LG_A_FOR ? e->kid[1] : e->kind == LG_A_SCAN ? e->kid[2] : asks && e->n > 1 ? e->kid[1] : NULL;
+    if (over && over->kind == LG_A_NAME && over->name == name)
+        return true;
+    for (uint32_t i = 0; i < e->n; i++)
+        if (e->kid[i] && used_as_thing(e->kid[i], name))
+            return true;
+    return false;
+}
+
+static bool is_number(const lg_frame *f, const lg_ast *p) {
+    bool member = f->kind == LG_F_FN && f->self;
+    return !member && !(f->decl && used_as_thing(f->decl, p->name));
+}
+
+/* An untyped parameter is a number; a run-time one takes the dtype around it. In lambdas it is
+ * whatever it is called with. */
+static lg_value *plain_number(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
+    lg_elab *E = b->E;
+    if (b->f->decl && b->f->decl->kind == LG_A_LAMBDA)
+        return v;
+    if (v->kind == LG_V_TENSOR && v->t.rank && !is_number(b->f, p))
+        return v;
+    if (v->kind == LG_V_TENSOR && !v->t.rank) {
+        lg_value *r = lg_v_copy(E, v);
+        r->t.weak = true;
+        return r;
+    }
+    bool fits = v->kind == LG_V_NUM || v->kind == LG_V_ERROR || v->kind == LG_V_LIST ||
+                v->kind == LG_V_RANGE || lg_is_schedule(v) || !is_number(b->f, p);
+    if (fits)
+        return v;
+    lg_diag *d = lg_err(E, "E0205", at, "`%s` of `%s` is a number, got %s", p->name, b->what, lg_v_type_text(E, v));
+    lg_diag_help(d, "a parameter that is not a number states its type, as in `%s: %s`", p->name,
+                 v->kind == LG_V_STR ? "str" : v->kind == LG_V_FN ? "fn(R) -> R" : "float[...S]");
+    return NULL;
+}
+
+/* `x: T in S`: an integer type bounded by a dim, or a set or range of allowed values. */
+static bool is_bound(const lg_ast *p) {
+    const lg_ast *in = p->kid[1];
+    return p->kid[0] && p->kid[0]->kind == LG_A_TYPE && in->kind != LG_A_LIST &&
+           !(in->kind == LG_A_BINARY && !strcmp(in->name, ".."));
+}
+
+static lg_value *bounded(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
+    lg_elab *E = b->E;
+    if (v->kind != LG_V_TENSOR || !v->t.bound)
+        return v;
+    lg_dim *want = NULL;
+    if (p->kid[1]->kind == LG_A_NAME && !lg_lookup_dim(E, b->f, p->kid[1]->name)) {
+        want = lg_dim_fresh(E, b->f, p->kid[1]->name, v->t.bound, p->kid[1]->span);
+        LG_PUSH(b->f->dims, ((lg_named_dim){p->kid[1]->name, want}));
+    } else {
+        want = lg_dim_expr(E, b->f, p->kid[1]);
+    }
+    if (!want)
+        return NULL;
+    lg_dim *out = b->f->caller ? lg_dim_seen_from(E, b->f->caller, want) : want;
+    if (!lg_dims_match(want, v->t.bound) && !lg_dims_match(out, v->t.bound)) {
+        int64_t x, y;
+        lg_diag *d = lg_err(E, "E0203", at, "`%s` of `%s` holds labels in %s, not in %s", p->name, b->what,
+                            lg_dim_text(E->arena, v->t.bound), lg_dim_text(E->arena, out));
+        if (lg_dim_value(v->t.bound, &x) && lg_dim_value(out, &y))
+            lg_diag_note(d, "there are %lld classes in the labels and %lld here", (long long)x, (long long)y);
+        return NULL;
+    }
+    lg_value *r = lg_v_copy(E, v);
+    r->t.bound = want;
+    return r;
+}
+
+static const char *set_text(lg_elab *E, const lg_ast *e) {
+    return lg_ast_text(E->arena, e);
+}
+
+static lg_value *allowed(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
+    lg_elab *E = b->E;
+    if (v->kind == LG_V_ERROR || lg_is_schedule(v) || (v->kind == LG_V_STR && !v->str))
+        return v;
+    if (is_bound(p) && (v->kind == LG_V_TENSOR || v->kind == LG_V_NUM) && p->kid[0]->kind == LG_A_TYPE &&
+        lg_dtype_is_int(lg_type_dtype(E, b->f, p->kid[0])))
+        return bounded(b, p, v, at);
+    lg_value *set = lg_expr_in(E, b->f, p->kid[1]);
+    lg_value *in = set->kind == LG_V_ERROR ? set : lg_binary(E, "in", v, set, at);
+    bool yes;
+    if (in->kind == LG_V_ERROR)
+        return v;
+    if (lg_v_static_bool(E, in, &yes)) {
+        if (yes)
+            return v;
+        lg_diag *d = lg_err(E, "E0325", at, "`%s` of `%s` must be in %s, got %s", p->name, b->what,
+                            set_text(E, p->kid[1]), lg_v_type_text(E, v));
+        if (v->kind == LG_V_STR && set->kind == LG_V_LIST) {
+            const char **names = LG_NEW_N(E->arena, const char *, set->list.n + 1);
+            size_t n = 0;
+            for (int i = 0; i < set->list.n; i++)
+                if (set->list.at[i]->kind == LG_V_STR && set->list.at[i]->str)
+                    names[n++] = set->list.at[i]->str;
+            const char *near = lg_nearest(v->str, names, n);
+            if (near)
+                lg_diag_help(d, "did you mean \"%s\"?", near);
+        }
+        return NULL;
+    }
+    if (in->kind == LG_V_TENSOR && !LG_CHECKING(E))
+        lg_g_require(E->g, lg_import(E, in->t.node),
+                     lg_txt(E, "`%s` of `%s` must be in %s", p->name, b->what, set_text(E, p->kid[1])), at);
+    return v;
+}
+
+/* Scalar arguments take the dtype around them. */
+static bool is_scalar(const lg_ast *type) {
+    return type && type->kind == LG_A_TYPE && !type->n && !(type->flags & LG_AF_SQUARE);
+}
+
+/* The value of parameter p as the body sees it; NULL after reporting. */
+static lg_value *fitted(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
+    lg_elab *E = b->E;
+    const char *what = lg_txt(E, "`%s` of `%s`", p->name, b->what);
+    v = p->kid[0] ? lg_type_check(E, b->f, p->kid[0], v, at, what, true) : plain_number(b, p, v, at);
+    if (v && is_scalar(p->kid[0]) && v->kind == LG_V_TENSOR && !v->t.rank && !v->t.weak) {
+        v = lg_v_copy(E, v);
+        v->t.weak = true;
+    }
+    return v && p->kid[1] ? allowed(b, p, v, at) : v;
+}
+
+/* PARAM as a pending name: its default, evaluated in the frame of the call. */
+void lg_param_default(lg_elab *E, lg_frame *f, const lg_ast *p) {
+    lg_binding *to = lg_find_local(f, p->name, false);
+    binding b = {.E = E, .f = f, .at = p->span, .what = f->decl && f->decl->name ? f->decl->name : "fn"};
+    lg_value *v = lg_expr_in(E, f, p->kid[2]);
+    v = fitted(&b, p, v, p->kid[2]->span);
+    to->value = v ? v : lg_v_error(E, p->span);
+    to->state = LG_B_VALUE;
+}
+
+static void bind_pending(binding *b) {
+    for (uint32_t i = 0; i < b->params->n; i++) {
+        const lg_ast *p = b->params->kid[i];
+        const lg_arg *a = b->given[i];
+        lg_bind(b->E, b->f, p->name, a ? a->value : NULL, p->name_span.file ? p->name_span : p->span);
+        b->f->names->stmt = p;
+        b->f->names->state = a ? LG_B_VALUE : LG_B_PENDING;
+    }
+}
+
+static bool fit(binding *b, uint32_t i) {
+    lg_binding *to = lg_find_local(b->f, b->params->kid[i]->name, false);
+    lg_value *v = fitted(b, b->params->kid[i], to->value, b->given[i]->at.file ? b->given[i]->at : b->at);
+    to->value = v ? v : lg_v_error(b->E, b->given[i]->at);
+    return v != NULL;
+}
+
+/* Sizes of models first (their names are those of the caller), then bare names, then the types one
+ * by one, then functions, whose types use all of these; defaults last or when asked for. */
+bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const lg_arg *arg,
+                    lg_span at, const char *what) {
+    uint32_t count = params ? params->n : 0;
+    binding b = {E, f, params, LG_NEW_N(E->arena, const lg_arg *, count + 1), at, what ? what : "this function"};
+    if (!place_arguments(&b, n, arg))
+        return false;
+    if (!count)
+        return true;
+    bind_pending(&b);
+    bool ok = true;
+    for (int round = 0; round < 4; round++)
+        for (uint32_t i = 0; i < count; i++) {
+            const lg_ast *type = params->kid[i]->kid[0];
+            int when = !type ? 0 : type->kind == LG_A_CALL ? 0 : type->kind == LG_A_FNTYPE ? 3 : 2;
+            if (!b.given[i])
+                continue;
+            if (round == 1 && type)
+                lg_type_prebind(E, f, type, b.given[i]->value);
+            else if (round == when)
+                ok = fit(&b, i) && ok;
+        }
+    for (uint32_t i = 0; i < count; i++)
+        if (!b.given[i])
+            lg_force(E, f, lg_find_local(f, params->kid[i]->name, false), at);
+    return ok;
+}
+
+/* ---- any values, for checks of bodies ---- */
+
+lg_value *lg_param_any(lg_elab *E, lg_frame *f, const lg_ast *p) {
+    lg_span at = p->name_span.file ? p->name_span : p->span;
+    const lg_ast *type = p->kid[0];
+    if (!type && !is_number(f, p))
+        return lg_v_error(E, at);
+    if (!type) { /* a number; where a dim needs it, a size */
+        lg_value *v = lg_v_dim(E, lg_dim_fresh(E, f, p->name, NULL, at), at);
+        v->num.is_int = false;
+        return v;
+    }
+    lg_dtype t = is_scalar(type) ? lg_type_dtype(E, f, type) : LG_NO_DTYPE;
+    if (t == LG_BOOL)
+        return lg_v_unknown(E, false, true, at);
+    if (lg_dtype_is_int(t))
+        return lg_v_dim(E, lg_dim_fresh(E, f, p->name, NULL, at), at);
+    lg_value *v = lg_type_placeholder(E, f, type, at);
+    if (is_scalar(type) && v->kind == LG_V_TENSOR)
+        v->t.weak = true;
+    return v;
+}
+
+void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params) {
+    for (int round = 0; params && round < 2; round++)
+        for (uint32_t i = 0; i < params->n; i++) {
+            const lg_ast *p = params->kid[i];
+            bool late = p->kid[0] && p->kid[0]->kind == LG_A_FNTYPE;
+            if (late != (round == 1))
+                continue;
+            lg_bind(E, f, p->name, lg_param_any(E, f, p), p->name_span.file ? p->name_span : p->span);
+            f->names->stmt = p;
+        }
+    for (uint32_t i = 0; params && i < params->n; i++) {
+        const lg_ast *p = params->kid[i];
+        lg_value *v = lg_find_local(f, p->name, false)->value;
+        if (p->kid[1] && v->kind == LG_V_TENSOR && is_bound(p)) {
+            if (p->kid[1]->kind == LG_A_NAME && !lg_lookup_dim(E, f, p->kid[1]->name))
+                LG_PUSH(f->dims, ((lg_named_dim){p->kid[1]->name, lg_dim_fresh(E, f, p->kid[1]->name, NULL, p->kid[1]->span)}));
+            v->t.bound = lg_dim_expr(E, f, p->kid[1]);
+        }
+    }
+}
+
+/* Defaults are checked against the types too: with the names of f, whose dims are rigid. */
+void lg_check_defaults(lg_elab *E, lg_frame *f, const lg_ast *params) {
+    binding b = {.E = E, .f = f, .params = params, .what = f->decl->name ? f->decl->name : "fn"};
+    for (uint32_t i = 0; params && i < params->n; i++) {
+        const lg_ast *p = params->kid[i];
+        if (!p->kid[2])
+            continue;
+        b.at = p->span;
+        lg_value *v = lg_expr_in(E, f, p->kid[2]);
+        if (!p->kid[0] || p->kid[0]->kind != LG_A_FNTYPE)
+            fitted(&b, p, v, p->kid[2]->span);
+    }
+}

@@ -1,0 +1,693 @@
+/* schedule.c: from a graph to a plan: the order of its kernels, where every value stands, which
+ * results overwrite what they are made from. Not for which nodes share a kernel (fuse.c), nor for
+ * running (runtime/exec.c). */
+#include "compiler/mid/fuse.h"
+#include "compiler/mid/place.h"
+#include "ops/gemm.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { SERIAL_NS = 6000, ALONE_NS = 20000 };
+
+/* A value that has a buffer. */
+typedef struct {
+    lg_place at;
+    size_t bytes;
+    int def, last; /* steps; def -1: there from the start */
+    int block;     /* in the workspace; -1: elsewhere */
+} value;
+
+typedef struct {
+    lg_graph *g;
+    lg_plan *p;
+    bool may_swap; /* carries may ask for a second buffer */
+    lg_fusion f;
+    int *first; /* by node id: number of its first value */
+    value *val;
+    int n_val;
+    LG_VEC(lg_step) step;
+    LG_VEC(lg_kernel) kernel; /* by step; empty for others */
+    LG_VEC(lg_block) block;
+    LG_VEC(int) own; /* triples: what, step, block: what a step has of its own */
+    int n_begin;     /* copies before everything else */
+} planner;
+
+static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, bool may_swap);
+
+static int value_of(const planner *s, lg_node *x) {
+    x = lg_storage_of(x);
+    return x->op->cls == LG_C_ITEM ? s->first[x->in[0]->id] + x->attr.axis : s->first[x->id];
+}
+
+static void number_values(planner *s) {
+    s->first = lg_alloc((s->g->node.n + 1) * sizeof *s->first);
+    for (size_t k = 0; k < s->g->node.n; k++) {
+        s->first[k] = s->n_val;
+        s->n_val += s->g->node.at[k]->n_out;
+    }
+    s->val = lg_alloc(((size_t)s->n_val + 1) * sizeof *s->val);
+    for (size_t k = 0; k < s->g->node.n; k++) {
+        const lg_node *x = s->g->node.at[k];
+        for (int j = 0; j < x->n_out; j++) {
+            value *v = &s->val[s->first[k] + j];
+            v->bytes = lg_type_count(&x->type[j]) * lg_dtype_size(x->type[j].dtype);
+            v->def = v->last = -1;
+            v->block = -1;
+        }
+        if (x->op->cls == LG_C_INPUT)
+            s->val[s->first[k]].at = (lg_place){.base = LG_AT_IN, .slot = x->attr.slot};
+        if (x->op->cls == LG_C_CONST)
+            s->val[s->first[k]].at = (lg_place){.base = LG_AT_CONST, .ptr = x->attr.tensor->data};
+    }
+}
+
+/* ---- steps ---- */
+
+static lg_step *add_step(planner *s, lg_step_kind kind, const lg_node *node) {
+    lg_step x = {.kind = kind, .node = node};
+    lg_kernel none = {0};
+    LG_PUSH(s->step, x);
+    LG_PUSH(s->kernel, none);
+    return &s->step.at[s->step.n - 1];
+}
+
+/* Workspace of a step alone. Returns the block's number. */
+static int own_block(planner *s, size_t bytes, int step) {
+    lg_block b = {.bytes = bytes, .from = step, .to = step};
+    LG_PUSH(s->block, b);
+    return (int)s->block.n - 1;
+}
+
+enum { OWN_SCRATCH, OWN_SUB, OWN_PARTIAL, OWN_COPY_OUT, OWN_COPY_IN, OWN_SWAP /* + carry */ };
+static void attach(planner *s, int what, int step, int block) {
+    LG_PUSH(s->own, what);
+    LG_PUSH(s->own, step);
+    LG_PUSH(s->own, block);
+}
+
+static void add_loop(planner *s, const lg_group *g) {
+    lg_kernel k;
+    lg_kernel_make(&k, &s->f, g, s->p->mem);
+    if (k.loop->n_instr == 0) {
+        lg_free(k.touch.at);
+        lg_free(k.instr.at);
+        lg_free(k.reg.at);
+        return;
+    }
+    lg_step *x = add_step(s, LG_S_LOOP, g->node.at[0]);
+    x->loop = k.loop;
+    s->kernel.at[s->step.n - 1] = k;
+    if (k.loop->split) {
+        int n = 0, at = (int)s->step.n - 1;
+        for (int j = 0; j < k.loop->n_instr; j++)
+            n += k.loop->instr[j].kind == LG_I_REDUCE;
+        size_t bytes = (size_t)(lg_loop_units(k.loop) * n * k.loop->ob) * 8;
+        attach(s, OWN_PARTIAL, at, own_block(s, bytes, at));
+    }
+    x->cost = lg_kernel_cost(k.loop);
+    x->serial = x->cost < SERIAL_NS || lg_loop_units(k.loop) < 2;
+}
+
+static void room_for_places(planner *s, lg_step *x, int n_in, int n_out) {
+    x->n_in = n_in;
+    x->n_out = n_out;
+    x->in = LG_NEW_N(s->p->mem, lg_place, n_in + 1);
+    x->out = LG_NEW_N(s->p->mem, lg_place, n_out + 1);
+}
+
+static void add_product(planner *s, lg_node *n) {
+    lg_step *x = add_step(s, LG_S_DOT, n);
+    room_for_places(s, x, 2, 1);
+    const lg_type *a = &n->in[0]->type[0], *y = &n->type[0];
+    lg_product *q = LG_NEW(s->p->mem, lg_product);
+    *q = (lg_product){.type = y->dtype, .batch = 1, .m = y->shape[y->rank - 2],
+                      .n = y->shape[y->rank - 1], .k = a->shape[a->rank - 1]};
+    for (int d = 0; d < y->rank - 2; d++)
+        q->batch *= y->shape[d];
+    lg_node *src;
+    if (!lg_dot_operand(n->in[0], &src, &q->a_off, &q->a_batch, &q->a_m, &q->a_k)) {
+        q->a_off = 0;
+        q->a_batch = q->m * q->k;
+        q->a_m = q->k;
+        q->a_k = 1;
+    }
+    if (!lg_dot_operand(n->in[1], &src, &q->b_off, &q->b_batch, &q->b_k, &q->b_n)) {
+        q->b_off = 0;
+        q->b_batch = q->k * q->n;
+        q->b_k = q->n;
+        q->b_n = 1;
+    }
+    x->product = q;
+    x->product_fn = lg_gemm;
+    x->product_scratch = lg_gemm_scratch(q);
+    x->cost = 30 + (double)(2 * q->batch * q->m * q->n) * (double)q->k / 100;
+    x->serial = x->cost < SERIAL_NS;
+}
+
+/* The value a dot reads for operand k. */
+static lg_node *product_source(const lg_node *n, int k) {
+    lg_node *src;
+    int64_t w[4];
+    return lg_dot_operand(n->in[k], &src, w, w + 1, w + 2, w + 3) ? src : n->in[k];
+}
+
+static size_t row_bytes(const lg_type *t) {
+    size_t n = lg_dtype_size(t->dtype);
+    for (int d = 1; d < t->rank; d++)
+        n *= (size_t)t->shape[d];
+    return n;
+}
+
+static void add_scan(planner *s, lg_node *n) {
+    const lg_scan_attr *a = n->attr.scan;
+    for (int k = 0; k < a->n_carry; k++)
+        a->body->output.at[k].donates = k;
+    lg_plan *body = plan_graph(a->body, &s->p->opts, true);
+    lg_step *x = add_step(s, LG_S_SCAN, n);
+    int at = (int)s->step.n - 1;
+    room_for_places(s, x, n->n_in, n->n_out);
+    x->sub[0] = body;
+    x->swap = LG_NEW_N(s->p->mem, lg_place, a->n_carry + 1);
+    x->stride = LG_NEW_N(s->p->mem, size_t, n->n_in + n->n_out + 1);
+    for (int k = a->n_carry; k < a->n_carry + a->n_xs; k++)
+        x->stride[k] = row_bytes(&n->in[k]->type[0]);
+    for (int k = a->n_carry; k < n->n_out; k++)
+        x->stride[n->n_in + k] = row_bytes(&n->type[k]);
+    x->cost = 100 + (double)a->trip * (body->cost + 20);
+    x->serial = true;
+    for (int k = 0; k < body->n_step; k++)
+        x->serial = x->serial && body->step[k].serial;
+    for (int k = 0; k < a->n_carry; k++)
+        if (body->swaps[k])
+            attach(s, OWN_SWAP + k, at, own_block(s, s->val[s->first[n->id] + k].bytes, at));
+    attach(s, OWN_SUB, at, own_block(s, body->workspace, at));
+}
+
+static void add_cond(planner *s, lg_node *n) {
+    lg_plan *yes = plan_graph(n->attr.cond->then_, &s->p->opts, false);
+    lg_plan *no = plan_graph(n->attr.cond->else_, &s->p->opts, false);
+    lg_step *x = add_step(s, LG_S_COND, n);
+    int at = (int)s->step.n - 1;
+    room_for_places(s, x, n->n_in, n->n_out);
+    x->sub[0] = yes;
+    x->sub[1] = no;
+    x->cost = 30 + (yes->cost > no->cost ? yes->cost : no->cost);
+    x->serial = true;
+    for (int b = 0; b < 2; b++)
+        for (int k = 0; k < x->sub[b]->n_step; k++)
+            x->serial = x->serial && x->sub[b]->step[k].serial;
+    size_t bytes = yes->workspace > no->workspace ? yes->workspace : no->workspace;
+    attach(s, OWN_SUB, at, own_block(s, bytes, at));
+}
+
+static void add_run(planner *s, lg_node *n) {
+    assert(n->op->run);
+    lg_step *x = add_step(s, LG_S_RUN, n);
+    int at = (int)s->step.n - 1;
+    room_for_places(s, x, n->n_in, n->n_out);
+    x->serial = true;
+    int64_t flops = n->op->flops ? n->op->flops(n) : 0;
+    x->cost = 50 + (double)flops / 10;
+    for (int k = 0; k < n->n_out; k++)
+        x->cost += (double)s->val[s->first[n->id] + k].bytes / 8;
+    if (n->op->scratch)
+        attach(s, OWN_SCRATCH, at, own_block(s, n->op->scratch(n), at));
+}
+
+static void add_group(planner *s, const lg_group *g) {
+    lg_node *n = g->node.at[0];
+    if (!g->opaque)
+        add_loop(s, g);
+    else if (n->op->cls == LG_C_DOT && !s->f.no_fuse)
+        add_product(s, n);
+    else if (n->op->cls == LG_C_SCAN)
+        add_scan(s, n);
+    else if (n->op->cls == LG_C_COND)
+        add_cond(s, n);
+    else
+        add_run(s, n);
+}
+
+static int by_seq(const void *a, const void *b) {
+    const lg_group *x = *(lg_group *const *)a, *y = *(lg_group *const *)b;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+static lg_step *add_copy(planner *s, const lg_node *node, size_t bytes) {
+    lg_step *x = add_step(s, LG_S_COPY, node);
+    room_for_places(s, x, 1, 1);
+    x->bytes = bytes;
+    x->serial = true;
+    x->cost = 10 + (double)bytes / 10;
+    return x;
+}
+
+/* ---- lifetimes ---- */
+
+static void reads(planner *s, lg_node *x, int step) {
+    value *v = &s->val[value_of(s, x)];
+    v->last = step > v->last ? step : v->last;
+}
+
+static void writes(planner *s, int v, int step) {
+    if (s->val[v].def < 0)
+        s->val[v].def = step;
+    s->val[v].last = step > s->val[v].last ? step : s->val[v].last;
+}
+
+static void live(planner *s) {
+    for (int k = 0; k < (int)s->step.n; k++) {
+        const lg_step *x = &s->step.at[k];
+        const lg_kernel *l = &s->kernel.at[k];
+        if (x->kind == LG_S_COPY)
+            continue;
+        for (size_t j = 0; j < l->touch.n; j++)
+            if (l->touch.at[j].write)
+                writes(s, value_of(s, l->touch.at[j].node), k);
+            else
+                reads(s, l->touch.at[j].node, k);
+        if (x->kind == LG_S_LOOP)
+            continue;
+        for (int j = 0; j < x->node->n_in; j++)
+            reads(s, x->kind == LG_S_DOT ? product_source(x->node, j) : x->node->in[j], k);
+        for (int j = 0; j < x->node->n_out; j++)
+            writes(s, s->first[x->node->id] + j, k);
+    }
+}
+
+/* ---- in place ---- */
+
+static bool same_walk(const lg_walk *a, const lg_walk *b) {
+    return a->rank == b->rank && memcmp(a->n, b->n, (size_t)a->rank * sizeof *a->n) == 0 &&
+           memcmp(a->stride, b->stride, (size_t)a->rank * sizeof *a->n) == 0;
+}
+
+static bool same_access(const lg_access *a, const lg_access *b) {
+    return a->base == b->base && a->size == b->size && same_walk(&a->o, &b->o) && same_walk(&a->i, &b->i);
+}
+
+static bool loop_in_place(const planner *s, int step, int u, int v) {
+    const lg_kernel *k = &s->kernel.at[step];
+    const lg_access *to = NULL;
+    if (!k->loop->whole && k->loop->n_passes > 1)
+        return false;
+    for (size_t j = 0; j < k->touch.n; j++)
+        if (k->touch.at[j].write && value_of(s, k->touch.at[j].node) == v)
+            to = k->touch.at[j].acc;
+    for (size_t j = 0; j < k->touch.n; j++) {
+        const lg_touch *t = &k->touch.at[j];
+        if (!t->write && value_of(s, t->node) == u && (!t->acc || !to || !same_access(t->acc, to)))
+            return false;
+    }
+    return to != NULL;
+}
+
+/* Step may write value v over value u, which it reads. */
+static bool in_place(const planner *s, int step, int u, int v) {
+    const lg_step *x = &s->step.at[step];
+    if (x->kind == LG_S_LOOP)
+        return loop_in_place(s, step, u, v);
+    lg_node *n = (lg_node *)(uintptr_t)x->node;
+    int mine = v - s->first[n->id];
+    bool scan = x->kind == LG_S_SCAN && mine < n->attr.scan->n_carry;
+    if (!scan && n->op->cls != LG_C_SCATTER)
+        return false;
+    for (int k = 0; k < n->n_in; k++)
+        if ((value_of(s, n->in[k]) == u) != (k == mine))
+            return false;
+    return true;
+}
+
+/* ---- outputs ---- */
+
+/* Output k may be made where it belongs although that may be the buffer of input `slot`. */
+static bool can_replace(const planner *s, int v, int slot) {
+    int u = s->first[s->g->input.at[slot]->id], def = s->val[v].def;
+    return s->val[u].last < def || (s->val[u].last == def && in_place(s, def, u, v));
+}
+
+static bool donated(const planner *s, int slot, size_t but) {
+    for (size_t k = 0; k < s->g->output.n; k++)
+        if (k != but && s->g->output.at[k].donates == slot)
+            return true;
+    return false;
+}
+
+/* An output that is an input itself, copied before anything is written. */
+static bool pass_through(planner *s, size_t k, int v) {
+    const lg_output *o = &s->g->output.at[k];
+    int slot = s->val[v].at.slot;
+    return s->val[v].at.base == LG_AT_IN && o->donates != slot && donated(s, slot, k);
+}
+
+/* Copies at the start: what later steps may overwrite. Made before the steps are numbered. */
+static void begin_copies(planner *s) {
+    for (size_t k = 0; k < s->g->output.n; k++) {
+        lg_output *o = &s->g->output.at[k];
+        int v = value_of(s, o->node);
+        if (!pass_through(s, k, v))
+            continue;
+        lg_step *x = add_copy(s, lg_storage_of(o->node), s->val[v].bytes);
+        x->in[0] = s->val[v].at;
+        x->out[0] = (lg_place){.base = LG_AT_OUT, .slot = (int)k};
+        if (s->may_swap && o->donates >= 0)
+            s->p->swaps[k] = true;
+        else if (o->donates >= 0)
+            x->out[0].base = LG_AT_NONE; /* to a buffer between */
+        s->n_begin++;
+    }
+}
+
+/* The buffer between of begin copy number `nth`. */
+static void late_copy(planner *s, int nth, size_t k, size_t bytes) {
+    lg_step *y = add_copy(s, s->g->output.at[k].node, bytes);
+    y->out[0] = (lg_place){.base = LG_AT_OUT, .slot = (int)k};
+    lg_block b = {.bytes = bytes, .from = 0, .to = INT32_MAX};
+    LG_PUSH(s->block, b);
+    attach(s, OWN_COPY_OUT, nth, (int)s->block.n - 1);
+    attach(s, OWN_COPY_IN, (int)s->step.n - 1, (int)s->block.n - 1);
+}
+
+static void place_output(planner *s, size_t k, int *nth) {
+    const lg_output *o = &s->g->output.at[k];
+    int v = value_of(s, o->node);
+    value *w = &s->val[v];
+    if (pass_through(s, k, v)) {
+        int mine = (*nth)++;
+        if (s->step.at[mine].out[0].base == LG_AT_NONE)
+            late_copy(s, mine, k, w->bytes);
+        return;
+    }
+    if (w->at.base == LG_AT_NONE) {
+        bool ok = o->donates < 0 || can_replace(s, v, o->donates);
+        if (!ok && s->may_swap)
+            ok = s->p->swaps[k] = true;
+        if (ok) {
+            w->at = (lg_place){.base = LG_AT_OUT, .slot = (int)k};
+            return;
+        }
+    }
+    w->last = INT32_MAX;
+    lg_step *x = add_copy(s, lg_storage_of(o->node), w->bytes);
+    x->in[0].slot = v; /* filled in when values have places */
+    x->out[0] = (lg_place){.base = LG_AT_OUT, .slot = (int)k};
+}
+
+/* ---- workspace ---- */
+
+/* Values that die where v is made and may lend it their buffer. */
+static bool take_over(planner *s, int v) {
+    value *w = &s->val[v];
+    const lg_step *x = &s->step.at[w->def];
+    const lg_kernel *l = &s->kernel.at[w->def];
+    size_t n = x->kind == LG_S_LOOP ? l->touch.n : x->kind == LG_S_RUN || x->kind == LG_S_SCAN ? (size_t)x->node->n_in : 0;
+    for (size_t j = 0; j < n; j++) {
+        if (x->kind == LG_S_LOOP && l->touch.at[j].write)
+            continue;
+        int u = value_of(s, x->kind == LG_S_LOOP ? l->touch.at[j].node : x->node->in[j]);
+        const value *from = &s->val[u];
+        if (from->block < 0 || from->last != w->def || from->def == w->def || from->bytes != w->bytes ||
+            s->block.at[from->block].to != w->def || !in_place(s, w->def, u, v))
+            continue;
+        w->block = from->block;
+        s->block.at[w->block].to = w->last;
+        return true;
+    }
+    return false;
+}
+
+static int by_def(const void *a, const void *b) {
+    const value *x = *(value *const *)a, *y = *(value *const *)b;
+    return x->def != y->def ? (x->def < y->def ? -1 : 1) : x < y ? -1 : x > y;
+}
+
+static void place_values(planner *s) {
+    value **order = lg_alloc(((size_t)s->n_val + 1) * sizeof *order);
+    size_t n = 0;
+    for (int v = 0; v < s->n_val; v++)
+        if (s->val[v].at.base == LG_AT_NONE && s->val[v].def >= 0)
+            order[n++] = &s->val[v];
+    qsort(order, n, sizeof *order, by_def);
+    for (size_t k = 0; k < n; k++) {
+        value *w = order[k];
+        if (take_over(s, (int)(w - s->val)))
+            continue;
+        lg_block b = {.bytes = w->bytes ? w->bytes : 1, .from = w->def, .to = w->last};
+        w->block = (int)s->block.n;
+        LG_PUSH(s->block, b);
+    }
+    s->p->workspace = lg_blocks_place(s->block.at, s->block.n);
+    for (size_t k = 0; k < n; k++)
+        order[k]->at = (lg_place){.base = LG_AT_ARENA, .off = s->block.at[order[k]->block].off};
+    lg_free(order);
+}
+
+static void place_owned(planner *s) {
+    for (size_t k = 0; k + 2 < s->own.n; k += 3) {
+        int what = s->own.at[k];
+        lg_step *x = &s->step.at[s->own.at[k + 1]];
+        lg_place at = {.base = LG_AT_ARENA, .off = s->block.at[s->own.at[k + 2]].off};
+        if (what == OWN_SCRATCH)
+            x->scratch = at;
+        else if (what == OWN_SUB)
+            x->sub_arena = at;
+        else if (what == OWN_PARTIAL)
+            x->loop->partial = at;
+        else if (what == OWN_COPY_OUT)
+            x->out[0] = at;
+        else if (what == OWN_COPY_IN)
+            x->in[0] = at;
+        else
+            x->swap[what - OWN_SWAP] = at;
+    }
+}
+
+static lg_place place_of(const planner *s, lg_node *x) {
+    return s->val[value_of(s, x)].at;
+}
+
+static void fill_places(planner *s) {
+    for (size_t k = 0; k < s->step.n; k++) {
+        lg_step *x = &s->step.at[k];
+        lg_kernel *l = &s->kernel.at[k];
+        for (size_t j = 0; j < l->touch.n; j++)
+            *l->touch.at[j].place = place_of(s, l->touch.at[j].node);
+        lg_node *n = (lg_node *)(uintptr_t)x->node;
+        if (x->kind == LG_S_COPY) {
+            if (x->in[0].base == LG_AT_NONE)
+                x->in[0] = s->val[x->in[0].slot].at;
+            continue;
+        }
+        if (x->kind == LG_S_LOOP && s->f.no_fuse)
+            room_for_places(s, x, n->n_in, 1);
+        for (int j = 0; j < x->n_in; j++)
+            x->in[j] = place_of(s, x->kind == LG_S_DOT ? product_source(n, j) : n->in[j]);
+        for (int j = 0; j < x->n_out; j++)
+            x->out[j] = s->val[s->first[n->id] + j].at;
+    }
+}
+
+/* ---- the plan ---- */
+
+typedef struct {
+    const planner *s;
+} alias_ctx;
+
+static bool may_alias(void *ctx, const lg_place *a, const lg_place *b) {
+    const planner *s = ((const alias_ctx *)ctx)->s;
+    if (a->base == LG_AT_IN && b->base == LG_AT_OUT)
+        return s->g->output.at[b->slot].donates == a->slot;
+    if (a->base == LG_AT_OUT && b->base == LG_AT_IN)
+        return may_alias(ctx, b, a);
+    return a->base == b->base && a->base != LG_AT_CONST && a->slot == b->slot && a->off == b->off;
+}
+
+static void finish_kernels(planner *s) {
+    alias_ctx ctx = {s};
+    for (size_t k = 0; k < s->step.n; k++)
+        if (s->step.at[k].loop)
+            lg_kernel_finish(&s->kernel.at[k], s->p->mem, may_alias, &ctx);
+}
+
+static int pointers(const lg_step *x) {
+    int n = x->n_in + x->n_out + 1, most = 0;
+    for (int b = 0; b < 2; b++)
+        if (x->sub[b] && x->sub[b]->n_pointer > most)
+            most = x->sub[b]->n_pointer;
+    if (x->kind == LG_S_SCAN)
+        n += 2 * x->node->attr.scan->n_carry;
+    return n + most;
+}
+
+static int64_t touched_bytes(const planner *s, size_t k) {
+    const lg_step *x = &s->step.at[k];
+    const lg_kernel *l = &s->kernel.at[k];
+    int64_t n = 0;
+    for (size_t j = 0; j < l->touch.n; j++)
+        n += (int64_t)s->val[value_of(s, l->touch.at[j].node)].bytes;
+    if (x->kind == LG_S_COPY)
+        return 2 * (int64_t)x->bytes;
+    for (int j = 0; j < x->n_in && x->kind != LG_S_LOOP; j++)
+        n += (int64_t)s->val[value_of(s, x->node->in[j])].bytes;
+    for (int j = 0; j < x->n_out && x->kind != LG_S_LOOP; j++)
+        n += (int64_t)s->val[s->first[x->node->id] + j].bytes;
+    return n;
+}
+
+static int64_t step_flops(const lg_step *x) {
+    if (x->kind == LG_S_DOT)
+        return 2 * x->product->batch * x->product->m * x->product->n * x->product->k;
+    if (x->kind == LG_S_RUN)
+        return x->node->op->flops ? x->node->op->flops(x->node) : 0;
+    int64_t n = 0;
+    for (int j = 0; x->loop && j < x->loop->n_instr; j++)
+        if (x->loop->instr[j].kind == LG_I_ELEM || x->loop->instr[j].kind == LG_I_REDUCE)
+            n += x->loop->n_o * (x->loop->instr[j].row ? 1 : x->loop->n_i);
+    return n;
+}
+
+static void count(planner *s) {
+    lg_plan *p = s->p;
+    for (size_t k = 0; k < s->step.n; k++) {
+        const lg_step *x = &s->step.at[k];
+        int64_t rounds = x->kind == LG_S_SCAN ? x->node->attr.scan->trip : 1;
+        size_t mine = x->loop ? x->loop->scratch : x->product_scratch;
+        p->cost += x->cost;
+        p->stats.flops += step_flops(x);
+        p->stats.bytes += touched_bytes(s, k);
+        p->stats.n_kernels++;
+        for (int b = 0; b < 2; b++)
+            if (x->sub[b]) {
+                p->stats.flops += rounds * x->sub[b]->stats.flops;
+                p->stats.bytes += rounds * x->sub[b]->stats.bytes;
+                p->stats.n_kernels += x->sub[b]->stats.n_kernels;
+                p->stats.n_nodes += x->sub[b]->stats.n_nodes;
+                mine = x->sub[b]->thread_bytes > mine ? x->sub[b]->thread_bytes : mine;
+            }
+        p->thread_bytes = mine > p->thread_bytes ? mine : p->thread_bytes;
+        int n = pointers(x);
+        p->n_pointer = n > p->n_pointer ? n : p->n_pointer;
+    }
+    p->stats.n_nodes += (int)s->g->node.n;
+    p->stats.arena_bytes = p->workspace;
+    for (size_t k = 0; k < s->g->node.n; k++) {
+        const lg_node *x = s->g->node.at[k];
+        if (x->op->cls == LG_C_INPUT || x->op->cls == LG_C_CONST)
+            p->stats.io_bytes += s->val[s->first[k]].bytes;
+    }
+    for (size_t k = 0; k < s->g->output.n; k++)
+        if (s->g->output.at[k].donates < 0)
+            p->stats.io_bytes += s->val[value_of(s, s->g->output.at[k].node)].bytes;
+}
+
+static void release(planner *s) {
+    for (size_t k = 0; k < s->kernel.n; k++)
+        lg_free(s->kernel.at[k].touch.at);
+    lg_free(s->kernel.at);
+    lg_free(s->step.at);
+    lg_free(s->block.at);
+    lg_free(s->own.at);
+    lg_free(s->first);
+    lg_free(s->val);
+    lg_fuse_free(&s->f);
+}
+
+static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, bool may_swap) {
+    lg_plan *p = lg_alloc(sizeof *p);
+    p->mem = lg_arena_new();
+    p->graph = g;
+    p->opts = *o;
+    p->n_in = (int)g->input.n;
+    p->n_out = (int)g->output.n;
+    p->swaps = LG_NEW_N(p->mem, bool, p->n_out + 1);
+    planner s = {.g = g, .p = p, .may_swap = may_swap};
+    lg_fuse(&s.f, g, o->no_fuse || o->check_nan);
+    number_values(&s);
+    begin_copies(&s);
+    qsort(s.f.group.at, s.f.group.n, sizeof *s.f.group.at, by_seq);
+    for (size_t k = 0; k < s.f.group.n; k++)
+        if (s.f.group.at[k]->node.n)
+            add_group(&s, s.f.group.at[k]);
+    live(&s);
+    int nth = 0;
+    for (size_t k = 0; k < g->output.n; k++)
+        place_output(&s, k, &nth);
+    place_values(&s);
+    place_owned(&s);
+    fill_places(&s);
+    finish_kernels(&s);
+    count(&s);
+    p->n_step = (int)s.step.n;
+    p->step = lg_arena_dup(p->mem, s.step.n ? (const void *)s.step.at : (const void *)p,
+                           s.step.n * sizeof *p->step);
+    release(&s);
+    return p;
+}
+
+static void dump(const lg_plan_opts *o, const char *phase, const lg_graph *g, const lg_plan *p) {
+    if (!o->dump || strcmp(o->dump, phase) != 0)
+        return;
+    if (p)
+        lg_plan_print(p, stdout);
+    else
+        lg_graph_print(g, stdout);
+}
+
+lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
+    lg_plan_opts o = opts ? *opts : (lg_plan_opts){0};
+    dump(&o, "graph", g, NULL);
+    if (!o.no_simplify) {
+        lg_pass_simplify(g);
+        lg_pass_contract(g);
+        lg_pass_loops(g);
+        lg_pass_layout(g);
+    }
+    lg_pass_dead(g);
+    dump(&o, "grad", g, NULL);
+    lg_plan *p = plan_graph(g, &o, false);
+    dump(&o, "plan", g, p);
+    int most = lg_pool_threads();
+    p->threads = p->cost < ALONE_NS ? 1 : o.threads > 0 && o.threads < most ? o.threads : most;
+    if (!lg_plan_reserve(p))
+        lg_out_of_memory(p->base_bytes);
+    return p;
+}
+
+void lg_plan_free(lg_plan *p) {
+    if (!p)
+        return;
+    for (int k = 0; k < p->n_step; k++)
+        for (int b = 0; b < 2; b++)
+            lg_plan_free(p->step[k].sub[b]);
+    lg_free_aligned(p->base);
+    lg_arena_free(p->mem);
+    lg_free(p);
+}
+
+lg_plan_stats lg_plan_get_stats(const lg_plan *p) {
+    return p->stats;
+}
+
+bool lg_graph_eval(lg_graph *g, lg_tensor *const *in, lg_tensor **out, lg_fault *fault) {
+    lg_plan *p = lg_plan_new(g, NULL);
+    const void **from = lg_alloc(((size_t)p->n_in + 1) * sizeof *from);
+    void **to = lg_alloc(((size_t)p->n_out + 1) * sizeof *to);
+    for (int k = 0; k < p->n_in; k++)
+        from[k] = in[k]->data;
+    for (int k = 0; k < p->n_out; k++) {
+        const lg_type *t = &g->output.at[k].node->type[0];
+        out[k] = lg_tensor_new(t->dtype, t->rank, t->shape);
+        if (!out[k])
+            lg_out_of_memory(lg_type_count(t) * lg_dtype_size(t->dtype));
+        to[k] = out[k]->data;
+    }
+    bool ok = lg_plan_run(p, from, to, fault);
+    for (int k = 0; k < p->n_out && !ok; k++) {
+        lg_tensor_release(out[k]);
+        out[k] = NULL;
+    }
+    lg_free(from);
+    lg_free(to);
+    lg_plan_free(p);
+    return ok;
+}

@@ -1,0 +1,165 @@
+/* conv_tile.h: the inner loops of conv.c for one element type and one vector unit. Included by
+ * conv.c once for each, with these defined:
+ *   TILE(name)  the function's name here      REAL, VEC, LANES  element, vector, elements of it
+ *   FMA(a,b,c)  a*b + c on vectors             SPLAT(s)          s in every lane
+ *   NV          vectors a row of a forward tile
+ * Every sum runs in one order, whatever the tile, so that tiles never show in the bits. */
+
+typedef REAL TILE(vec_u) __attribute__((vector_size(sizeof(VEC)), aligned(sizeof(REAL)), may_alias));
+
+static inline __attribute__((always_inline)) VEC TILE(load)(const REAL *p) {
+    return (VEC)*(const TILE(vec_u) *)p;
+}
+
+static inline __attribute__((always_inline)) void TILE(store)(REAL *p, VEC v) {
+    *(TILE(vec_u) *)p = (TILE(vec_u))v;
+}
+
+/* out[m][q] = sum over k of w[k][m] * src[off[k] + q], for mr rows and nv vectors of q. */
+static inline __attribute__((always_inline)) void
+TILE(block)(const REAL *src, const ptrdiff_t *off, size_t n_k, const REAL *w, REAL *out,
+            const int mr, const int nv) {
+    VEC acc[8][NV] = {{SPLAT(0)}};
+    for (size_t k = 0; k < n_k; k++) {
+        const REAL *s = src + off[k];
+        VEC x[NV];
+#pragma GCC unroll 4
+        for (int v = 0; v < nv; v++)
+            x[v] = TILE(load)(s + v * LANES);
+#pragma GCC unroll 8
+        for (int m = 0; m < mr; m++) {
+            VEC wm = SPLAT(w[m]);
+#pragma GCC unroll 4
+            for (int v = 0; v < nv; v++)
+                acc[m][v] = FMA(wm, x[v], acc[m][v]);
+        }
+        w += mr;
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < mr; m++)
+#pragma GCC unroll 4
+        for (int v = 0; v < nv; v++)
+            TILE(store)(out + (m * NV + v) * LANES, acc[m][v]);
+}
+
+static void TILE(rows)(const REAL *src, const ptrdiff_t *off, size_t n_k, const REAL *w, REAL *out,
+                       int mr, bool whole) {
+    if (whole) {
+        if (mr == 8)
+            TILE(block)(src, off, n_k, w, out, 8, NV);
+        else if (mr == 4)
+            TILE(block)(src, off, n_k, w, out, 4, NV);
+        else if (mr == 2)
+            TILE(block)(src, off, n_k, w, out, 2, NV);
+        else
+            TILE(block)(src, off, n_k, w, out, 1, NV);
+    } else {
+        if (mr == 8)
+            TILE(block)(src, off, n_k, w, out, 8, 1);
+        else if (mr == 4)
+            TILE(block)(src, off, n_k, w, out, 4, 1);
+        else if (mr == 2)
+            TILE(block)(src, off, n_k, w, out, 2, 1);
+        else
+            TILE(block)(src, off, n_k, w, out, 1, 1);
+    }
+}
+
+/* Cuts the elements q .. q+n of a tile's rows out of the grid and puts them in their places. */
+static void TILE(place)(const correlation *j, const REAL *tile, size_t q, size_t n, size_t m0,
+                        int mr, REAL *out) {
+    for (size_t at = 0; at < n;) {
+        size_t row = (q + at) / j->pitch, col = (q + at) % j->pitch, len = j->pitch - col;
+        len = len < n - at ? len : n - at;
+        size_t use = col >= j->cols ? 0 : len < j->cols - col ? len : j->cols - col;
+        for (int m = 0; m < mr && use > 0; m++) {
+            const REAL *from = tile + (size_t)m * NV * LANES + at;
+            REAL *to = out + (m0 + (size_t)m) * j->plane + row * j->row_step + col * j->col_step;
+            if (j->col_step == 1)
+                memcpy(to, from, use * sizeof *to);
+            else
+                for (size_t i = 0; i < use; i++)
+                    to[i * j->col_step] = from[i];
+        }
+        at += len;
+    }
+}
+
+static void TILE(correlate)(const correlation *j, const void *source, void *out) {
+    const REAL *src = source;
+    size_t total = j->rows ? (j->rows - 1) * j->pitch + j->cols : 0;
+    _Alignas(64) REAL tile[8 * NV * LANES];
+    for (size_t q = 0; q < total;) {
+        bool whole = total - q > LANES;
+        size_t n = whole ? NV * LANES : LANES;
+        n = n < total - q ? n : total - q;
+        for (size_t m = 0; m < j->m;) {
+            int mr = rows_of_tile(j->m - m);
+            TILE(rows)(src + q, j->off, j->n_k, (const REAL *)j->w + m * j->n_k, tile, mr, whole);
+            TILE(place)(j, tile, q, n, m, mr, out);
+            m += (size_t)mr;
+        }
+        q += n;
+    }
+}
+
+static inline REAL TILE(across)(VEC v) {
+    REAL lane[LANES];
+    memcpy(lane, &v, sizeof v);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+/* out[m][k] += sum over images and q of d[m][q] * x[off[k] + q], for mr rows and nt offsets. */
+static inline __attribute__((always_inline)) void
+TILE(dots)(const products *j, const REAL *x, const REAL *d, const ptrdiff_t *off, REAL *out,
+           const int mr, const int nt) {
+    VEC acc[4][3] = {{SPLAT(0)}};
+    for (size_t i = 0; i < j->images; i++, x += j->x_step, d += j->d_step)
+        for (size_t q = 0; q < j->q; q += LANES) {
+            VEC xs[3];
+#pragma GCC unroll 3
+            for (int k = 0; k < nt; k++)
+                xs[k] = TILE(load)(x + off[k] + q);
+#pragma GCC unroll 4
+            for (int m = 0; m < mr; m++) {
+                VEC dm = TILE(load)(d + (size_t)m * j->q + q);
+#pragma GCC unroll 3
+                for (int k = 0; k < nt; k++)
+                    acc[m][k] = FMA(dm, xs[k], acc[m][k]);
+            }
+        }
+    for (int m = 0; m < mr; m++)
+        for (int k = 0; k < nt; k++)
+            out[(size_t)m * j->n_k + (size_t)k] += TILE(across)(acc[m][k]);
+}
+
+static void TILE(multiply)(const products *j, const void *xs, const void *ds, void *result) {
+    const REAL *x = xs, *d = ds;
+    REAL *out = result;
+    for (size_t m = 0; m < j->m; m += j->m - m >= 4 ? 4 : 1)
+        for (size_t k = 0; k < j->n_k; k += j->n_k - k >= 3 ? 3 : 1) {
+            const REAL *dm = d + m * j->q;
+            REAL *o = out + m * j->n_k + k;
+            if (j->m - m >= 4 && j->n_k - k >= 3)
+                TILE(dots)(j, x, dm, j->off + k, o, 4, 3);
+            else if (j->m - m >= 4)
+                TILE(dots)(j, x, dm, j->off + k, o, 4, 1);
+            else if (j->n_k - k >= 3)
+                TILE(dots)(j, x, dm, j->off + k, o, 1, 3);
+            else
+                TILE(dots)(j, x, dm, j->off + k, o, 1, 1);
+        }
+}
+
+static const kernels TILE(kernels) = {TILE(correlate), TILE(multiply)};
+
+#undef TILE
+#undef REAL
+#undef VEC
+#undef LANES
+#undef FMA
+#undef SPLAT
+#undef NV

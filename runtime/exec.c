@@ -1,0 +1,394 @@
+/* exec.c: the loop over the steps of a plan. Every thread walks the whole list; a step is either
+ * shared out among them or done by the first, and they meet at barriers in between. Not for what
+ * happens inside a loop kernel (loop.c) nor for making plans (mid/schedule.c). */
+#include "runtime/exec.h"
+#include "runtime/pool.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+bool lg_fault_set(lg_fault *f, const lg_node *n, const char *code, int64_t row, const char *fmt,
+                  ...) {
+    if (!f || f->set)
+        return false;
+    f->set = true;
+    f->code = code;
+    f->row = row;
+    f->at = n ? n->span : (lg_span){0, 0, 0};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(f->text, sizeof f->text, fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+/* A thread on its way through a plan. */
+typedef struct {
+    int id, n; /* n = 1: alone, whatever the number of threads */
+    lg_barrier *barrier;
+    char *scratch;
+    const void **pointer; /* tables for nested plans, used like a stack */
+    enum { CLEAN, FIRST_WROTE, ALL_WROTE } state; /* since the last barrier */
+    lg_fault fault;
+} thread;
+
+static bool walk(thread *t, const lg_plan *p, const lg_frame *f);
+
+/* Meets the others when they may have written what comes next. */
+static bool meet(thread *t, bool serial) {
+    if (t->n == 1)
+        return true;
+    if (t->state == ALL_WROTE || (t->state == FIRST_WROTE && !serial)) {
+        lg_barrier_wait(t->barrier);
+        t->state = CLEAN;
+        return !lg_barrier_broken(t->barrier);
+    }
+    return true;
+}
+
+/* ---- single steps ---- */
+
+static bool run_loop(thread *t, const lg_step *s, const lg_frame *f, bool shared) {
+    int64_t n = lg_loop_units(s->loop);
+    if (!shared)
+        return lg_loop_run(s->loop, f, t->scratch, 0, n, &t->fault) &&
+               lg_loop_finish(s->loop, f, t->scratch, &t->fault);
+    if (!lg_loop_run(s->loop, f, t->scratch, n * t->id / t->n, n * (t->id + 1) / t->n, &t->fault))
+        return false;
+    if (!s->loop->split)
+        return true;
+    t->state = ALL_WROTE;
+    if (!meet(t, true))
+        return false;
+    t->state = FIRST_WROTE;
+    return t->id != 0 || lg_loop_finish(s->loop, f, t->scratch, &t->fault);
+}
+
+static bool run_dot(thread *t, const lg_step *s, const lg_frame *f, bool shared) {
+    s->product_fn(s->product, lg_place_at(f, &s->in[0]), lg_place_at(f, &s->in[1]),
+                  lg_place_at(f, &s->out[0]), t->scratch, shared ? t->id : 0, shared ? t->n : 1);
+    return true;
+}
+
+static bool run_op(thread *t, const lg_step *s, const lg_frame *f) {
+    const void **in = t->pointer;
+    for (int k = 0; k < s->n_in; k++)
+        in[k] = lg_place_at(f, &s->in[k]);
+    void **out = (void **)(uintptr_t)(in + s->n_in);
+    for (int k = 0; k < s->n_out; k++)
+        out[k] = lg_place_at(f, &s->out[k]);
+    lg_call c = {s->node, in, out, lg_place_at(f, &s->scratch), &t->fault};
+    return s->node->op->run(&c);
+}
+
+static void run_copy(const lg_step *s, const lg_frame *f) {
+    const void *from = lg_place_at(f, &s->in[0]);
+    void *to = lg_place_at(f, &s->out[0]);
+    if (from != to && s->bytes)
+        memmove(to, from, s->bytes);
+}
+
+/* ---- scans and conds ---- */
+
+static bool all_false(const void *p, const lg_type *t) {
+    const uint8_t *b = p;
+    for (size_t i = 0, n = lg_type_count(t); i < n; i++)
+        if (b[i])
+            return false;
+    return true;
+}
+
+static void zero_rounds(const lg_step *s, const lg_frame *f, int64_t beg, int64_t end) {
+    const lg_scan_attr *a = s->node->attr.scan;
+    for (int k = a->n_carry; k < s->n_out; k++) {
+        size_t row = s->stride[s->n_in + k];
+        if (end > beg && row)
+            memset(lg_place_at(f, &s->out[k]) + (size_t)beg * row, 0, (size_t)(end - beg) * row);
+    }
+}
+
+/* The tables of a scan's rounds; the carries of even rounds stand in a[], of odd ones in b[]. */
+typedef struct {
+    const void **in, **a, **b;
+    void **out;
+    int64_t index;
+} rounds;
+
+static rounds rounds_of(thread *t, const lg_step *s) {
+    const lg_scan_attr *a = s->node->attr.scan;
+    rounds r = {.in = t->pointer};
+    r.out = (void **)(uintptr_t)(r.in + s->n_in + 1);
+    r.a = r.in + s->n_in + 1 + s->n_out;
+    r.b = r.a + a->n_carry;
+    t->pointer = r.b + a->n_carry;
+    return r;
+}
+
+static void first_carries(const thread *t, const lg_step *s, const lg_frame *f, rounds *r) {
+    const lg_scan_attr *a = s->node->attr.scan;
+    for (int k = 0; k < a->n_carry; k++) {
+        char *to = lg_place_at(f, &s->out[k]), *from = lg_place_at(f, &s->in[k]);
+        char *other = lg_place_at(f, &s->swap[k]);
+        r->a[k] = to;
+        r->b[k] = other ? other : to;
+        size_t bytes = lg_type_count(&s->node->type[k]) * lg_dtype_size(s->node->type[k].dtype);
+        if (t->id == 0 && from != to && bytes)
+            memcpy(to, from, bytes);
+    }
+}
+
+static void set_round(const lg_step *s, const lg_frame *f, rounds *r, int64_t round, int64_t at) {
+    const lg_scan_attr *a = s->node->attr.scan;
+    bool odd = round & 1;
+    int nc = a->n_carry, nx = a->n_xs;
+    r->index = at;
+    for (int k = 0; k < nc; k++) {
+        r->in[k] = odd ? r->b[k] : r->a[k];
+        r->out[k] = (void *)(uintptr_t)(odd ? r->a[k] : r->b[k]);
+    }
+    for (int k = nc; k < nc + nx; k++)
+        r->in[k] = lg_place_at(f, &s->in[k]) + (size_t)at * s->stride[k];
+    r->in[nc + nx] = &r->index;
+    for (int k = nc; k < s->n_out; k++)
+        r->out[k] = lg_place_at(f, &s->out[k]) + (size_t)at * s->stride[s->n_in + k];
+}
+
+/* Carries that ended in their other buffer are brought home. */
+static void last_carries(const thread *t, const lg_step *s, const rounds *r, int64_t round) {
+    const lg_scan_attr *a = s->node->attr.scan;
+    for (int k = 0; k < a->n_carry && t->id == 0; k++) {
+        size_t bytes = lg_type_count(&s->node->type[k]) * lg_dtype_size(s->node->type[k].dtype);
+        if (round & 1 && r->a[k] != r->b[k] && bytes)
+            memcpy((void *)(uintptr_t)r->a[k], r->b[k], bytes);
+    }
+}
+
+static bool run_scan(thread *t, const lg_step *s, const lg_frame *f) {
+    const lg_scan_attr *a = s->node->attr.scan;
+    const void **mark = t->pointer;
+    rounds r = rounds_of(t, s);
+    first_carries(t, s, f, &r);
+    for (int k = a->n_carry + a->n_xs; k < s->n_in; k++)
+        r.in[k + 1] = lg_place_at(f, &s->in[k]);
+    t->state = ALL_WROTE;
+    lg_frame inner = {lg_place_at(f, &s->sub_arena), r.in, r.out};
+    int64_t round = 0;
+    for (; round < a->trip; round++) {
+        if (!meet(t, true))
+            return false;
+        if (a->stop >= 0 &&
+            all_false(round & 1 ? r.b[a->stop] : r.a[a->stop], &s->node->type[a->stop]))
+            break;
+        set_round(s, f, &r, round, a->rev ? a->trip - 1 - round : round);
+        if (!walk(t, s->sub[0], &inner))
+            return false;
+        t->state = ALL_WROTE; /* the next round reads what this one wrote, and the other way round */
+    }
+    if (!meet(t, true))
+        return false;
+    last_carries(t, s, &r, round);
+    if (t->id == 0)
+        zero_rounds(s, f, a->rev ? 0 : round, a->rev ? a->trip - round : a->trip);
+    t->pointer = mark;
+    t->state = FIRST_WROTE;
+    return true;
+}
+
+static bool run_cond(thread *t, const lg_step *s, const lg_frame *f) {
+    bool yes = *(const uint8_t *)lg_place_at(f, &s->in[0]);
+    const void **mark = t->pointer, **in = t->pointer;
+    void **out = (void **)(uintptr_t)(in + s->n_in);
+    t->pointer = in + s->n_in + s->n_out;
+    for (int k = 1; k < s->n_in; k++)
+        in[k - 1] = lg_place_at(f, &s->in[k]);
+    for (int k = 0; k < s->n_out; k++)
+        out[k] = lg_place_at(f, &s->out[k]);
+    lg_frame inner = {lg_place_at(f, &s->sub_arena), in, out};
+    bool ok = walk(t, s->sub[yes ? 0 : 1], &inner);
+    t->pointer = mark;
+    t->state = ALL_WROTE;
+    return ok;
+}
+
+/* ---- looking for what is not finite ---- */
+
+static bool bad_row(const lg_type *y, const void *p, size_t row, size_t per) {
+    for (size_t i = row * per; i < (row + 1) * per; i++)
+        if (!isfinite(lg_get_f64(y->dtype, p, i)))
+            return true;
+    return false;
+}
+
+static double least(const lg_type *x, const void *p) {
+    double low = (double)INFINITY;
+    for (size_t i = 0, n = lg_type_count(x); i < n; i++) {
+        double v = lg_get_f64(x->dtype, p, i);
+        low = v < low ? v : low;
+    }
+    return low;
+}
+
+static bool check_result(thread *t, const lg_step *s, const lg_frame *f, int k) {
+    const lg_type *y = &s->node->type[k];
+    const void *p = lg_place_at(f, &s->out[k]);
+    if (!lg_dtype_is_float(y->dtype) || lg_type_count(y) == 0)
+        return true;
+    size_t rows = y->rank ? (size_t)y->shape[0] : 1, per = lg_type_count(y) / rows, n = 0;
+    char list[64] = "";
+    int64_t first = -1;
+    for (size_t r = 0; r < rows; r++) {
+        if (!bad_row(y, p, r, per))
+            continue;
+        size_t len = strlen(list);
+        if (n++ < 4)
+            snprintf(list + len, sizeof list - len, "%s%zu", len ? ", " : "", r);
+        first = first < 0 ? (int64_t)r : first;
+    }
+    if (n == 0)
+        return true;
+    double low = s->n_in ? least(&s->node->in[0]->type[0], lg_place_at(f, &s->in[0]))
+                         : (double)INFINITY;
+    char input[48] = "";
+    if (isfinite(low))
+        snprintf(input, sizeof input, ", input min = %.3g", low);
+    if (!y->rank)
+        return lg_fault_set(&t->fault, s->node, "R0102", -1, "`%s` is not finite%s",
+                            s->node->op->name, input);
+    return lg_fault_set(&t->fault, s->node, "R0102", first,
+                        "`%s` is not finite%s, %zu of %zu items (rows %s%s)", s->node->op->name,
+                        input, n, rows, list, n > 4 ? ", ..." : "");
+}
+
+/* ---- the walk ---- */
+
+static bool run_serial(thread *t, const lg_step *s, const lg_frame *f) {
+    switch (s->kind) {
+    case LG_S_LOOP:
+        return run_loop(t, s, f, false);
+    case LG_S_DOT:
+        return run_dot(t, s, f, false);
+    case LG_S_RUN:
+        return run_op(t, s, f);
+    case LG_S_COPY:
+        run_copy(s, f);
+        return true;
+    case LG_S_SCAN:
+        return run_scan(t, s, f);
+    case LG_S_COND:
+        return run_cond(t, s, f);
+    }
+    return true;
+}
+
+/* A step that only the first thread does, with whatever is nested in it. */
+static bool run_first(thread *t, const lg_step *s, const lg_frame *f) {
+    int n = t->n;
+    unsigned state = t->state;
+    t->n = 1;
+    bool ok = run_serial(t, s, f);
+    t->n = n;
+    t->state = state;
+    return ok;
+}
+
+static bool run_step(thread *t, const lg_plan *p, const lg_step *s, const lg_frame *f) {
+    if (!meet(t, s->serial))
+        return false;
+    bool ok = true;
+    if (s->serial || t->n == 1) {
+        if (t->id == 0)
+            ok = run_first(t, s, f);
+        if (t->id == 0 && ok && p->opts.check_nan && s->kind != LG_S_COPY)
+            for (int k = 0; k < s->n_out && ok; k++)
+                ok = check_result(t, s, f, k);
+        t->state = t->state == ALL_WROTE ? ALL_WROTE : FIRST_WROTE;
+    } else if (s->kind == LG_S_SCAN || s->kind == LG_S_COND) {
+        ok = run_serial(t, s, f);
+    } else {
+        t->state = ALL_WROTE;
+        ok = s->kind == LG_S_LOOP ? run_loop(t, s, f, true) : run_dot(t, s, f, true);
+    }
+    if (!ok && t->fault.set && t->barrier)
+        lg_barrier_break(t->barrier);
+    return ok;
+}
+
+static bool walk(thread *t, const lg_plan *p, const lg_frame *f) {
+    for (int k = 0; k < p->n_step; k++)
+        if (!run_step(t, p, &p->step[k], f))
+            return false;
+    return true;
+}
+
+/* ---- entry ---- */
+
+typedef struct {
+    lg_plan *plan;
+    lg_frame frame;
+    lg_barrier barrier;
+    lg_fault fault[64];
+} job;
+
+static void run_part(void *ctx, int part, int parts) {
+    job *j = ctx;
+    const lg_plan *p = j->plan;
+    thread t = {.id = part, .n = parts, .barrier = parts > 1 ? &j->barrier : NULL};
+    char *mine = p->base + p->workspace + (size_t)part * p->thread_bytes;
+    t.pointer = (const void **)(void *)mine;
+    t.scratch = mine + ((size_t)p->n_pointer * sizeof(void *) + 63) / 64 * 64;
+    walk(&t, p, &j->frame);
+    j->fault[part] = t.fault;
+}
+
+enum { CROWDED = 3, ALONE = 100 };
+
+/* Threads that share a core with others wait for each other far too long: then one does better. */
+static void look_for_crowd(lg_plan *p, const lg_barrier *b) {
+    int slow = b->slow, waits = (int)b->turn * (b->n - 1);
+    p->crowded = slow * 3 > waits && slow * 40000.0 > p->cost ? p->crowded + 1 : 0;
+    if (p->crowded >= CROWDED) {
+        p->alone = ALONE;
+        p->crowded = 0;
+    }
+}
+
+bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *fault) {
+    job j = {.plan = p, .frame = {p->base, in, out}};
+    if (p->alone > 0)
+        p->alone--;
+    bool shared = p->threads > 1 && p->alone == 0 && lg_pool_enter();
+    int n = shared ? p->threads : 1;
+    j.barrier.n = n;
+    for (int k = 0; k < n; k++)
+        j.fault[k].set = false;
+    if (n == 1)
+        run_part(&j, 0, 1);
+    else
+        lg_pool_run(run_part, &j, n);
+    if (shared) {
+        lg_pool_leave();
+        look_for_crowd(p, &j.barrier);
+    }
+    for (int k = 0; k < n; k++)
+        if (j.fault[k].set) {
+            if (fault)
+                *fault = j.fault[k];
+            return false;
+        }
+    return true;
+}
+
+enum { BIG_PAGE = 1 << 21 };
+
+bool lg_plan_reserve(lg_plan *p) {
+    size_t tables = ((size_t)p->n_pointer * sizeof(void *) + 63) / 64 * 64;
+    p->thread_bytes = (p->thread_bytes + tables + 63) / 64 * 64;
+    p->workspace = (p->workspace + 63) / 64 * 64;
+    p->base_bytes = p->workspace + (size_t)p->threads * p->thread_bytes;
+    bool big = p->base_bytes >= 2 * BIG_PAGE;
+    p->base = lg_alloc_aligned(p->base_bytes ? p->base_bytes : 64, big ? BIG_PAGE : 64);
+    if (p->base && big)
+        madvise(p->base, p->base_bytes, MADV_HUGEPAGE);
+    return p->base != NULL;
+}

@@ -1,0 +1,184 @@
+/* exec.h: the inside of a plan: its steps, loop kernels and places. Made by mid/schedule.c and
+ * mid/kernel.c, run by exec.c and loop.c, read by the code generators. Not for users of plans. */
+#ifndef LG_EXEC_H
+#define LG_EXEC_H
+#include "runtime/plan.h"
+
+/* Where a value stands. Offsets are in bytes. */
+typedef enum { LG_AT_NONE, LG_AT_ARENA, LG_AT_IN, LG_AT_OUT, LG_AT_CONST } lg_base;
+typedef struct {
+    lg_base base;
+    int slot;        /* IN, OUT */
+    size_t off;      /* ARENA: in the workspace of this plan; others: added to the pointer */
+    const char *ptr; /* CONST */
+} lg_place;
+
+/* ---- loop kernels ----
+ * A kernel runs over the space O x I. Values that depend on O alone are row values, the others are
+ * full values; a reduction turns a full value into a row value by running over I. The work unit
+ * is a tile: `ob` positions of O with all of I, which is cut in chunks of `ib`. Within a chunk
+ * either I is the fast index (rows) or O is (columns, and plain elementwise kernels). When a chunk
+ * holds all of I (`whole`) the instructions run once a tile, in order; otherwise pass by pass, each
+ * pass over all chunks of I. Tiles and chunks depend on shapes alone, so the bits do too. */
+
+/* A row-major flat range of loops, each step moving an address. */
+typedef struct {
+    int rank;
+    int64_t n[LG_MAX_RANK], stride[LG_MAX_RANK];
+} lg_walk;
+
+/* Element (o, i) of a value stands at base + o.walk + i.walk, in elements of `size` bytes. */
+typedef struct {
+    lg_place at;
+    int64_t base;
+    lg_walk o, i;
+    unsigned size;
+} lg_access;
+
+typedef enum {
+    LG_I_LOAD,   /* access -> reg                                            */
+    LG_I_STORE,  /* reg in[0] -> access                                      */
+    LG_I_ELEM,   /* fn(in...) -> reg                                         */
+    LG_I_CAST,   /* in[0] of dtype `from` -> reg of dtype `to`               */
+    LG_I_IOTA,   /* the addresses of the access as i64 -> reg                */
+    LG_I_RAND,   /* draws at the addresses of the access -> reg              */
+    LG_I_GATHER, /* access + sum of in[k] * unit[k], 0 <= in[k] < size[k]    */
+    LG_I_REDUCE, /* full in[0] -> row reg                                    */
+    LG_I_SPREAD  /* row in[0] -> full reg                                    */
+} lg_instr_kind;
+
+typedef struct {
+    lg_instr_kind kind;
+    bool row;     /* works on row values */
+    bool uniform; /* LOAD: the same element everywhere, filled once */
+    bool direct;  /* LOAD: used where it stands; others: the result is made where it is stored */
+    int pass;
+    int out, n_in, *in;
+    lg_dtype to, from;
+    const lg_node *node; /* for faults and printing */
+    lg_access *acc;
+    union {
+        lg_elem_fn fn; /* ELEM; REDUCE: joins two results, NULL when it gives an index */
+        struct {
+            const int64_t *unit, *size; /* GATHER */
+        };
+        struct {
+            lg_place *addr, *first; /* RAND; first may be NULL */
+            int64_t lane;           /* elements a lane */
+        };
+    };
+    lg_elem_fn row_fn; /* REDUCE: dense elements to one */
+    int aux;           /* REDUCE: a register to work in: to an index: of the best value, a row;
+                          others with O fast: a full one */
+} lg_instr;
+
+typedef struct {
+    bool row;      /* one element a row */
+    lg_dtype type;
+    size_t off;    /* in the thread's scratch */
+} lg_reg;
+
+enum { LG_CHUNK = 1024 }; /* elements of a chunk, and of a row's partial results */
+
+typedef struct {
+    int64_t n_o, n_i;  /* sizes of O and I */
+    int64_t ob, ib;    /* tile, chunk */
+    bool fast_o, whole;
+    int n_passes;
+    int64_t row_o, row_i; /* positions of O (or I) for a step along the first axis; 0: not in it */
+    int64_t split;     /* > 0: I is cut in blocks of so many, joined after all are done */
+    lg_place partial;  /* their results: [block][reduce][ob * 8 bytes] */
+    int n_instr, n_reg;
+    lg_instr *instr;   /* in order of execution */
+    lg_reg *reg;
+    size_t scratch;    /* bytes a thread */
+} lg_loop;
+
+/* ---- products ---- */
+
+/* y[s, m, n] = sum over k of a[s, m, k] * b[s, k, n]; strides in elements, y is dense. */
+typedef struct {
+    lg_dtype type;
+    int64_t batch, m, n, k;
+    int64_t a_batch, a_m, a_k, b_batch, b_k, b_n, a_off, b_off;
+} lg_product;
+/* Part `part` of `parts` of the product; bits do not depend on `parts`. */
+typedef void (*lg_product_fn)(const lg_product *p, const void *a, const void *b, void *y,
+                              void *scratch, int part, int parts);
+
+/* ---- steps ---- */
+
+typedef enum { LG_S_LOOP, LG_S_DOT, LG_S_RUN, LG_S_COPY, LG_S_SCAN, LG_S_COND } lg_step_kind;
+
+typedef struct lg_step {
+    lg_step_kind kind;
+    bool serial;         /* one thread does it all */
+    const lg_node *node; /* for faults and printing; LOOP: the first of its nodes */
+    int n_in, n_out;
+    lg_place *in, *out;
+    lg_place scratch; /* RUN */
+    size_t bytes;     /* COPY */
+    lg_loop *loop;
+    lg_product *product;
+    lg_product_fn product_fn;
+    size_t product_scratch;   /* bytes a thread */
+    lg_plan *sub[2];          /* SCAN: body; COND: then, else */
+    lg_place sub_arena;       /* their workspace, within ours */
+    lg_place *swap;           /* SCAN: the other buffer of each carry; NONE: in place */
+    size_t *stride;           /* SCAN: bytes a round of xs and yields, carries 0; inputs first */
+    double cost;              /* estimate, ns on one thread */
+} lg_step;
+
+struct lg_plan {
+    lg_arena *mem; /* the plan's own tables */
+    lg_graph *graph;
+    lg_plan_opts opts;
+    int n_step, n_in, n_out;
+    lg_step *step;
+    bool *swaps;        /* body of a scan: carry output k must not share its input's buffer */
+    size_t workspace;   /* bytes of ARENA places */
+    size_t thread_bytes; /* scratch of each thread */
+    int n_pointer;      /* pointers that nested plans need at once, a thread */
+    double cost;
+    int threads;        /* of a run */
+    int crowded, alone; /* runs in a row that waited too long; runs left to do on one thread */
+    char *base;         /* workspace, then scratch of the threads; NULL for nested plans */
+    size_t base_bytes;
+    lg_plan_stats stats;
+};
+
+/* ---- running, between exec.c and loop.c ---- */
+
+/* The buffers a (nested) plan runs on. */
+typedef struct {
+    char *arena;
+    const void *const *in;
+    void *const *out;
+} lg_frame;
+
+static inline char *lg_place_at(const lg_frame *f, const lg_place *p) {
+    switch (p->base) {
+    case LG_AT_ARENA:
+        return f->arena + p->off;
+    case LG_AT_IN:
+        return (char *)(uintptr_t)f->in[p->slot] + p->off;
+    case LG_AT_OUT:
+        return (char *)f->out[p->slot] + p->off;
+    case LG_AT_CONST:
+        return (char *)(uintptr_t)p->ptr + p->off;
+    case LG_AT_NONE:
+        break;
+    }
+    return NULL;
+}
+
+/* Tiles [beg, end) of a kernel; with `split` units are blocks of I within tiles. False: a fault. */
+bool lg_loop_run(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
+                 lg_fault *fault);
+int64_t lg_loop_units(const lg_loop *k);
+/* With `split`: joins the blocks and does what comes after. */
+bool lg_loop_finish(const lg_loop *k, const lg_frame *f, char *scratch, lg_fault *fault);
+
+/* Memory for a plan of its own, with big pages where it is large. False: no memory. */
+bool lg_plan_reserve(lg_plan *p);
+#endif

@@ -1,0 +1,155 @@
+/* pool.c: the threads of this process. Workers wait for a job spinning for some tens of
+ * microseconds, then asleep. Not for what runs in them: see exec.c. */
+#include "runtime/pool.h"
+#include "runtime/plan.h"
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum { MAX_THREADS = 64, SPINS = 1000 };
+
+static struct {
+    int n; /* threads, this one included; 0: not started */
+    pthread_t thread[MAX_THREADS];
+    void (*fn)(void *ctx, int part, int parts);
+    void *ctx;
+    int parts;
+    _Atomic uint32_t job; /* number of the current job */
+    _Atomic int left;     /* workers that have not finished it */
+    _Atomic int asleep;
+    _Atomic bool taken;   /* by a plan that needs all its parts to run at once */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+static _Thread_local bool inside; /* a job: jobs within jobs run in place */
+
+void lg_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static int machine_threads(void) {
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+}
+
+static void sleep_until(uint32_t seen) {
+    pthread_mutex_lock(&pool.lock);
+    atomic_fetch_add(&pool.asleep, 1);
+    while (atomic_load(&pool.job) == seen)
+        pthread_cond_wait(&pool.wake, &pool.lock);
+    atomic_fetch_sub(&pool.asleep, 1);
+    pthread_mutex_unlock(&pool.lock);
+}
+
+static void *worker(void *arg) {
+    int me = (int)(intptr_t)arg;
+    uint32_t seen = 0;
+    inside = true;
+    for (;;) {
+        for (int i = 0; i < SPINS && atomic_load_explicit(&pool.job, memory_order_acquire) == seen; i++)
+            lg_pause();
+        if (atomic_load(&pool.job) == seen)
+            sleep_until(seen);
+        seen = atomic_load(&pool.job);
+        if (me < pool.parts)
+            pool.fn(pool.ctx, me, pool.parts);
+        atomic_fetch_sub_explicit(&pool.left, 1, memory_order_release);
+    }
+    return NULL;
+}
+
+void lg_pool_init(int threads) {
+    if (pool.n)
+        return;
+    int n = threads > 0 ? threads : machine_threads();
+    n = n > MAX_THREADS ? MAX_THREADS : n;
+    pool.n = 1;
+    for (int i = 1; i < n; i++) {
+        if (pthread_create(&pool.thread[i], NULL, worker, (void *)(intptr_t)i) != 0)
+            break;
+        pthread_detach(pool.thread[i]);
+        pool.n++;
+    }
+}
+
+int lg_pool_threads(void) {
+    return pool.n ? pool.n : machine_threads();
+}
+
+/* Parts that have no thread of their own are run after this thread's. */
+static void run_alone(void (*fn)(void *ctx, int part, int parts), void *ctx, int parts) {
+    for (int p = 0; p < parts; p++)
+        fn(ctx, p, parts);
+}
+
+static void post(void) {
+    atomic_fetch_add(&pool.job, 1);
+    if (atomic_load(&pool.asleep) == 0)
+        return;
+    pthread_mutex_lock(&pool.lock);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.lock);
+}
+
+void lg_pool_run(void (*fn)(void *ctx, int part, int parts), void *ctx, int parts) {
+    lg_pool_init(0);
+    if (inside || parts == 1 || parts > pool.n) {
+        run_alone(fn, ctx, parts);
+        return;
+    }
+    pool.fn = fn;
+    pool.ctx = ctx;
+    pool.parts = parts;
+    atomic_store(&pool.left, pool.n - 1);
+    post();
+    inside = true;
+    fn(ctx, 0, parts);
+    inside = false;
+    for (int i = 0; atomic_load_explicit(&pool.left, memory_order_acquire) > 0; i++)
+        if (i < SPINS)
+            lg_pause();
+        else
+            sched_yield();
+}
+
+bool lg_pool_enter(void) {
+    bool free_now = false;
+    return !inside && atomic_compare_exchange_strong(&pool.taken, &free_now, true);
+}
+
+void lg_pool_leave(void) {
+    atomic_store(&pool.taken, false);
+}
+
+void lg_barrier_wait(lg_barrier *b) {
+    if (b->n == 1)
+        return;
+    uint32_t turn = atomic_load_explicit(&b->turn, memory_order_acquire);
+    if (atomic_fetch_add(&b->here, 1) == b->n - 1) {
+        atomic_store_explicit(&b->here, 0, memory_order_relaxed);
+        atomic_fetch_add(&b->turn, 1);
+        return;
+    }
+    for (int i = 0; atomic_load_explicit(&b->turn, memory_order_acquire) == turn; i++) {
+        if (atomic_load_explicit(&b->broken, memory_order_relaxed))
+            return;
+        if (i == SPINS)
+            atomic_fetch_add_explicit(&b->slow, 1, memory_order_relaxed);
+        if (i < SPINS)
+            lg_pause();
+        else
+            sched_yield();
+    }
+}
+
+void lg_barrier_break(lg_barrier *b) {
+    atomic_store(&b->broken, true);
+}
+
+bool lg_barrier_broken(lg_barrier *b) {
+    return atomic_load_explicit(&b->broken, memory_order_relaxed);
+}

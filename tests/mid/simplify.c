@@ -1,0 +1,318 @@
+/* simplify.c: random graphs mean the same after the algebraic passes, and chosen ones take the form
+ * they should. */
+#include "compiler/mid/passes.h"
+#include "tests/mid/walk.h"
+#include <math.h>
+#include <stdio.h>
+
+static int passed, failed;
+
+static void check(const char *what, bool ok) {
+    if (ok)
+        passed++;
+    else {
+        failed++;
+        printf("FAILED %s\n", what);
+    }
+}
+
+static const lg_span at = {0, 0, 0};
+
+/* ---- random graphs ---- */
+
+static uint64_t seed;
+
+static int below(int n) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (int)((seed >> 33) % (uint64_t)n);
+}
+
+static double uniform(void) {
+    return below(1 << 24) / (double)(1 << 24);
+}
+
+static lg_tensor *random_tensor(lg_type t) {
+    lg_tensor *x = lg_tensor_new(t.dtype, t.rank, t.shape);
+    for (size_t i = 0; i < x->n; i++)
+        lg_set_f64(t.dtype, x->data, i, t.dtype == LG_BOOL ? below(2) : 0.3 + 1.2 * uniform());
+    return x;
+}
+
+enum { AXES = 5 };
+static const int64_t size_of[AXES] = {2, 3, 4, 1, 3};
+
+/* A node over all axes, seen through a broadcast: the axes of `set`. */
+static lg_node *spread(lg_graph *g, lg_node *x, unsigned set, int rank) {
+    int from[AXES], k = 0;
+    for (int o = 0; o < rank; o++)
+        from[o] = set >> o & 1 ? k++ : -1;
+    return lg_g_broadcast(g, x, rank, size_of, from, at);
+}
+
+static lg_type over(unsigned set, int rank, lg_dtype dt) {
+    lg_type t = {.dtype = dt};
+    for (int o = 0; o < rank; o++)
+        if (set >> o & 1)
+            t.shape[t.rank++] = size_of[o];
+    return t;
+}
+
+static lg_node *leaf(lg_graph *g, int rank, lg_dtype dt) {
+    unsigned set = (unsigned)below(1 << rank);
+    if (below(5) == 0)
+        return lg_g_fill(g, lg_type_make(dt, rank, size_of), below(3) - 1, at);
+    if (below(6) == 0)
+        return lg_g_cast(g, lg_g_iota(g, rank, size_of, below(rank), at), dt, at);
+    return spread(g, lg_g_input(g, over(set, rank, dt), at), set, rank);
+}
+
+static lg_node *expression(lg_graph *g, int depth, int rank, lg_dtype dt) {
+    static const char *const two[] = {"add", "sub", "mul", "mul", "mul", "max", "min"};
+    static const char *const one[] = {"neg", "square", "abs", "sigmoid"};
+    if (depth == 0 || below(8) == 0)
+        return leaf(g, rank, dt);
+    lg_node *a = expression(g, depth - 1, rank, dt);
+    if (below(5) == 0)
+        return lg_g_elem(g, lg_op_find(one[below(4)]), 1, &a, at);
+    lg_node *b = below(9) == 0 ? a : expression(g, depth - 1, rank, dt);
+    if (below(6) == 0) {
+        lg_node *c = lg_g_elem(g, lg_op_find(below(2) ? "lt" : "ge"), 2,
+                               (lg_node *[]){leaf(g, rank, dt), leaf(g, rank, dt)}, at);
+        lg_node *in[] = {c, a, below(2) ? b : lg_g_fill(g, a->type[0], 0, at)};
+        return lg_g_elem(g, lg_op_find("where"), 3, in, at);
+    }
+    lg_node *in[] = {a, b};
+    return lg_g_elem(g, lg_op_find(two[below(7)]), 2, in, at);
+}
+
+/* Moves, adjoints of moves and casts on top. */
+static lg_node *moved(lg_graph *g, lg_node *x) {
+    int rank = x->type[0].rank, perm[LG_MAX_RANK];
+    int64_t shape[LG_MAX_RANK], n = (int64_t)lg_type_count(&x->type[0]);
+    switch (below(6)) {
+    case 0:
+        for (int d = 0; d < rank; d++)
+            perm[d] = (d + 1) % rank;
+        return rank ? lg_g_permute(g, x, perm, at) : x;
+    case 1: return lg_g_reshape(g, x, 1, &n, at);
+    case 2: {
+        if (!rank)
+            return x;
+        int a = below(rank);
+        return lg_g_slice(g, x, a, 0, (x->type[0].shape[a] + 1) / 2, 1, at);
+    }
+    case 3:
+        if (n % 2 || n == 0)
+            return x;
+        shape[0] = 2;
+        shape[1] = n / 2;
+        return lg_g_reshape(g, x, 2, shape, at);
+    case 4: {
+        if (rank > 3)
+            return x;
+        int from[LG_MAX_RANK];
+        for (int d = 0; d <= rank; d++) {
+            from[d] = d - 1;
+            shape[d] = d ? x->type[0].shape[d - 1] : 2;
+        }
+        return lg_g_broadcast(g, x, rank + 1, shape, from, at);
+    }
+    default: {
+        if (!rank)
+            return x;
+        lg_node *s = lg_g_slice(g, x, rank - 1, 0, (x->type[0].shape[rank - 1] + 1) / 2, 1, at);
+        if (s == x)
+            return x;
+        return lg_g_unview(g, s, s->attr.affine, rank, x->type[0].shape, at);
+    }
+    }
+}
+
+static lg_graph *random_graph(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    lg_dtype dt = LG_F64;
+    for (int k = 0; k < 2; k++) {
+        int rank = 1 + below(AXES);
+        lg_node *x = expression(g, 1 + below(4), rank, dt);
+        for (int i = below(3); i > 0; i--)
+            x = moved(g, x);
+        if (below(5)) {
+            static const char *const ops[] = {"sum", "sum", "sum", "reduce_max"};
+            x = lg_g_reduce(g, lg_op_find(ops[below(4)]), x,
+                            (uint32_t)below(1 << x->type[0].rank), at);
+        }
+        for (int i = below(3); i > 0; i--)
+            x = moved(g, x);
+        lg_g_output(g, x, -1, NULL);
+    }
+    return g;
+}
+
+static bool close_enough(const lg_tensor *a, const lg_tensor *b) {
+    for (size_t i = 0; i < a->n; i++) {
+        double x = lg_get_f64(a->dtype, a->data, i), y = lg_get_f64(b->dtype, b->data, i);
+        if (!(fabs(x - y) <= 1e-9 * (1 + fabs(x) + fabs(y))) && !(isnan(x) && isnan(y)) &&
+            !(isinf(x) && x == y))
+            return false;
+    }
+    return a->n == b->n;
+}
+
+static void run(const lg_graph *g, lg_tensor *const *in, lg_tensor **out) {
+    lg_fault fault = {0};
+    check("the graph runs", walk(g, in, out, &fault));
+}
+
+static void random_graphs(void) {
+    for (int k = 0; k < 3000; k++) {
+        seed = (uint64_t)k * 77777 + 1;
+        lg_graph *g = random_graph();
+        lg_tensor *in[256], *want[2], *got[2];
+        size_t n_in = g->input.n;
+        assert(n_in <= 256);
+        for (size_t i = 0; i < n_in; i++)
+            in[i] = random_tensor(g->input.at[i]->type[0]);
+        run(g, in, want);
+        for (int pass = 0; pass < 2; pass++) {
+            if (pass)
+                lg_pass_contract(g);
+            else
+                lg_pass_simplify(g);
+            char *bad = lg_graph_verify(g);
+            char what[128];
+            snprintf(what, sizeof what, "graph %d after pass %d: %s", k, pass, bad ? bad : "values");
+            run(g, in, got);
+            check(what, !bad && close_enough(want[0], got[0]) && close_enough(want[1], got[1]));
+            lg_free(bad);
+            lg_tensor_release(got[0]);
+            lg_tensor_release(got[1]);
+        }
+        lg_tensor_release(want[0]);
+        lg_tensor_release(want[1]);
+        for (size_t i = 0; i < n_in; i++)
+            lg_tensor_release(in[i]);
+        lg_graph_free(g);
+    }
+}
+
+/* ---- forms ---- */
+
+static int count(const lg_graph *g, lg_class c) {
+    int n = 0;
+    for (size_t i = 0; i < g->node.n; i++)
+        n += g->node.at[i]->op->cls == c;
+    return n;
+}
+
+static lg_node *input(lg_graph *g, int rank, int64_t a, int64_t b, int64_t c) {
+    return lg_g_input(g, lg_type_make(LG_F32, rank, (int64_t[]){a, b, c}), at);
+}
+
+static lg_node *two(lg_graph *g, const char *op, lg_node *a, lg_node *b) {
+    return lg_g_elem(g, lg_op_find(op), 2, (lg_node *[]){a, b}, at);
+}
+
+static lg_node *cast_over(lg_graph *g, lg_node *x, int rank, int64_t a, int64_t b, int64_t c, int64_t d,
+                          int i, int j, int k, int l) {
+    return lg_g_broadcast(g, x, rank, (int64_t[]){a, b, c, d}, (int[]){i, j, k, l}, at);
+}
+
+/* out = sum over k of a[i, k] b[j, k], as index notation makes it */
+static void product(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    lg_node *a = cast_over(g, input(g, 2, 5, 7, 0), 3, 5, 6, 7, 0, 0, -1, 1, 0);
+    lg_node *b = cast_over(g, input(g, 2, 6, 7, 0), 3, 5, 6, 7, 0, -1, 0, 1, 0);
+    lg_g_output(g, lg_g_reduce(g, lg_op_find("sum"), two(g, "mul", a, b), 4, at), -1, NULL);
+    lg_pass_simplify(g);
+    lg_pass_contract(g);
+    check("a product of matrices is one", count(g, LG_C_DOT) == 1 && count(g, LG_C_REDUCE) == 0 &&
+                                              count(g, LG_C_ELEM) == 0);
+    lg_graph_free(g);
+}
+
+/* causal attention's second half: sum over j <= i of p[b, i, j] v[b, j, c] */
+static void triangle(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    const int64_t shape[] = {2, 8, 8, 4};
+    lg_node *p = cast_over(g, input(g, 3, 2, 8, 8), 4, 2, 8, 8, 4, 0, 1, 2, -1);
+    lg_node *v = cast_over(g, input(g, 3, 2, 8, 4), 4, 2, 8, 8, 4, 0, -1, 1, 2);
+    lg_node *i = lg_g_iota(g, 4, shape, 1, at), *j = lg_g_iota(g, 4, shape, 2, at);
+    lg_node *x = two(g, "mul", p, v);
+    lg_node *in[] = {two(g, "le", j, i), x, lg_g_fill(g, x->type[0], 0, at)};
+    x = lg_g_elem(g, lg_op_find("where"), 3, in, at);
+    lg_g_output(g, lg_g_reduce(g, lg_op_find("sum"), x, 4, at), -1, NULL);
+    lg_pass_simplify(g);
+    lg_pass_contract(g);
+    check("a triangle is a mask of one side", count(g, LG_C_DOT) == 1);
+    lg_graph_free(g);
+}
+
+/* The gradient of shared weights: sum over the batch of a[b, m, k]' dy[b, m, n] */
+static void weights(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    lg_node *a = lg_g_permute(g, input(g, 3, 4, 8, 5), (int[]){0, 2, 1}, at);
+    lg_node *d = lg_g_dot(g, a, input(g, 3, 4, 8, 6), at);
+    lg_g_output(g, lg_g_reduce(g, lg_op_find("sum"), d, 1, at), -1, NULL);
+    lg_pass_simplify(g);
+    lg_pass_contract(g);
+    check("a sum of products over a batch is one product",
+          count(g, LG_C_DOT) == 1 && count(g, LG_C_REDUCE) == 0 &&
+              g->output.at[0].node->type[0].rank == 2);
+    lg_graph_free(g);
+}
+
+static void squares(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    lg_node *a = cast_over(g, input(g, 2, 5, 7, 0), 3, 5, 6, 7, 0, 0, -1, 1, 0);
+    lg_node *b = cast_over(g, input(g, 2, 6, 7, 0), 3, 5, 6, 7, 0, -1, 0, 1, 0);
+    lg_node *x = two(g, "sub", a, b);
+    x = lg_g_elem(g, lg_op_find("square"), 1, &x, at);
+    lg_g_output(g, lg_g_reduce(g, lg_op_find("sum"), x, 4, at), -1, NULL);
+    lg_pass_simplify(g);
+    lg_pass_contract(g);
+    check("squared distances stay a reduction",
+          count(g, LG_C_DOT) == 0 && count(g, LG_C_REDUCE) == 1);
+    lg_graph_free(g);
+}
+
+/* A mask made of data may cover what is not finite, so it keeps its reduction. */
+static void data_mask(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    lg_node *w = cast_over(g, input(g, 2, 5, 7, 0), 3, 5, 6, 7, 0, 0, -1, 1, 0);
+    lg_node *l = cast_over(g, input(g, 2, 7, 6, 0), 3, 5, 6, 7, 0, -1, 1, 0, 0);
+    lg_node *c = cast_over(g, lg_g_input(g, lg_type_make(LG_BOOL, 2, (int64_t[]){5, 7}), at), 3, 5, 6,
+                           7, 0, 0, -1, 1, 0);
+    lg_node *x = two(g, "mul", w, l);
+    lg_node *in[] = {c, x, lg_g_fill(g, x->type[0], 0, at)};
+    x = lg_g_elem(g, lg_op_find("where"), 3, in, at);
+    lg_g_output(g, lg_g_reduce(g, lg_op_find("sum"), x, 4, at), -1, NULL);
+    lg_pass_simplify(g);
+    lg_pass_contract(g);
+    check("a mask of data keeps its reduction", count(g, LG_C_DOT) == 0);
+    lg_graph_free(g);
+}
+
+static void neutral(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    lg_node *x = input(g, 2, 4, 4, 0);
+    lg_node *one = lg_g_fill(g, x->type[0], 1, at), *zero = lg_g_fill(g, x->type[0], 0, at);
+    lg_node *y = two(g, "add", two(g, "mul", one, x), zero);
+    y = lg_g_elem(g, lg_op_find("neg"), 1, &y, at);
+    y = lg_g_elem(g, lg_op_find("neg"), 1, &y, at);
+    lg_g_output(g, lg_g_mark(g, &lg_op_stop_grad, y, NULL, at), -1, NULL);
+    lg_pass_simplify(g);
+    check("neutral elements go", g->node.n == 1 && g->output.at[0].node == g->input.at[0]);
+    lg_graph_free(g);
+}
+
+int main(void) {
+    random_graphs();
+    product();
+    triangle();
+    weights();
+    squares();
+    data_mask();
+    neutral();
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed != 0;
+}
