@@ -153,8 +153,8 @@ static const lg_op op_clamp = {
     .cexpr_int = "x < lo ? lo : x > hi ? hi : x",
     .vjp = {"where(x >= lo and x <= hi, dy, 0)", "where(x < lo, dy, 0)",
             "where(x >= lo and x > hi, dy, 0)"},
-    .lo = -3, .hi = 3, .doc = "x, but lo below it and hi above it.", .example = "clamp(5.0, 0.0, 1.0)",
-    .result = "1.0"};
+    .lo = -3, .hi = 3, .doc = "x, but lo below it and hi above it.",
+    .example = "clamp(5.0, 0.0, 1.0)", .result = "1.0"};
 
 #define FLOAT(nm, ...) &op_##nm,
 #define NUMBER(nm, ...) &op_##nm,

@@ -1,7 +1,7 @@
 /* foreign.c: the op that calls a function of a shared library. How values are passed is said in
  * runtime/ffi.h, who may call is decided before the node is made. Not for our own kernels. */
-#include "ops/ops.h"
 #include "ops/family.h"
+#include "ops/ops.h"
 #include "runtime/ffi.h"
 #include <string.h>
 
@@ -23,14 +23,21 @@ static bool run_foreign(const lg_call *c) {
     for (int i = 0; i < n->n_in; i++) {
         const lg_type *t = &n->in[i]->type[0];
         bool is_text = i < 63 && (n->attr.p[0] >> i & 1);
-        type[i] = (lg_foreign_type){is_text ? LG_FOREIGN_TEXT : t->rank ? LG_FOREIGN_ARRAY : LG_FOREIGN_NUMBER, t->dtype};
+        type[i] = (lg_foreign_type){is_text   ? LG_FOREIGN_TEXT
+                                    : t->rank ? LG_FOREIGN_ARRAY
+                                              : LG_FOREIGN_NUMBER,
+                                    t->dtype};
     }
-    lg_foreign_type result = {n->attr.p[1] ? LG_FOREIGN_NUMBER : LG_FOREIGN_ARRAY, n->type[0].dtype};
+    lg_foreign_type result = {n->attr.p[1] ? LG_FOREIGN_NUMBER : LG_FOREIGN_ARRAY,
+                              n->type[0].dtype};
     return lg_foreign_call(f, n->n_in, type, c->in, result, c->out[0], c->fault);
 }
 
-static const lg_op op_foreign = {
-    .name = "foreign", .sig = "(values) -> T[...S]", .cls = LG_C_KERNEL, .arity = -1,
-    .run = run_foreign, .doc = "A function of a shared library."};
+static const lg_op op_foreign = {.name = "foreign",
+                                 .sig = "(values) -> T[...S]",
+                                 .cls = LG_C_KERNEL,
+                                 .arity = -1,
+                                 .run = run_foreign,
+                                 .doc = "A function of a shared library."};
 
 const lg_op *const lg_ops_foreign[] = {&op_foreign, NULL};

@@ -158,6 +158,8 @@ static lg_product turned(const lg_product *p) {
     t.m = 1;
     t.n = p->m;
     t.a_batch = p->b_batch;
+    t.a_head = p->b_head;
+    t.b_head = p->a_head;
     t.a_off = p->b_off;
     t.a_m = 0;
     t.a_k = p->b_k;
@@ -189,10 +191,13 @@ void lg_gemm(const lg_product *given, const void *a, const void *b, void *y, voi
         share(p.n, PAD, part, parts, n);
     else
         share(p.m, 2 * MAX_MR, part, parts, m);
-    for (int64_t i = s[0]; i < s[1]; i++)
-        run(&p, (const char *)va + i * p.a_batch * (int64_t)size,
-            (const char *)vb + i * p.b_batch * (int64_t)size, (char *)y + (size_t)(i * p.m * p.n) * size,
-            scratch, m, n);
+    int64_t heads = p.heads ? p.heads : 1;
+    for (int64_t i = s[0]; i < s[1]; i++) {
+        int64_t at_a = i / heads * p.a_batch + i % heads * p.a_head;
+        int64_t at_b = i / heads * p.b_batch + i % heads * p.b_head;
+        run(&p, (const char *)va + at_a * (int64_t)size, (const char *)vb + at_b * (int64_t)size,
+            (char *)y + (size_t)(i * p.m * p.n) * size, scratch, m, n);
+    }
 }
 
 size_t lg_gemm_scratch(const lg_product *p) {

@@ -46,7 +46,8 @@ INT_ROW(all_row, uint8_t, 1, a & b)
 /* 16-bit floats: widened a chunk at a time, joined in f32, rounded once. */
 enum { CHUNK = 1024 };
 
-static void narrow_row(lg_dtype t, lg_elem_fn row, float start, size_t n, const void *in, void *out) {
+static void narrow_row(lg_dtype t, lg_elem_fn row, float start, size_t n, const void *in,
+                       void *out) {
     float wide[1 + CHUNK], a = start;
     for (size_t at = 0; at < n; at += CHUNK) {
         size_t m = n - at < CHUNK ? n - at : CHUNK;

@@ -96,11 +96,11 @@ typedef struct {
 
 /* ---- products ---- */
 
-/* y[s, m, n] = sum over k of a[s, m, k] * b[s, k, n]; strides in elements, y is dense. */
+/* y[s, h, m, n] = sum over k of a[s, h, m, k] * b[s, h, k, n]; strides in elements, y is dense. */
 typedef struct {
     lg_dtype type;
-    int64_t batch, m, n, k;
-    int64_t a_batch, a_m, a_k, b_batch, b_k, b_n, a_off, b_off;
+    int64_t batch, heads, m, n, k; /* batch: all of s and h; heads: h alone */
+    int64_t a_batch, a_head, a_m, a_k, b_batch, b_head, b_k, b_n, a_off, b_off;
 } lg_product;
 /* Part `part` of `parts` of the product; bits do not depend on `parts`. */
 typedef void (*lg_product_fn)(const lg_product *p, const void *a, const void *b, void *y,

@@ -66,7 +66,8 @@ static void write_modules(FILE *out, int n, char **path) {
     fprintf(out, "const lg_embedded lg_stdlib[] = {\n");
     for (int i = 0; i < n; i++)
         fprintf(out, "{\"%s\", \"%s\", tree_%d, %zu, (const char *)text_%d, %zu},\n",
-                m[i].name ? m[i].name : "", m[i].names.at ? m[i].names.at : "", i, m[i].n_tree, i, m[i].n_text);
+                m[i].name ? m[i].name : "", m[i].names.at ? m[i].names.at : "", i, m[i].n_tree, i,
+                m[i].n_text);
     fprintf(out, "{0}};\n");
     for (int i = 0; i < n; i++)
         lg_buf_free(&m[i].names);

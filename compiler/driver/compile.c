@@ -112,7 +112,10 @@ static lg_module *load_file(lg_session *s, const char *path, lg_span at) {
     char *real = resolved(s, path);
     lg_loaded *known = find_loaded(s, real);
     if (known && known->loading) {
-        lg_diag *d = lg_diag_add(&s->ds, "E0306", at, "`%s` imports itself", path);
+        bool itself = !strcmp(path, lg_source_name(at.file));
+        lg_diag *d = lg_diag_add(
+            &s->ds, "E0306", at,
+            itself ? "`%s` imports itself" : "`%s` is imported by what it imports", path);
         lg_diag_help(d, "move what both files need into a third one");
         return NULL;
     }

@@ -18,7 +18,8 @@ bool lg_is_dump(const char *what) {
 static void dump_typed(lg_session *s, lg_module *m) {
     for (uint32_t i = 0; i < m->tree->n; i++) {
         const lg_ast *d = m->tree->kid[i];
-        lg_binding *b = d->kind == LG_A_DECL && d->name ? lg_find_local(m->frame, d->name, false) : NULL;
+        lg_binding *b =
+            d->kind == LG_A_DECL && d->name ? lg_find_local(m->frame, d->name, false) : NULL;
         if (b && b->value)
             printf("%s %s: %s\n", d->text, d->name, lg_v_type_text(s->E, b->value));
         else if (b)

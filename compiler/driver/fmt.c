@@ -23,7 +23,8 @@ static lines lines_of(const char *text, size_t n) {
 }
 
 static bool same(const lines *a, size_t i, const lines *b, size_t k) {
-    return a->length.at[i] == b->length.at[k] && !memcmp(a->line.at[i], b->line.at[k], a->length.at[i]);
+    return a->length.at[i] == b->length.at[k] &&
+           !memcmp(a->line.at[i], b->line.at[k], a->length.at[i]);
 }
 
 /* Line by line: runs of equal lines are found again within a window. */
@@ -99,11 +100,13 @@ static int format_file(const char *path, bool check, bool show) {
 int lg_cmd_fmt(int argc, char **argv) {
     bool check = false, show = false;
     const lg_option_row rows[] = {
-        {"check", NULL, "only name the files that are not tidy; the exit status is 1 then", &check, NULL},
+        {"check", NULL, "only name the files that are not tidy; the exit status is 1 then", &check,
+         NULL},
         {"diff", NULL, "only show what would change; the exit status is 1 then", &show, NULL},
     };
     if (lg_wants_help(argc, argv)) {
-        printf("lg fmt FILE ...\n\nLays programs out tidily, in place; `-` reads the standard input.\n\n");
+        printf("lg fmt FILE ...\n\nLays programs out tidily, in place; `-` reads the standard "
+               "input.\n\n");
         lg_print_options(stdout, rows, LG_COUNT(rows));
         return LG_EXIT_OK;
     }

@@ -14,41 +14,52 @@
 static const struct {
     const char *word, *form, *text;
 } words[] = {
-    {"accept", "accept cond, \"claim\"", "Prints ok or what falls short, and sets the exit status."},
+    {"accept", "accept cond, \"claim\"",
+     "Prints ok or what falls short, and sets the exit status."},
     {"arg", "arg name: type in allowed = default   ## help", "An option of the program."},
     {"check", "check gradcheck(f), order(f, 2)", "Tried by `lg check`."},
-    {"data", "data name(params) from source |> stage { field x: type = e }", "Rows, described one by one."},
+    {"data", "data name(params) from source |> stage { field x: type = e }",
+     "Rows, described one by one."},
     {"dim", "dim N = 10, F = N/2 + 1", "Names of sizes; they are part of types."},
     {"entry", "entry name(params) { statements }", "Host code that `lg run FILE name` runs."},
     {"eval", "eval data every 1 epochs { name = e }", "Measures on another set while training."},
     {"field", "field name: type in allowed = e", "A value of each row of data."},
-    {"fn", "fn name(params) -> type = e    fn name(params) { }    fn (x) = e", "A function; graph code is pure."},
-    {"for", "for x in list { yield e }", "Runs in order over a list, range or record; `static for` unrolls."},
+    {"fn", "fn name(params) -> type = e    fn name(params) { }    fn (x) = e",
+     "A function; graph code is pure."},
+    {"for", "for x in list { yield e }",
+     "Runs in order over a list, range or record; `static for` unrolls."},
     {"freeze", "freeze `selector`", "These parameters are not trained."},
     {"if", "if c then a else b", "Chooses a value; every `if` has its else."},
-    {"import", "import std.losses    import \"file.lg\" as m", "Names of another module, as m.name."},
+    {"import", "import std.losses    import \"file.lg\" as m",
+     "Names of another module, as m.name."},
     {"let", "let x = e    let y[i, j] = e    let {a, b} = e", "Introduces a name."},
-    {"loss", "loss name(params) -> float[B] { }    loss = e", "One term for each item; the runtime takes the mean."},
+    {"loss", "loss name(params) -> float[B] { }    loss = e",
+     "One term for each item; the runtime takes the mean."},
     {"metric", "metric name = e", "A value that a train logs."},
-    {"model", "model Name(params) { param ...; part ...; fn call(x) }", "Parameters, parts and what they compute."},
-    {"optimizer", "optimizer name(params) { state m = e; m' = e; p' = e }", "A rule for one tensor p with gradient g."},
+    {"model", "model Name(params) { param ...; part ...; fn call(x) }",
+     "Parameters, parts and what they compute."},
+    {"optimizer", "optimizer name(params) { state m = e; m' = e; p' = e }",
+     "A rule for one tensor p with gradient g."},
     {"param", "param w: type = initial", "A tensor that is trained."},
     {"part", "part net = Model(sizes) from record", "A model inside a model or a train."},
     {"phase", "phase name { settings }", "A stretch of a train with settings of its own."},
     {"plot", "plot values", "Draws values over their index."},
     {"print", "print \"text {e:.3f}\"", "Prints a line."},
     {"quantize", "quantize `selector` with quantizer", "Replaces values by quantized ones."},
-    {"quantizer", "quantizer name { fn observe; fn encode; fn decode }", "Codes for values, and back."},
+    {"quantizer", "quantizer name { fn observe; fn encode; fn decode }",
+     "Codes for values, and back."},
     {"rand", "rand normal(dims)", "A draw, addressed by seed, place and indices."},
     {"require", "require cond, \"text {x}\"", "A contract; what does not hold is an error."},
     {"run", "run train(params)", "Trains, and gives parts, states, metrics and history."},
     {"save", "save \"dir\" every 10 epochs", "Writes a checkpoint."},
-    {"scan", "scan (h = h0) for x in xs while c { h' = e; yield y }", "A loop that carries values."},
+    {"scan", "scan (h = h0) for x in xs while c { h' = e; yield y }",
+     "A loop that carries values."},
     {"schedule", "schedule name(params) = e", "A number that depends on step, epoch and steps."},
     {"state", "state m: type = initial", "A value with a next value: m' = e."},
     {"stop", "stop when cond", "Ends a training phase."},
     {"table", "table {name: e}", "Prints rows in columns."},
-    {"train", "train name(params) { part; data; loss; optimizer; settings }", "What is trained, on what, and how."},
+    {"train", "train name(params) { part; data; loss; optimizer; settings }",
+     "What is trained, on what, and how."},
     {"when", "when cond { statements } else { }", "Statements that happen only sometimes."},
     {"where", "sum[i where cond](e)", "Which indices of a reduction count."},
     {"with", "fn f(x) = e with vjp(dy) = {x: dy}", "A derivative rule of one's own."},
@@ -133,7 +144,8 @@ static bool help_builtin(const char *name) {
             b = lg_host_builtin_at(i);
     if (!b)
         return false;
-    printf("%s\n", b->sig && *b->sig ? b->sig : b->name);
+    bool named = b->sig && !strncmp(b->sig, b->name, strlen(b->name));
+    printf("%s%s\n", named ? "" : b->name, b->sig ? b->sig : "");
     print_doc(b->doc);
     return true;
 }
@@ -194,7 +206,8 @@ static void collect(const char *names, lg_arena *a, const char ***at, size_t *n)
 }
 
 static int not_found(lg_arena *a, const char *name) {
-    size_t most = LG_COUNT(words) + lg_builtin_count() + lg_host_builtin_count() + lg_op_count(), n = 0;
+    size_t most = LG_COUNT(words) + lg_builtin_count() + lg_host_builtin_count() + lg_op_count(),
+           n = 0;
     for (const lg_embedded *e = lg_stdlib; e->name; e++)
         most += strlen(e->names) / 2 + 1;
     const char **all = LG_NEW_N(a, const char *, most);
@@ -210,7 +223,8 @@ static int not_found(lg_arena *a, const char *name) {
         all[n++] = lg_op_at(i)->name;
     const char *near = lg_nearest(name, all, n);
     const char *message = lg_arena_printf(a, "nothing is called `%.60s`", name);
-    const char *help = near ? lg_arena_printf(a, "did you mean `%s`?", near) : "`lg help` lists what there is";
+    const char *help =
+        near ? lg_arena_printf(a, "did you mean `%s`?", near) : "`lg help` lists what there is";
     lg_usage_fault("E0714", message, help);
     return LG_EXIT_FAILED;
 }
@@ -249,7 +263,8 @@ static int explain(const char *code) {
 int lg_cmd_help(int argc, char **argv) {
     lg_words w = {0};
     if (lg_wants_help(argc, argv)) {
-        printf("lg help [NAME [FILE]]\n\nWhat NAME is, in the library or in FILE; without NAME, all names.\n");
+        printf("lg help [NAME [FILE]]\n\nWhat NAME is, in the library or in FILE; without NAME, "
+               "all names.\n");
         return LG_EXIT_OK;
     }
     int status = lg_read_options("help", argc, argv, NULL, 0, false, &w);

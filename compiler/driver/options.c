@@ -20,8 +20,8 @@ int lg_usage_fault(const char *code, const char *message, const char *help) {
     return LG_EXIT_USAGE;
 }
 
-static int unknown_option(const char *command, const char *name, size_t n, const lg_option_row *rows,
-                          size_t n_rows) {
+static int unknown_option(const char *command, const char *name, size_t n,
+                          const lg_option_row *rows, size_t n_rows) {
     const char *names[32];
     char word[64], message[160], help[96];
     size_t count = 0;
@@ -37,7 +37,8 @@ static int unknown_option(const char *command, const char *name, size_t n, const
     return lg_usage_fault("E0712", message, help);
 }
 
-static const lg_option_row *find(const lg_option_row *rows, size_t n, const char *name, size_t len) {
+static const lg_option_row *find(const lg_option_row *rows, size_t n, const char *name,
+                                 size_t len) {
     for (size_t i = 0; i < n; i++)
         if (strlen(rows[i].name) == len && !memcmp(rows[i].name, name, len))
             return &rows[i];

@@ -59,9 +59,13 @@ static bool size(const char *text, int64_t *out) {
 
 static int host_options(const settings *o, lg_host_opts *h) {
     int64_t n = 0;
-    *h = (lg_host_opts){.log = o->log, .resume = o->resume, .quiet = o->quiet,
-                        .allow_foreign = o->foreign, .float_dtype = LG_NO_DTYPE,
-                        .no_fuse = o->no_fuse, .no_simplify = o->no_simplify};
+    *h = (lg_host_opts){.log = o->log,
+                        .resume = o->resume,
+                        .quiet = o->quiet,
+                        .allow_foreign = o->foreign,
+                        .float_dtype = LG_NO_DTYPE,
+                        .no_fuse = o->no_fuse,
+                        .no_simplify = o->no_simplify};
     if (o->seed && !integer(o->seed, INT64_MIN, &h->seed))
         return bad_value("seed", o->seed, "an integer");
     if (o->threads && (!integer(o->threads, 1, &n) || n > 1024))
@@ -112,15 +116,17 @@ int lg_cmd_run(int argc, char **argv) {
     rows_of(&o, rows);
     bool of_program = argc > 1 && argv[0][0] != '-';
     if (!of_program && lg_wants_help(argc, argv))
-        return help("lg run FILE [ENTRY] [--name value ...]",
-                    "Checks a program and runs its top level, its entry ENTRY, or its only train. Options\n"
-                    "that are not listed here are the program's own: `lg run FILE --help` lists them.",
-                    rows);
+        return help(
+            "lg run FILE [ENTRY] [--name value ...]",
+            "Checks a program and runs its top level, its entry ENTRY, or its only train. Options\n"
+            "that are not listed here are the program's own: `lg run FILE --help` lists them.",
+            rows);
     int status = lg_read_options("run", argc, argv, rows, N_ROWS, true, &w);
     if (!status)
         status = host_options(&o, &h);
     if (!status && !w.words.n)
-        status = lg_usage_fault("E0713", "`lg run` wants a file", "lg run FILE [ENTRY] [--name value ...]");
+        status = lg_usage_fault("E0713", "`lg run` wants a file",
+                                "lg run FILE [ENTRY] [--name value ...]");
     if (!status && w.words.n > 2) {
         char message[160];
         snprintf(message, sizeof message, "`%.60s` is one argument too many", w.words.at[2]);
@@ -169,10 +175,11 @@ int lg_cmd_check(int argc, char **argv) {
     lg_words w = {0};
     rows_of(&o, rows);
     if (lg_wants_help(argc, argv))
-        return help("lg check FILE ...",
-                    "Checks programs without running them, tells what their trains will take, and tries\n"
-                    "their `check` lines (not with --quiet).",
-                    rows);
+        return help(
+            "lg check FILE ...",
+            "Checks programs without running them, tells what their trains will take, and tries\n"
+            "their `check` lines (not with --quiet).",
+            rows);
     int status = lg_read_options("check", argc, argv, rows, N_ROWS, false, &w);
     if (!status)
         status = host_options(&o, &h);

@@ -159,8 +159,8 @@ static uint32_t interpolation(pieces *s, uint32_t at, uint32_t end) {
                      "write {{}} for braces themselves");
     else
         e = lg_parse_part(p, at + 1, colon);
-    lg_ast *t = lg_build_node(p, LG_A_INTERP, all, 1,
-                              e ? e : lg_ast_new(p->arena, LG_A_ERROR, all, 0));
+    lg_ast *t =
+        lg_build_node(p, LG_A_INTERP, all, 1, e ? e : lg_ast_new(p->arena, LG_A_ERROR, all, 0));
     if (colon < close) {
         char *format = lg_arena_dup(p->arena, p->text + colon + 1, close - colon);
         format[close - colon - 1] = 0;
@@ -180,8 +180,9 @@ static uint32_t escape(pieces *s, uint32_t at) {
     }
     while ((text[at + n] & 0xC0) == 0x80)
         n++;
-    lg_diag_help(fault(s->p, "E0003", (lg_span){s->p->file, at, at + n}, "unknown escape in a string"),
-                 "the escapes are \\n, \\t, \\\" and \\\\");
+    lg_diag_help(
+        fault(s->p, "E0003", (lg_span){s->p->file, at, at + n}, "unknown escape in a string"),
+        "the escapes are \\n, \\t, \\\" and \\\\");
     return at + n;
 }
 
@@ -260,8 +261,9 @@ lg_ast *lg_build_selector(lg_parser *p, lg_span at) {
         if (!good_path(path, len)) {
             uint32_t beg = at.beg + 1 + (uint32_t)(path - text);
             lg_span part = len ? (lg_span){p->file, beg, beg + (uint32_t)len} : at;
-            lg_diag_help(fault(p, "E0008", part, len ? "this is not a path" : "a path is missing here"),
-                         "paths look like `net.*.w`, `gpt.**.b` or `blk[3].att`");
+            lg_diag_help(
+                fault(p, "E0008", part, len ? "this is not a path" : "a path is missing here"),
+                "paths look like `net.*.w`, `gpt.**.b` or `blk[3].att`");
         }
         s += n;
         if (!*s)
@@ -302,7 +304,8 @@ lg_ast *lg_build_compare(lg_parser *p, lg_ast *a, lg_sym op, lg_span op_at, lg_a
         return lg_build_binary(p, a, op, op_at, b, at);
     lg_ast *t = a;
     if (a->kind == LG_A_BINARY)
-        t = lg_build_node(p, LG_A_COMPARE, at, 3, a->kid[0], op_node(p, a->name, a->name_span), a->kid[1]);
+        t = lg_build_node(p, LG_A_COMPARE, at, 3, a->kid[0], op_node(p, a->name, a->name_span),
+                          a->kid[1]);
     lg_sym last = t->kid[t->n - 2]->name;
     bool mixed = direction(last) && direction(op) && direction(last) != direction(op);
     if (mixed || !strcmp(last, "!=") || !strcmp(op, "!=")) {
@@ -363,8 +366,10 @@ lg_ast *lg_build_assign(lg_parser *p, lg_ast *left, lg_ast *right, lg_span at) {
         return not_assignable(p, left, at);
     const lg_ast *name = left->kid[0];
     if (!(name->flags & LG_AF_PRIME)) {
-        lg_diag *d = fault(p, "E0111", left->span, "a definition with indices begins with `let`, or its name is primed");
-        lg_diag_help(d, "write `let %s[...] = e`, or `%s'[...] = e` for a next value", name->name, name->name);
+        lg_diag *d = fault(p, "E0111", left->span,
+                           "a definition with indices begins with `let`, or its name is primed");
+        lg_diag_help(d, "write `let %s[...] = e`, or `%s'[...] = e` for a next value", name->name,
+                     name->name);
         return lg_ast_new(p->arena, LG_A_ERROR, at, 0);
     }
     lg_ast *pattern = lg_ast_new(p->arena, LG_A_INDEXPAT, left->span, left->n - 1);

@@ -13,20 +13,23 @@ typedef struct {
 } word;
 
 static const word reserved[] = {
-    {"if", T_IF},       {"then", T_THEN},   {"else", T_ELSE},     {"for", T_FOR},
-    {"in", T_IN},       {"scan", T_SCAN},   {"while", T_WHILE},   {"yield", T_YIELD},
-    {"return", T_RETURN}, {"let", T_LET},   {"fn", T_FN},         {"and", T_AND},
-    {"or", T_OR},       {"not", T_NOT},     {"true", T_TRUE},     {"false", T_FALSE},
-    {"with", T_WITH},   {"when", T_WHEN},
+    {"if", T_IF},         {"then", T_THEN}, {"else", T_ELSE},   {"for", T_FOR},
+    {"in", T_IN},         {"scan", T_SCAN}, {"while", T_WHILE}, {"yield", T_YIELD},
+    {"return", T_RETURN}, {"let", T_LET},   {"fn", T_FN},       {"and", T_AND},
+    {"or", T_OR},         {"not", T_NOT},   {"true", T_TRUE},   {"false", T_FALSE},
+    {"with", T_WITH},     {"when", T_WHEN},
 };
 /* First in a statement and before a name. */
 static const word before_name[] = {
-    {"import", T_IMPORT},     {"dim", T_DIM},           {"arg", T_DECLWORD},
-    {"model", T_DECLWORD},    {"param", T_DECLWORD},    {"part", T_DECLWORD},
-    {"loss", T_DECLWORD},     {"optimizer", T_DECLWORD}, {"state", T_DECLWORD},
-    {"quantizer", T_DECLWORD}, {"schedule", T_DECLWORD}, {"data", T_DECLWORD},
-    {"field", T_DECLWORD},    {"train", T_DECLWORD},    {"phase", T_DECLWORD},
-    {"entry", T_DECLWORD},    {"eval", T_EVAL},         {"freeze", T_FREEZE},
+    {"import", T_IMPORT},     {"dim", T_DIM},
+    {"arg", T_DECLWORD},      {"model", T_DECLWORD},
+    {"param", T_DECLWORD},    {"part", T_DECLWORD},
+    {"loss", T_DECLWORD},     {"optimizer", T_DECLWORD},
+    {"state", T_DECLWORD},    {"quantizer", T_DECLWORD},
+    {"schedule", T_DECLWORD}, {"data", T_DECLWORD},
+    {"field", T_DECLWORD},    {"train", T_DECLWORD},
+    {"phase", T_DECLWORD},    {"entry", T_DECLWORD},
+    {"eval", T_EVAL},         {"freeze", T_FREEZE},
     {"quantize", T_QUANTIZE},
 };
 /* First in a statement and before a selector. */
@@ -34,11 +37,12 @@ static const word before_selector[] = {
     {"optimizer", T_DECLWORD}, {"freeze", T_FREEZE}, {"quantize", T_QUANTIZE}};
 /* First in a statement and before an operand. */
 static const word before_operand[] = {
-    {"print", T_EFFECTWORD},  {"save", T_EFFECTWORD},   {"plot", T_EFFECTWORD},
-    {"table", T_EFFECTWORD},  {"metric", T_EFFECTWORD}, {"accept", T_EFFECTWORD},
-    {"check", T_EFFECTWORD},  {"write", T_EFFECTWORD},  {"require", T_REQUIRE},
+    {"print", T_EFFECTWORD}, {"save", T_EFFECTWORD},   {"plot", T_EFFECTWORD},
+    {"table", T_EFFECTWORD}, {"metric", T_EFFECTWORD}, {"accept", T_EFFECTWORD},
+    {"check", T_EFFECTWORD}, {"write", T_EFFECTWORD},  {"require", T_REQUIRE},
 };
-static const word infix[] = {{"where", T_WHERE}, {"every", T_EVERY}, {"from", T_FROM}, {"as", T_AS}};
+static const word infix[] = {
+    {"where", T_WHERE}, {"every", T_EVERY}, {"from", T_FROM}, {"as", T_AS}};
 
 static int find_word(const word *w, size_t n, lg_sym text) {
     for (size_t i = 0; i < n; i++)
@@ -75,9 +79,19 @@ size_t lg_filter_blocks(const lg_filter *f) {
 
 static bool ends_operand(int type) {
     switch (type) {
-    case T_NAME: case T_PRIMED: case T_NUM: case T_STRING: case T_SELECTOR: case T_HOLE:
-    case T_TRUE: case T_FALSE: case T_PAREN_END: case T_SQUARE_END: case T_BLOCK_END:
-    case T_RECORD_END: case T_BAD:
+    case T_NAME:
+    case T_PRIMED:
+    case T_NUM:
+    case T_STRING:
+    case T_SELECTOR:
+    case T_HOLE:
+    case T_TRUE:
+    case T_FALSE:
+    case T_PAREN_END:
+    case T_SQUARE_END:
+    case T_BLOCK_END:
+    case T_RECORD_END:
+    case T_BAD:
         return true;
     default:
         return false;
@@ -102,7 +116,12 @@ static bool begins_operand(const lg_filter *f, const lg_token *t) {
         return !r || r == T_IF || r == T_FN || r == T_SCAN || r == T_FOR || r == T_NOT ||
                r == T_TRUE || r == T_FALSE;
     }
-    case T_PRIMED: case T_NUM: case T_STRING: case T_SELECTOR: case T_HOLE: case T_PAREN:
+    case T_PRIMED:
+    case T_NUM:
+    case T_STRING:
+    case T_SELECTOR:
+    case T_HOLE:
+    case T_PAREN:
     case T_BLOCK:
         return true;
     case T_SQUARE:
@@ -122,9 +141,26 @@ static bool continues(const lg_token *t) {
         return r == T_THEN || r == T_ELSE || r == T_WITH || r == T_AND || r == T_OR || r == T_IN ||
                r == T_WHILE;
     }
-    case T_PIPE: case T_ARROW: case T_PLUS: case T_MINUS: case T_TIMES: case T_DIV: case T_FLOORDIV:
-    case T_MOD: case T_MATMUL: case T_POW: case T_EQ: case T_NE: case T_LT: case T_LE: case T_GT:
-    case T_GE: case T_RANGE: case T_ASSIGN: case T_AND: case T_OR:
+    case T_PIPE:
+    case T_ARROW:
+    case T_PLUS:
+    case T_MINUS:
+    case T_TIMES:
+    case T_DIV:
+    case T_FLOORDIV:
+    case T_MOD:
+    case T_MATMUL:
+    case T_POW:
+    case T_EQ:
+    case T_NE:
+    case T_LT:
+    case T_LE:
+    case T_GT:
+    case T_GE:
+    case T_RANGE:
+    case T_ASSIGN:
+    case T_AND:
+    case T_OR:
         return true;
     default:
         return false;
@@ -196,8 +232,8 @@ static void stray(lg_filter *f, lg_token *t) {
     int in = innermost(f);
     char text[64];
     bool other = t->type != T_BLOCK_END && (in == T_PAREN || in == T_SQUARE);
-    snprintf(text, sizeof text, other ? "this `%s` closes no `%s`" : "this `%s` closes nothing", t->sym,
-             bracket_text(in));
+    snprintf(text, sizeof text, other ? "this `%s` closes no `%s`" : "this `%s` closes nothing",
+             t->sym, bracket_text(in));
     lg_diag *d = report(f, "E0103", t->at, text);
     if (f->ds && other)
         lg_diag_label(d, f->open.at[f->open.n - 1].at, "opened here");
@@ -261,7 +297,8 @@ static bool begins_statement(const lg_filter *f, const lg_token *t, const lg_tok
 /* `(` or `[`, or a record begun, is open and a statement begins: the bracket was forgotten. */
 static bool forgotten_bracket(lg_filter *f, const lg_token *t) {
     int in = innermost(f);
-    bool open = in == T_PAREN || in == T_SQUARE || (in == T_RECORD && f->prev.type != T_RECORD && !f->skipping);
+    bool open = in == T_PAREN || in == T_SQUARE ||
+                (in == T_RECORD && f->prev.type != T_RECORD && !f->skipping);
     if (!open || !t->line_before || f->prev.type == T_DOT || !begins_statement(f, t, &f->ahead))
         return false;
     unclosed(f, &f->open.at[f->open.n - 1], t, "a statement begins here");
@@ -280,7 +317,8 @@ static bool statement_ends(lg_filter *f, const lg_token *t) {
     if (t->type == T_MINUS && glued(f, t)) {
         lg_diag *d = report(f, "E0104", t->at, "this minus sign could mean two things");
         if (f->ds)
-            lg_diag_help(d, "write `- x` to go on with the line above, `(-x)` to begin a statement");
+            lg_diag_help(d,
+                         "write `- x` to go on with the line above, `(-x)` to begin a statement");
     }
     return !continues(t);
 }
@@ -330,10 +368,14 @@ static void classify(lg_filter *f, lg_token *t) {
             report(f, "E0109", t->at, text);
         }
         break;
-    case T_PAREN: case T_SQUARE: case T_BLOCK:
+    case T_PAREN:
+    case T_SQUARE:
+    case T_BLOCK:
         open_bracket(f, t);
         return;
-    case T_PAREN_END: case T_SQUARE_END: case T_BLOCK_END:
+    case T_PAREN_END:
+    case T_SQUARE_END:
+    case T_BLOCK_END:
         close_bracket(f, t);
         return;
     case T_SEMI:

@@ -134,7 +134,8 @@ static lg_ast *setting(lg_parser *p, lg_ast *s, place where) {
         lg_ast *d = as_declaration(p, s);
         return d ? d : s;
     }
-    lg_diag *d = lg_diag_add(p->ds, "E0111", s->name_span, "`%s` is given a value without `let`", s->name);
+    lg_diag *d =
+        lg_diag_add(p->ds, "E0111", s->name_span, "`%s` is given a value without `let`", s->name);
     lg_diag_help(d, "write `let %s = e` for a new name, `%s' = e` for the next value of a state",
                  s->name, s->name);
     return s;

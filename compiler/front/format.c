@@ -109,7 +109,8 @@ static void items(printer *p, const char *open, const lg_ast *t, uint32_t from, 
             new_line(p, inner);
         else if (i > from)
             put(p, " ");
-        expression(p, k, LG_P_NONE, *close ? inner - STEP + STEP * (hangs || holds_block(k)) : indent);
+        expression(p, k, LG_P_NONE,
+                   *close ? inner - STEP + STEP * (hangs || holds_block(k)) : indent);
     }
     if (hangs && t->n > from && breaks_between(p, t->kid[t->n - 1]->span.end, t->span.end) > 0)
         new_line(p, indent);
@@ -212,21 +213,39 @@ static void scan(printer *p, const lg_ast *t, int indent) {
 /* A node that does not go on one line. */
 static void spread(printer *p, const lg_ast *t, int indent) {
     switch ((lg_ast_kind)t->kind) {
-    case LG_A_BINARY: operators(p, t, indent); return;
-    case LG_A_IF: choice(p, t, column(p) > FAR_RIGHT ? indent + STEP : column(p)); return;
-    case LG_A_CALL: case LG_A_INDEX:
+    case LG_A_BINARY:
+        operators(p, t, indent);
+        return;
+    case LG_A_IF:
+        choice(p, t, column(p) > FAR_RIGHT ? indent + STEP : column(p));
+        return;
+    case LG_A_CALL:
+    case LG_A_INDEX:
         expression(p, t->kid[0], LG_P_POSTFIX, indent);
         items(p, t->kind == LG_A_CALL ? "(" : "[", t, 1, t->kind == LG_A_CALL ? ")" : "]", indent);
         return;
-    case LG_A_LIST: items(p, "[", t, 0, "]", indent); return;
-    case LG_A_RECORD: case LG_A_RECTYPE: case LG_A_RECPAT: items(p, "{", t, 0, "}", indent); return;
-    case LG_A_PARAMS: items(p, "(", t, 0, ")", indent); return;
-    case LG_A_TYPE: case LG_A_INDEXPAT:
+    case LG_A_LIST:
+        items(p, "[", t, 0, "]", indent);
+        return;
+    case LG_A_RECORD:
+    case LG_A_RECTYPE:
+    case LG_A_RECPAT:
+        items(p, "{", t, 0, "}", indent);
+        return;
+    case LG_A_PARAMS:
+        items(p, "(", t, 0, ")", indent);
+        return;
+    case LG_A_TYPE:
+    case LG_A_INDEXPAT:
         lg_buf_printf(p->out, "%s%s", t->name, t->flags & LG_AF_PRIME ? "'" : "");
         items(p, "[", t, 0, "]", indent);
         return;
-    case LG_A_LAMBDA: function(p, t, indent); return;
-    case LG_A_SCAN: scan(p, t, indent); return;
+    case LG_A_LAMBDA:
+        function(p, t, indent);
+        return;
+    case LG_A_SCAN:
+        scan(p, t, indent);
+        return;
     case LG_A_FOR:
         loop(p, t, 0, indent);
         put(p, " ");
@@ -252,11 +271,14 @@ static void spread(printer *p, const lg_ast *t, int indent) {
         expression(p, t->kid[0], LG_P_POSTFIX, indent);
         lg_buf_printf(p->out, ".%s%s", t->name, t->flags & LG_AF_PRIME ? "'" : "");
         return;
-    case LG_A_RAND: case LG_A_RUN:
+    case LG_A_RAND:
+    case LG_A_RUN:
         put(p, t->kind == LG_A_RAND ? "rand " : "run ");
         expression(p, t->kid[0], LG_P_NONE, indent);
         return;
-    case LG_A_BLOCK: block(p, t, indent); return;
+    case LG_A_BLOCK:
+        block(p, t, indent);
+        return;
     default:
         lg_print_node(t, LG_P_NONE, p->out);
         return;
@@ -389,7 +411,9 @@ static void word_and_value(printer *p, const char *word, const lg_ast *e, int in
 
 static void tidy(printer *p, const lg_ast *t, int indent) {
     switch ((lg_ast_kind)t->kind) {
-    case LG_A_DECL: declaration(p, t, indent); return;
+    case LG_A_DECL:
+        declaration(p, t, indent);
+        return;
     case LG_A_LET:
         put(p, "let ");
         expression(p, t->kid[0], LG_P_NONE, indent);
@@ -403,11 +427,21 @@ static void tidy(printer *p, const lg_ast *t, int indent) {
         put(p, t->name);
         value(p, NULL, t->kid[0], indent);
         return;
-    case LG_A_RETURN: word_and_value(p, "return ", t->kid[0], indent); return;
-    case LG_A_YIELD: word_and_value(p, "yield ", t->kid[0], indent); return;
-    case LG_A_STOP: word_and_value(p, "stop when ", t->kid[0], indent); return;
-    case LG_A_EXPR: expression(p, t->kid[0], LG_P_NONE, indent); return;
-    case LG_A_WHEN: when(p, t, indent); return;
+    case LG_A_RETURN:
+        word_and_value(p, "return ", t->kid[0], indent);
+        return;
+    case LG_A_YIELD:
+        word_and_value(p, "yield ", t->kid[0], indent);
+        return;
+    case LG_A_STOP:
+        word_and_value(p, "stop when ", t->kid[0], indent);
+        return;
+    case LG_A_EXPR:
+        expression(p, t->kid[0], LG_P_NONE, indent);
+        return;
+    case LG_A_WHEN:
+        when(p, t, indent);
+        return;
     case LG_A_EFFECT:
         lg_buf_printf(p->out, "%s ", t->name);
         items(p, "", t, 0, "", indent);
@@ -419,7 +453,9 @@ static void tidy(printer *p, const lg_ast *t, int indent) {
         items(p, "", &args, 0, "", indent);
         return;
     }
-    default: expression(p, t, LG_P_NONE, indent); return;
+    default:
+        expression(p, t, LG_P_NONE, indent);
+        return;
     }
 }
 
@@ -508,7 +544,8 @@ static void comments(printer *p, uint32_t *from, uint32_t to, int indent, bool *
         const lg_comment *c = &p->comment[p->next];
         if (c->trailing && p->out->n) {
             int pad = source_column(p, c->at.beg) - column(p);
-            lg_buf_printf(p->out, "%*s", pad > 2 ? pad : 2, "");
+            bool column_kept = pad > 2 && source_column(p, c->at.beg) < WIDTH;
+            lg_buf_printf(p->out, "%*s", column_kept ? pad : 2, "");
         } else {
             begin_line(p, *from, c->at.beg, indent, *first);
             *first = false;

@@ -8,31 +8,80 @@ static const struct {
     int type;
     const char *name;
 } names[] = {
-    {T_END, "the end of the text"}, {T_NAME, "a name"},       {T_PRIMED, "a primed name"},
-    {T_NUM, "a number"},        {T_STRING, "a string"},       {T_SELECTOR, "a selector"},
-    {T_HOLE, "`_`"},            {T_IF, "`if`"},               {T_THEN, "`then`"},
-    {T_ELSE, "`else`"},         {T_FOR, "`for`"},             {T_IN, "`in`"},
-    {T_SCAN, "`scan`"},         {T_WHILE, "`while`"},         {T_YIELD, "`yield`"},
-    {T_RETURN, "`return`"},     {T_LET, "`let`"},             {T_FN, "`fn`"},
-    {T_AND, "`and`"},           {T_OR, "`or`"},               {T_NOT, "`not`"},
-    {T_TRUE, "`true`"},         {T_FALSE, "`false`"},         {T_WITH, "`with`"},
-    {T_WHEN, "`when`"},         {T_WHEN_ELSE, "`else`"},      {T_IMPORT, "`import`"},
-    {T_DIM, "`dim`"},           {T_DECLWORD, "a declaration"}, {T_EVAL, "`eval`"},
-    {T_FREEZE, "`freeze`"},     {T_QUANTIZE, "`quantize`"},   {T_STOP, "`stop`"},
-    {T_REQUIRE, "`require`"},   {T_EFFECTWORD, "an effect"},  {T_WHERE, "`where`"},
-    {T_EVERY, "`every`"},       {T_FROM, "`from`"},           {T_AS, "`as`"},
-    {T_RAND, "`rand`"},         {T_RUN, "`run`"},             {T_STATIC, "`static`"},
-    {T_PAREN, "`(`"},           {T_PAREN_END, "`)`"},         {T_SQUARE, "`[`"},
-    {T_SQUARE_END, "`]`"},      {T_BLOCK, "the `{` of a block"}, {T_BLOCK_END, "`}`"},
-    {T_RECORD, "the `{` of a record"}, {T_RECORD_END, "`}`"}, {T_COMMA, "`,`"},
-    {T_SEMI, "the end of the statement"}, {T_COLON, "`:`"},   {T_DOT, "`.`"},
-    {T_RANGE, "`..`"},          {T_DOTS, "`...`"},            {T_ASSIGN, "`=`"},
-    {T_ARROW, "`->`"},          {T_PIPE, "`|>`"},             {T_PLUS, "`+`"},
-    {T_MINUS, "`-`"},           {T_TIMES, "`*`"},             {T_DIV, "`/`"},
-    {T_FLOORDIV, "`//`"},       {T_MOD, "`%`"},               {T_MATMUL, "`@`"},
-    {T_POW, "`^`"},             {T_EQ, "`==`"},               {T_NE, "`!=`"},
-    {T_LT, "`<`"},              {T_LE, "`<=`"},               {T_GT, "`>`"},
-    {T_GE, "`>=`"},             {T_BAD, "unreadable text"},
+    {T_END, "the end of the text"},
+    {T_NAME, "a name"},
+    {T_PRIMED, "a primed name"},
+    {T_NUM, "a number"},
+    {T_STRING, "a string"},
+    {T_SELECTOR, "a selector"},
+    {T_HOLE, "`_`"},
+    {T_IF, "`if`"},
+    {T_THEN, "`then`"},
+    {T_ELSE, "`else`"},
+    {T_FOR, "`for`"},
+    {T_IN, "`in`"},
+    {T_SCAN, "`scan`"},
+    {T_WHILE, "`while`"},
+    {T_YIELD, "`yield`"},
+    {T_RETURN, "`return`"},
+    {T_LET, "`let`"},
+    {T_FN, "`fn`"},
+    {T_AND, "`and`"},
+    {T_OR, "`or`"},
+    {T_NOT, "`not`"},
+    {T_TRUE, "`true`"},
+    {T_FALSE, "`false`"},
+    {T_WITH, "`with`"},
+    {T_WHEN, "`when`"},
+    {T_WHEN_ELSE, "`else`"},
+    {T_IMPORT, "`import`"},
+    {T_DIM, "`dim`"},
+    {T_DECLWORD, "a declaration"},
+    {T_EVAL, "`eval`"},
+    {T_FREEZE, "`freeze`"},
+    {T_QUANTIZE, "`quantize`"},
+    {T_STOP, "`stop`"},
+    {T_REQUIRE, "`require`"},
+    {T_EFFECTWORD, "an effect"},
+    {T_WHERE, "`where`"},
+    {T_EVERY, "`every`"},
+    {T_FROM, "`from`"},
+    {T_AS, "`as`"},
+    {T_RAND, "`rand`"},
+    {T_RUN, "`run`"},
+    {T_STATIC, "`static`"},
+    {T_PAREN, "`(`"},
+    {T_PAREN_END, "`)`"},
+    {T_SQUARE, "`[`"},
+    {T_SQUARE_END, "`]`"},
+    {T_BLOCK, "the `{` of a block"},
+    {T_BLOCK_END, "`}`"},
+    {T_RECORD, "the `{` of a record"},
+    {T_RECORD_END, "`}`"},
+    {T_COMMA, "`,`"},
+    {T_SEMI, "the end of the statement"},
+    {T_COLON, "`:`"},
+    {T_DOT, "`.`"},
+    {T_RANGE, "`..`"},
+    {T_DOTS, "`...`"},
+    {T_ASSIGN, "`=`"},
+    {T_ARROW, "`->`"},
+    {T_PIPE, "`|>`"},
+    {T_PLUS, "`+`"},
+    {T_MINUS, "`-`"},
+    {T_TIMES, "`*`"},
+    {T_DIV, "`/`"},
+    {T_FLOORDIV, "`//`"},
+    {T_MOD, "`%`"},
+    {T_MATMUL, "`@`"},
+    {T_POW, "`^`"},
+    {T_EQ, "`==`"},
+    {T_NE, "`!=`"},
+    {T_LT, "`<`"},
+    {T_LE, "`<=`"},
+    {T_GT, "`>`"},
+    {T_GE, "`>=`"},
+    {T_BAD, "unreadable text"},
 };
 
 const char *lg_token_name(int type) {
@@ -97,9 +146,27 @@ static bool expects_value(const fault *f) {
 
 static bool is_operator(int type) {
     switch (type) {
-    case T_FROM: case T_PIPE: case T_OR: case T_AND: case T_IN: case T_RANGE: case T_PLUS:
-    case T_MINUS: case T_TIMES: case T_DIV: case T_FLOORDIV: case T_MOD: case T_MATMUL: case T_POW:
-    case T_EQ: case T_NE: case T_LT: case T_LE: case T_GT: case T_GE: case T_DOT:
+    case T_FROM:
+    case T_PIPE:
+    case T_OR:
+    case T_AND:
+    case T_IN:
+    case T_RANGE:
+    case T_PLUS:
+    case T_MINUS:
+    case T_TIMES:
+    case T_DIV:
+    case T_FLOORDIV:
+    case T_MOD:
+    case T_MATMUL:
+    case T_POW:
+    case T_EQ:
+    case T_NE:
+    case T_LT:
+    case T_LE:
+    case T_GT:
+    case T_GE:
+    case T_DOT:
         return true;
     default:
         return false;
@@ -108,9 +175,26 @@ static bool is_operator(int type) {
 
 static bool begins_value(int type) {
     switch (type) {
-    case T_NAME: case T_PRIMED: case T_NUM: case T_STRING: case T_SELECTOR: case T_HOLE: case T_IF:
-    case T_FN: case T_SCAN: case T_FOR: case T_STATIC: case T_RAND: case T_RUN: case T_TRUE:
-    case T_FALSE: case T_NOT: case T_PAREN: case T_SQUARE: case T_RECORD: case T_MINUS:
+    case T_NAME:
+    case T_PRIMED:
+    case T_NUM:
+    case T_STRING:
+    case T_SELECTOR:
+    case T_HOLE:
+    case T_IF:
+    case T_FN:
+    case T_SCAN:
+    case T_FOR:
+    case T_STATIC:
+    case T_RAND:
+    case T_RUN:
+    case T_TRUE:
+    case T_FALSE:
+    case T_NOT:
+    case T_PAREN:
+    case T_SQUARE:
+    case T_RECORD:
+    case T_MINUS:
         return true;
     default:
         return false;
@@ -159,7 +243,8 @@ static bool reserved_as_name(const fault *f) {
     bool after_let = before == T_LET || before == T_FOR || before == T_DECLWORD || before == T_DIM;
     if (f->type == T_NAME || !lg_is_reserved(f->p->now.sym) || !(name_wanted || after_let))
         return false;
-    if (!after_let && before != T_COMMA && before != T_PAREN && before != T_FN && before != T_RECORD)
+    if (!after_let && before != T_COMMA && before != T_PAREN && before != T_FN &&
+        before != T_RECORD)
         return false;
     lg_diag_add(f->p->ds, "E0109", f->at, "`%s` is a reserved word and cannot be a name",
                 f->p->now.sym);
@@ -172,15 +257,17 @@ static bool word_of_another(const fault *f) {
         const char *help = t->type == T_NAME ? help_for_word(t->sym) : NULL;
         if (!help)
             continue;
-        lg_diag_help(lg_diag_add(f->p->ds, "E0108", t->at, "`%s` is not a word of this language", t->sym),
-                     "%s", help);
+        lg_diag_help(
+            lg_diag_add(f->p->ds, "E0108", t->at, "`%s` is not a word of this language", t->sym),
+            "%s", help);
         return true;
     }
     int before = f->p->last.type;
     bool starts = before == T_SEMI || before == T_BLOCK || before == T_START_FILE;
     if (f->type == T_WHILE && starts) {
-        lg_diag_help(lg_diag_add(f->p->ds, "E0108", f->at, "`while` begins no statement"),
-                     "a loop that carries values is `scan (x = x0) for i in 0..n while c { x' = e }`");
+        lg_diag_help(
+            lg_diag_add(f->p->ds, "E0108", f->at, "`while` begins no statement"),
+            "a loop that carries values is `scan (x = x0) for i in 0..n while c { x' = e }`");
         return true;
     }
     if (starts && (f->type == T_FLOORDIV || f->type == T_DIV)) {
@@ -235,8 +322,9 @@ static bool record_or_block(const fault *f) {
 
 static bool two_statements(const fault *f) {
     int before = f->p->last.type;
-    bool value = before == T_NAME || before == T_NUM || before == T_PAREN_END || before == T_STRING ||
-                 before == T_SQUARE_END || before == T_BLOCK_END || before == T_RECORD_END;
+    bool value = before == T_NAME || before == T_NUM || before == T_PAREN_END ||
+                 before == T_STRING || before == T_SQUARE_END || before == T_BLOCK_END ||
+                 before == T_RECORD_END;
     bool next = begins_value(f->type) || f->type == T_LET || f->type == T_RETURN;
     if (!value || !next || !expects(f, T_SEMI))
         return false;
@@ -245,12 +333,14 @@ static bool two_statements(const fault *f) {
                      "a type follows `:`, a value `=`");
         return true;
     }
-    lg_diag *d = lg_diag_add(f->p->ds, "E0112", f->at, "the statement before %s is not ended", found(f));
+    lg_diag *d =
+        lg_diag_add(f->p->ds, "E0112", f->at, "the statement before %s is not ended", found(f));
     static const char *const words[] = {
-        "import", "dim",   "arg",   "model", "param", "part",  "loss",   "optimizer", "state",
-        "quantizer", "schedule", "data", "field", "train", "phase", "eval", "entry", "freeze",
-        "quantize", "print", "save", "plot", "table", "metric", "require", "accept", "check", "let",
-        "return", "yield", "when", "rand", "run"};
+        "import",    "dim",   "arg",       "model",    "param",    "part",  "loss",
+        "optimizer", "state", "quantizer", "schedule", "data",     "field", "train",
+        "phase",     "eval",  "entry",     "freeze",   "quantize", "print", "save",
+        "plot",      "table", "metric",    "require",  "accept",   "check", "let",
+        "return",    "yield", "when",      "rand",     "run"};
     const char *near = before == T_NAME ? lg_nearest(f->p->last.sym, words, LG_COUNT(words)) : NULL;
     if (near && strcmp(near, f->p->last.sym) != 0)
         lg_diag_help(d, "did you mean `%s`?", near);
@@ -277,15 +367,16 @@ static bool stray_else(const fault *f) {
 static void unexpected(const fault *f) {
     lg_buf could = {0};
     describe_expected(f, &could);
-    bool over = f->type == T_SEMI || f->type == T_END ||
-                (f->p->now.line_before && expects_value(f));
+    bool over =
+        f->type == T_SEMI || f->type == T_END || (f->p->now.line_before && expects_value(f));
     lg_span at = over && f->p->last.at.end > f->p->last.at.beg ? f->p->last.at : f->at;
     if (over && expects_value(f))
         lg_diag_add(f->p->ds, "E0101", at, "a value is missing after this");
     else if (could.n && over)
         lg_diag_add(f->p->ds, "E0101", at, "%s is missing after this", could.at);
     else if (could.n)
-        lg_diag_add(f->p->ds, "E0101", at, "unexpected %s; %s could stand here", found(f), could.at);
+        lg_diag_add(f->p->ds, "E0101", at, "unexpected %s; %s could stand here", found(f),
+                    could.at);
     else
         lg_diag_add(f->p->ds, "E0101", at, "unexpected %s", found(f));
     lg_buf_free(&could);

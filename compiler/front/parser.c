@@ -1,7 +1,7 @@
 /* parser.c: drives the push parser: feeds it tokens of the filter, and after a fault skips to the
  * end of the statement, so that one run reports several. The interface of parse.h. */
-#include "compiler/front/parse.h"
 #include "compiler/front/front.h"
+#include "compiler/front/parse.h"
 #include "parse.tab.h"
 #include <string.h>
 
@@ -82,15 +82,17 @@ static uint32_t code_point_length(const unsigned char *s, size_t n) {
 
 static bool readable(lg_parser *p, size_t n) {
     if (n > SOURCE_MOST) {
-        lg_diag_add(p->ds, "E0007", (lg_span){p->file, 0, 0}, "this text is too long for a program");
+        lg_diag_add(p->ds, "E0007", (lg_span){p->file, 0, 0},
+                    "this text is too long for a program");
         return false;
     }
     for (size_t i = 0; i < n;) {
         uint32_t len = code_point_length((const unsigned char *)p->text + i, n - i);
         if (!len) {
             lg_span at = {p->file, (uint32_t)i, (uint32_t)i + 1};
-            lg_diag_add(p->ds, "E0007", at, p->text[i] ? "this byte is not UTF-8 text"
-                                                       : "a NUL character stands in the text");
+            lg_diag_add(p->ds, "E0007", at,
+                        p->text[i] ? "this byte is not UTF-8 text"
+                                   : "a NUL character stands in the text");
             return false;
         }
         i += len;
@@ -114,8 +116,8 @@ lg_ast *lg_parse(lg_arena *a, uint32_t file, lg_diags *ds) {
     }
     run(&p, T_START_FILE, beginning(p.text, n), (uint32_t)n);
     if (!p.result)
-        p.result = lg_ast_add(a, lg_ast_new(a, LG_A_BLOCK, whole, 0),
-                              lg_ast_new(a, LG_A_ERROR, whole, 0));
+        p.result =
+            lg_ast_add(a, lg_ast_new(a, LG_A_BLOCK, whole, 0), lg_ast_new(a, LG_A_ERROR, whole, 0));
     p.result->span = whole;
     lg_finish_tree(&p, p.result);
     lg_filter_fini(&p.filter);
@@ -136,8 +138,11 @@ lg_ast *lg_parse_expr(lg_arena *a, uint32_t file, lg_diags *ds) {
 }
 
 lg_ast *lg_parse_part(lg_parser *outer, uint32_t beg, uint32_t end) {
-    lg_parser p = {.arena = outer->arena, .file = outer->file, .text = outer->text,
-                   .ds = outer->ds, .nesting = outer->nesting + 1};
+    lg_parser p = {.arena = outer->arena,
+                   .file = outer->file,
+                   .text = outer->text,
+                   .ds = outer->ds,
+                   .nesting = outer->nesting + 1};
     if (p.nesting > INTERPOLATIONS_MOST) {
         lg_diag_add(p.ds, "E0106", (lg_span){p.file, beg, end}, "strings are nested too deeply");
         return NULL;
@@ -154,7 +159,8 @@ bool lg_parse_incomplete(const char *text, size_t n) {
     for (lg_token t = lg_scanner_next(&sc); t.type != T_END; t = lg_scanner_next(&sc)) {
         if (t.type == T_PAREN || t.type == T_SQUARE || t.type == T_BLOCK)
             depth++;
-        else if (depth && (t.type == T_PAREN_END || t.type == T_SQUARE_END || t.type == T_BLOCK_END))
+        else if (depth &&
+                 (t.type == T_PAREN_END || t.type == T_SQUARE_END || t.type == T_BLOCK_END))
             depth--;
     }
     bool open = depth || sc.s.in_string;

@@ -21,9 +21,9 @@ static void kid(const lg_ast *t, uint32_t i, lg_buf *out) {
 static const struct {
     const char *op;
     int level;
-} levels[] = {{"from", 1}, {"|>", 2}, {"or", 3},  {"and", 4}, {"==", 6}, {"!=", 6}, {"<", 6},
-              {"<=", 6},   {">", 6},  {">=", 6},  {"in", 6},  {"..", 7}, {"+", 8},  {"-", 8},
-              {"*", 9},    {"/", 9},  {"//", 9},  {"%", 9},   {"@", 9},  {"^", 11}};
+} levels[] = {{"from", 1}, {"|>", 2}, {"or", 3}, {"and", 4}, {"==", 6}, {"!=", 6}, {"<", 6},
+              {"<=", 6},   {">", 6},  {">=", 6}, {"in", 6},  {"..", 7}, {"+", 8},  {"-", 8},
+              {"*", 9},    {"/", 9},  {"//", 9}, {"%", 9},   {"@", 9},  {"^", 11}};
 enum { NOT_LEVEL = 5, COMPARE_LEVEL = 6, MINUS_LEVEL = 10, POWER_LEVEL = 11 };
 
 int lg_print_level(const lg_ast *t) {
@@ -33,10 +33,16 @@ int lg_print_level(const lg_ast *t) {
             if (!strcmp(levels[i].op, t->name))
                 return levels[i].level;
         return LG_P_POSTFIX;
-    case LG_A_COMPARE: return COMPARE_LEVEL;
-    case LG_A_UNARY: return t->name[0] == '-' ? MINUS_LEVEL : NOT_LEVEL;
-    case LG_A_IF: case LG_A_LAMBDA: case LG_A_FOR: case LG_A_SCAN: return LG_P_LOWEST;
-    default: return LG_P_POSTFIX;
+    case LG_A_COMPARE:
+        return COMPARE_LEVEL;
+    case LG_A_UNARY:
+        return t->name[0] == '-' ? MINUS_LEVEL : NOT_LEVEL;
+    case LG_A_LAMBDA:
+        return t->kid[2]->kind == LG_A_BLOCK ? LG_P_POSTFIX : LG_P_LOWEST;
+    case LG_A_IF:
+        return LG_P_LOWEST;
+    default:
+        return LG_P_POSTFIX;
     }
 }
 
@@ -72,8 +78,13 @@ static void binary(const lg_ast *t, lg_buf *out) {
 
 void lg_print_escaped(const char *s, lg_buf *out) {
     for (; *s; s++) {
-        const char *as = *s == '\n' ? "\\n" : *s == '\t' ? "\\t" : *s == '"' ? "\\\"" :
-                         *s == '\\' ? "\\\\" : *s == '{' ? "{{" : *s == '}' ? "}}" : NULL;
+        const char *as = *s == '\n'   ? "\\n"
+                         : *s == '\t' ? "\\t"
+                         : *s == '"'  ? "\\\""
+                         : *s == '\\' ? "\\\\"
+                         : *s == '{'  ? "{{"
+                         : *s == '}'  ? "}}"
+                                      : NULL;
         if (as)
             lg_buf_printf(out, "%s", as);
         else
@@ -304,18 +315,35 @@ static void node(const lg_ast *t, lg_buf *out) {
         else
             lg_buf_printf(out, "%.17g", t->num);
         return;
-    case LG_A_STR: string(t, out); return;
-    case LG_A_TEXT: lg_print_escaped(t->text, out); return;
-    case LG_A_INTERP: pair(t, "{", "", out); lg_buf_printf(out, "}"); return;
-    case LG_A_BOOL: lg_buf_printf(out, t->num != 0.0 ? "true" : "false"); return;
-    case LG_A_NAME: lg_buf_printf(out, "%s%s", t->name, prime); return;
-    case LG_A_HOLE: lg_buf_printf(out, "_"); return;
-    case LG_A_SELECTOR: lg_buf_printf(out, "`%s`", t->text); return;
+    case LG_A_STR:
+        string(t, out);
+        return;
+    case LG_A_TEXT:
+        lg_print_escaped(t->text, out);
+        return;
+    case LG_A_INTERP:
+        pair(t, "{", "", out);
+        lg_buf_printf(out, "}");
+        return;
+    case LG_A_BOOL:
+        lg_buf_printf(out, t->num != 0.0 ? "true" : "false");
+        return;
+    case LG_A_NAME:
+        lg_buf_printf(out, "%s%s", t->name, prime);
+        return;
+    case LG_A_HOLE:
+        lg_buf_printf(out, "_");
+        return;
+    case LG_A_SELECTOR:
+        lg_buf_printf(out, "`%s`", t->text);
+        return;
     case LG_A_UNARY:
         lg_buf_printf(out, t->name[0] == '-' ? "-" : "not ");
         lg_print_node(t->kid[0], lg_print_right(t->kid[0], lg_print_level(t)), out);
         return;
-    case LG_A_BINARY: binary(t, out); return;
+    case LG_A_BINARY:
+        binary(t, out);
+        return;
     case LG_A_COMPARE:
         for (uint32_t i = 0; i < t->n; i++)
             if (i % 2)
@@ -323,13 +351,30 @@ static void node(const lg_ast *t, lg_buf *out) {
             else
                 lg_print_node(t->kid[i], COMPARE_LEVEL + 1, out);
         return;
-    case LG_A_CALL: lg_print_node(t->kid[0], LG_P_POSTFIX, out); bracketed("(", t, 1, ")", out); return;
-    case LG_A_NAMED: lg_buf_printf(out, "%s=", t->name); kid(t, 0, out); return;
-    case LG_A_SPREAD: pair(t, "...", "", out); return;
-    case LG_A_INDEX: lg_print_node(t->kid[0], LG_P_POSTFIX, out); bracketed("[", t, 1, "]", out); return;
-    case LG_A_SLICE: slice(t, out); return;
-    case LG_A_ELLIPSIS: lg_buf_printf(out, "..."); return;
-    case LG_A_WHERE: pair(t, "where ", "", out); return;
+    case LG_A_CALL:
+        lg_print_node(t->kid[0], LG_P_POSTFIX, out);
+        bracketed("(", t, 1, ")", out);
+        return;
+    case LG_A_NAMED:
+        lg_buf_printf(out, "%s=", t->name);
+        kid(t, 0, out);
+        return;
+    case LG_A_SPREAD:
+        pair(t, "...", "", out);
+        return;
+    case LG_A_INDEX:
+        lg_print_node(t->kid[0], LG_P_POSTFIX, out);
+        bracketed("[", t, 1, "]", out);
+        return;
+    case LG_A_SLICE:
+        slice(t, out);
+        return;
+    case LG_A_ELLIPSIS:
+        lg_buf_printf(out, "...");
+        return;
+    case LG_A_WHERE:
+        pair(t, "where ", "", out);
+        return;
     case LG_A_FIELD:
         lg_print_node(t->kid[0], LG_P_POSTFIX, out);
         lg_buf_printf(out, ".%s%s", t->name, prime);
@@ -344,17 +389,42 @@ static void node(const lg_ast *t, lg_buf *out) {
         lg_buf_printf(out, " else ");
         kid(t, 2, out);
         return;
-    case LG_A_RECORD: case LG_A_RECPAT: case LG_A_RECTYPE: bracketed("{", t, 0, "}", out); return;
-    case LG_A_FIELDV: field_value(t, out); return;
-    case LG_A_LIST: bracketed("[", t, 0, "]", out); return;
-    case LG_A_LAMBDA: lambda(t, out); return;
-    case LG_A_SCAN: scan(t, out); return;
-    case LG_A_BINDINGS: bracketed("(", t, 0, ")", out); return;
-    case LG_A_RAND: pair(t, "rand ", "", out); return;
-    case LG_A_RUN: pair(t, "run ", "", out); return;
-    case LG_A_INDEXPAT: lg_buf_printf(out, "%s%s", t->name, prime); bracketed("[", t, 0, "]", out); return;
-    case LG_A_TYPE: type(t, out); return;
-    case LG_A_PACK: lg_buf_printf(out, "...%s", t->name); return;
+    case LG_A_RECORD:
+    case LG_A_RECPAT:
+    case LG_A_RECTYPE:
+        bracketed("{", t, 0, "}", out);
+        return;
+    case LG_A_FIELDV:
+        field_value(t, out);
+        return;
+    case LG_A_LIST:
+        bracketed("[", t, 0, "]", out);
+        return;
+    case LG_A_LAMBDA:
+        lambda(t, out);
+        return;
+    case LG_A_SCAN:
+        scan(t, out);
+        return;
+    case LG_A_BINDINGS:
+        bracketed("(", t, 0, ")", out);
+        return;
+    case LG_A_RAND:
+        pair(t, "rand ", "", out);
+        return;
+    case LG_A_RUN:
+        pair(t, "run ", "", out);
+        return;
+    case LG_A_INDEXPAT:
+        lg_buf_printf(out, "%s%s", t->name, prime);
+        bracketed("[", t, 0, "]", out);
+        return;
+    case LG_A_TYPE:
+        type(t, out);
+        return;
+    case LG_A_PACK:
+        lg_buf_printf(out, "...%s", t->name);
+        return;
     case LG_A_FNTYPE:
         lg_buf_printf(out, "fn(");
         for (uint32_t i = 0; i + 1 < t->n; i++) {
@@ -364,28 +434,75 @@ static void node(const lg_ast *t, lg_buf *out) {
         lg_buf_printf(out, ") -> ");
         kid(t, t->n - 1, out);
         return;
-    case LG_A_PARAMS: bracketed("(", t, 0, ")", out); return;
-    case LG_A_PARAM: param(t, out); return;
-    case LG_A_BLOCK: statements(t, out); return;
-    case LG_A_LET: pair(t, "let ", " = ", out); return;
-    case LG_A_ASSIGN: pair(t, "", " = ", out); return;
-    case LG_A_RETURN: pair(t, "return ", "", out); return;
-    case LG_A_YIELD: pair(t, "yield ", "", out); return;
-    case LG_A_WHEN: when(t, out); return;
-    case LG_A_FOR: loop(t, 0, out); lg_buf_printf(out, " "); kid(t, 2, out); return;
-    case LG_A_EXPR: kid(t, 0, out); return;
-    case LG_A_REQUIRE: pair(t, "require ", ", ", out); return;
-    case LG_A_EFFECT: effect(t, out); return;
-    case LG_A_EVERY: pair(t, "every ", "", out); lg_buf_printf(out, " %s", t->name); return;
-    case LG_A_STOP: pair(t, "stop when ", "", out); return;
-    case LG_A_FREEZE: word_and_kids("freeze", t, out); return;
-    case LG_A_QUANTIZE: pair(t, "quantize ", " with ", out); return;
-    case LG_A_SETTING: lg_buf_printf(out, "%s = ", t->name); kid(t, 0, out); return;
-    case LG_A_IMPORT: import(t, out); return;
-    case LG_A_DECL: declaration(t, out); return;
-    case LG_A_WITH: with_rule(t, out); return;
-    case LG_A_ERROR: lg_buf_printf(out, "<error>"); return;
-    case LG_A_N_KINDS: return;
+    case LG_A_PARAMS:
+        bracketed("(", t, 0, ")", out);
+        return;
+    case LG_A_PARAM:
+        param(t, out);
+        return;
+    case LG_A_BLOCK:
+        statements(t, out);
+        return;
+    case LG_A_LET:
+        pair(t, "let ", " = ", out);
+        return;
+    case LG_A_ASSIGN:
+        pair(t, "", " = ", out);
+        return;
+    case LG_A_RETURN:
+        pair(t, "return ", "", out);
+        return;
+    case LG_A_YIELD:
+        pair(t, "yield ", "", out);
+        return;
+    case LG_A_WHEN:
+        when(t, out);
+        return;
+    case LG_A_FOR:
+        loop(t, 0, out);
+        lg_buf_printf(out, " ");
+        kid(t, 2, out);
+        return;
+    case LG_A_EXPR:
+        kid(t, 0, out);
+        return;
+    case LG_A_REQUIRE:
+        pair(t, "require ", ", ", out);
+        return;
+    case LG_A_EFFECT:
+        effect(t, out);
+        return;
+    case LG_A_EVERY:
+        pair(t, "every ", "", out);
+        lg_buf_printf(out, " %s", t->name);
+        return;
+    case LG_A_STOP:
+        pair(t, "stop when ", "", out);
+        return;
+    case LG_A_FREEZE:
+        word_and_kids("freeze", t, out);
+        return;
+    case LG_A_QUANTIZE:
+        pair(t, "quantize ", " with ", out);
+        return;
+    case LG_A_SETTING:
+        lg_buf_printf(out, "%s = ", t->name);
+        kid(t, 0, out);
+        return;
+    case LG_A_IMPORT:
+        import(t, out);
+        return;
+    case LG_A_DECL:
+        declaration(t, out);
+        return;
+    case LG_A_WITH:
+        with_rule(t, out);
+        return;
+    case LG_A_ERROR:
+        lg_buf_printf(out, "<error>");
+        return;
+    case LG_A_N_KINDS:
+        return;
     }
 }
 

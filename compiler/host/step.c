@@ -211,24 +211,17 @@ static void add_state(lg_build *b, const lg_ast *s) {
 /* ---- losses ---- */
 
 lg_value *lg_scalar_of_terms(lg_elab *E, lg_value *v, lg_span at) {
-    lg_value *w = v->weight, *plain = lg_v_copy(E, v);
-    plain->weight = NULL;
-    if (plain->kind == LG_V_NUM)
-        plain = lg_to_tensor(E, plain, E->frame->float_dtype, at);
-    if (plain->kind != LG_V_TENSOR)
-        return plain;
-    lg_arg terms = {NULL, plain, NULL, at}, weights = {NULL, w, NULL, at};
-    if (w && w->kind == LG_V_NUM)
-        w = NULL;
-    if (!plain->t.rank && !w)
-        return plain;
-    if (!w)
+    bool weighted = v->weight && v->weight->kind != LG_V_NUM;
+    if (v->kind == LG_V_NUM)
+        v = lg_to_tensor(E, v, E->frame->float_dtype, at);
+    if (v->kind != LG_V_TENSOR)
+        return v;
+    lg_arg terms = {NULL, v, NULL, at}; /* their mean is by their weights */
+    if (v->t.rank || weighted)
         return lg_reduce_axis(E, lg_intern("mean"), 1, &terms, at);
-    lg_value *sum = plain->t.rank ? lg_reduce_axis(E, lg_intern("sum"), 1, &terms, at) : plain;
-    lg_value *divisor = w->kind == LG_V_TENSOR && w->t.rank
-                            ? lg_reduce_axis(E, lg_intern("sum"), 1, &weights, at)
-                            : w;
-    return lg_binary(E, "/", sum, divisor, at);
+    v = lg_v_copy(E, v);
+    v->weight = NULL;
+    return v;
 }
 
 lg_value *lg_build_loss(lg_build *b, const lg_ast *s) {

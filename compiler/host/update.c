@@ -227,6 +227,11 @@ static void clip(lg_build *b, targets *all) {
 
 static lg_value *rule_of(lg_build *b, const lg_ast *s) {
     lg_elab *E = b->E;
+    if (!s->kid[LG_D_VALUE]) {
+        lg_diag *d = lg_err(E, "E0443", s->span, "an `optimizer` line of a train says which one");
+        lg_diag_help(d, "write `optimizer = ...`; declare optimizers outside of the train");
+        return lg_v_error(E, s->span);
+    }
     lg_value *v = lg_expr_in(E, b->f, s->kid[LG_D_VALUE]);
     if (v->kind == LG_V_DECL && !strcmp(v->decl.decl->text, "optimizer"))
         v = lg_rule_make(E, v->decl.decl, v->decl.env, 0, NULL, s->span);

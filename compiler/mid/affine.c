@@ -92,8 +92,7 @@ static lg_affine *join_map(lg_graph *g, const lg_affine *m, const lg_type *out, 
     return r;
 }
 
-/* Does the view walk all of `in` in row-major order? */
-static bool keeps_order(const lg_affine *m, const lg_type *in, int rank, const int64_t *shape) {
+bool lg_keeps_order(const lg_affine *m, const lg_type *in, int rank, const int64_t *shape) {
     int64_t step[LG_MAX_RANK] = {0}, base = 0, unit = 1;
     for (int a = in->rank - 1; a >= 0; a--) {
         base += m->off[a] * unit;
@@ -149,8 +148,7 @@ static lg_node *view_of_concat(lg_rewrite *R, lg_node *x, const lg_affine *m, in
         if (lo >= beg && hi < beg + n) {
             lg_affine *part = lg_affine_new(R->g, m->rank_in, m->rank_out);
             memcpy(part->off, m->off, sizeof *m->off * (size_t)m->rank_in);
-            memcpy(part->coef, m->coef,
-                   sizeof *m->coef * (size_t)m->rank_in * (size_t)m->rank_out);
+            memcpy(part->coef, m->coef, sizeof *m->coef * (size_t)m->rank_in * (size_t)m->rank_out);
             part->off[axis] -= beg;
             return lg_s_view(R, x->in[k], part, rank, shape, at);
         }
@@ -198,9 +196,12 @@ static lg_node *view_through(lg_rewrite *R, lg_node *x, const lg_affine *m, int 
         lg_affine *s = split_map(R->g, &x->in[0]->type[0], x->type[0].rank, x->type[0].shape);
         return s ? lg_s_view(R, x->in[0], compose(R->g, s, m), rank, shape, at) : NULL;
     }
-    case LG_C_IOTA: return view_of_iota(R, x, m, rank, shape, at);
-    case LG_C_CONCAT: return view_of_concat(R, x, m, rank, shape, at);
-    default: return NULL;
+    case LG_C_IOTA:
+        return view_of_iota(R, x, m, rank, shape, at);
+    case LG_C_CONCAT:
+        return view_of_concat(R, x, m, rank, shape, at);
+    default:
+        return NULL;
     }
 }
 
@@ -225,7 +226,7 @@ lg_node *lg_s_view(lg_rewrite *R, lg_node *x, const lg_affine *map, int rank, co
             !memcmp(u->coef, m->coef, sizeof *m->coef * (size_t)(m->rank_in * rank)))
             return x->in[0]; /* what was put there is taken back */
     }
-    if (keeps_order(m, t, rank, shape))
+    if (lg_keeps_order(m, t, rank, shape))
         return lg_s_reshape(R, x, rank, shape, at);
     size_t before = R->g->node.n;
     return lg_rewrite_intern(R, before, lg_g_view(R->g, x, m, rank, shape, at));

@@ -11,7 +11,8 @@ static const char *const given_in_step[] = {"step", "epoch", "steps"};
 
 static bool is_given(lg_frame *f, lg_sym name, bool prime) {
     for (; f && f->kind != LG_F_MODULE; f = f->up) {
-        bool schedule = f->kind == LG_F_FN && f->decl && f->decl->kind == LG_A_DECL && !strcmp(f->decl->text, "schedule");
+        bool schedule = f->kind == LG_F_FN && f->decl && f->decl->kind == LG_A_DECL &&
+                        !strcmp(f->decl->text, "schedule");
         for (size_t i = 0; f->kind == LG_F_RULE && i < LG_COUNT(given_in_rule); i++)
             if (!strcmp(name, given_in_rule[i]))
                 return !prime || strcmp(name, "p") != 0;
@@ -81,9 +82,11 @@ static void pend_when(lg_elab *E, lg_frame *f, const lg_ast *when, const lg_ast 
     }
 }
 
-/* Declarations that graph code may have inside; `state` and the like belong to those who own them. */
+/* Declarations that graph code may have inside; `state` and the like belong to those who own them.
+ */
 static bool is_local_decl(const lg_ast *s) {
-    static const char *const words[] = {"fn", "dim", "loss", "schedule", "model", "optimizer", "quantizer"};
+    static const char *const words[] = {"fn",    "dim",       "loss",     "schedule",
+                                        "model", "optimizer", "quantizer"};
     if (s->kind != LG_A_DECL || !s->name)
         return false;
     for (size_t i = 0; i < LG_COUNT(words); i++)
@@ -134,7 +137,8 @@ static void define(lg_elab *E, lg_frame *f, lg_sym name, bool prime, lg_value *v
 
 bool lg_bind_pattern(lg_elab *E, lg_frame *f, const lg_ast *p, lg_value *v, bool prime) {
     switch ((lg_ast_kind)p->kind) {
-    case LG_A_HOLE: return true;
+    case LG_A_HOLE:
+        return true;
     case LG_A_NAME:
         if (strcmp(p->name, "_") != 0)
             define(E, f, p->name, prime, v, p->span);
@@ -182,7 +186,8 @@ static void end(lg_elab *E, lg_frame *f, const lg_ast *s) {
 }
 
 static const lg_ast *where_of(const lg_ast *p) {
-    return p->n && p->kid[p->n - 1] && p->kid[p->n - 1]->kind == LG_A_WHERE ? p->kid[p->n - 1] : NULL;
+    return p->n && p->kid[p->n - 1] && p->kid[p->n - 1]->kind == LG_A_WHERE ? p->kid[p->n - 1]
+                                                                            : NULL;
 }
 
 static void assign(lg_elab *E, lg_frame *f, const lg_ast *s, bool prime) {
@@ -215,9 +220,11 @@ static bool is_host_frame(const lg_frame *f) {
 static void give_back(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_value *v = lg_expr(E, s->kid[0]);
     if (f->kind == LG_F_BLOCK || f->kind == LG_F_SCAN) {
-        lg_diag *d = lg_err(E, "E0423", s->span, "`return` stands at the end of the function, not inside a %s",
+        lg_diag *d = lg_err(E, "E0423", s->span,
+                            "`return` stands at the end of the function, not inside a %s",
                             f->kind == LG_F_SCAN ? "loop" : "`when`");
-        lg_diag_help(d, f->kind == LG_F_SCAN ? "stop a loop early with `while`" : "choose a value with `if c then a else b`");
+        lg_diag_help(d, f->kind == LG_F_SCAN ? "stop a loop early with `while`"
+                                             : "choose a value with `if c then a else b`");
         return;
     }
     if (v->kind == LG_V_NONE) {
@@ -246,7 +253,8 @@ static void require(lg_elab *E, const lg_ast *s) {
             lg_err(E, "E0231", s->span, "%s", text);
         return;
     }
-    bool is_bool = c->kind == LG_V_NUM ? c->num.is_bool : c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL;
+    bool is_bool =
+        c->kind == LG_V_NUM ? c->num.is_bool : c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL;
     if (!is_bool && c->kind != LG_V_OPAQUE)
         lg_err(E, "E0206", s->kid[0]->span, "`require` wants a bool, got %s", lg_v_type_text(E, c));
     else if (c->kind == LG_V_TENSOR && !LG_CHECKING(E))
@@ -271,12 +279,14 @@ static void local_dim(lg_elab *E, lg_frame *f, const lg_ast *s) {
         lg_value *v = lg_expr(E, s->kid[LG_D_VALUE]);
         int64_t n;
         if (v->kind == LG_V_NUM && v->num.dim && !lg_v_static_int(E, v, &n) && v->num.known) {
-            lg_err(E, "E0214", s->kid[LG_D_VALUE]->span, "`%s` would be %g, which is no size", s->name, v->num.d);
+            lg_err(E, "E0214", s->kid[LG_D_VALUE]->span, "`%s` would be %g, which is no size",
+                   s->name, v->num.d);
         } else if (v->kind == LG_V_NUM && v->num.dim) {
             d = v->num.dim; /* a synonym */
         } else if (lg_v_static_int(E, v, &n)) {
             lg_dim *size = lg_v_to_dim(E, v, s->kid[LG_D_VALUE]->span);
-            /* outside a model or function its own names for sizes mean nothing: there it is the size */
+            /* outside a model or function its own names for sizes mean nothing: there it is the
+             * size */
             if (size && (f->kind == LG_F_MODEL || f->kind == LG_F_FN)) {
                 d = lg_dim_fresh(E, f, s->name, size, at);
             } else if (size) {
@@ -295,7 +305,8 @@ static void local_dim(lg_elab *E, lg_frame *f, const lg_ast *s) {
 
 static void declaration(lg_elab *E, lg_frame *f, const lg_ast *s) {
     static const char *const functions[] = {"fn", "loss", "schedule", "metric"};
-    static const char *const others[] = {"model", "optimizer", "quantizer", "train", "entry", "data"};
+    static const char *const others[] = {"model", "optimizer", "quantizer",
+                                         "train", "entry",     "data"};
     lg_span at = s->name_span.file ? s->name_span : s->span;
     if (!strcmp(s->text, "dim")) {
         local_dim(E, f, s);
@@ -349,7 +360,8 @@ static void static_loop(lg_elab *E, lg_frame *f, const lg_ast *s) {
 
 static void not_here(lg_elab *E, lg_frame *f, const lg_ast *s) {
     if (s->kind == LG_A_SETTING && !is_host_frame(f)) {
-        lg_diag *d = lg_err(E, "E0111", s->span, "`%s = ...` is a setting, and there are none here", s->name);
+        lg_diag *d = lg_err(E, "E0111", s->span, "`%s = ...` is a setting, and there are none here",
+                            s->name);
         lg_diag_help(d, "write `let %s = ...`", s->name);
         return;
     }
@@ -365,18 +377,41 @@ static void not_here(lg_elab *E, lg_frame *f, const lg_ast *s) {
 
 static void statement(lg_elab *E, lg_frame *f, const lg_ast *s) {
     switch ((lg_ast_kind)s->kind) {
-    case LG_A_LET: assign(E, f, s, false); break;
-    case LG_A_ASSIGN: assign(E, f, s, true); break;
-    case LG_A_RETURN: give_back(E, f, s); break;
-    case LG_A_YIELD: lg_scan_yield(E, f, s); break;
-    case LG_A_WHEN: lg_when(E, f, s); break;
-    case LG_A_FOR: static_loop(E, f, s); break;
-    case LG_A_EXPR: unused(E, f, s); break;
-    case LG_A_REQUIRE: require(E, s); break;
-    case LG_A_DECL: declaration(E, f, s); break;
-    case LG_A_PARAM: lg_param_default(E, f, s); break;
-    case LG_A_ERROR: break;
-    default: not_here(E, f, s); break;
+    case LG_A_LET:
+        assign(E, f, s, false);
+        break;
+    case LG_A_ASSIGN:
+        assign(E, f, s, true);
+        break;
+    case LG_A_RETURN:
+        give_back(E, f, s);
+        break;
+    case LG_A_YIELD:
+        lg_scan_yield(E, f, s);
+        break;
+    case LG_A_WHEN:
+        lg_when(E, f, s);
+        break;
+    case LG_A_FOR:
+        static_loop(E, f, s);
+        break;
+    case LG_A_EXPR:
+        unused(E, f, s);
+        break;
+    case LG_A_REQUIRE:
+        require(E, s);
+        break;
+    case LG_A_DECL:
+        declaration(E, f, s);
+        break;
+    case LG_A_PARAM:
+        lg_param_default(E, f, s);
+        break;
+    case LG_A_ERROR:
+        break;
+    default:
+        not_here(E, f, s);
+        break;
     }
 }
 

@@ -10,7 +10,8 @@
 
 static lg_diag *bad_argument(lg_elab *E, lg_span at, const char *fn, int n_names,
                              const char *const *names, const char *what, const char *word) {
-    lg_diag *d = lg_err(E, "E0220", at, "`%s` %s%s%s", fn, what, word ? " " : "", word ? word : "");
+    lg_diag *d =
+        lg_err(E, "E0220", at, "`%s` %s%s", fn, what, word ? lg_txt(E, " `%s`", word) : "");
     const char *near = word ? lg_nearest(word, names, (size_t)n_names) : NULL;
     if (near) {
         lg_diag_help(d, "did you mean `%s`?", near);
@@ -161,8 +162,10 @@ lg_value *lg_elem_call(lg_elab *E, const lg_op *op, int n, lg_value *const *in, 
 static int names_of(lg_elab *E, const char *sig, const char **names) {
     int n = 0, depth = 0;
     for (const char *p = sig; *p && n < 4; p++) {
-        if (depth == 1 && (p[-1] == '(' || p[-1] == ' ') && strchr("(,", p[-1] == ' ' ? p[-2] : '(')) {
-            size_t len = strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+        if (depth == 1 && (p[-1] == '(' || p[-1] == ' ') &&
+            strchr("(,", p[-1] == ' ' ? p[-2] : '(')) {
+            size_t len =
+                strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
             if (len)
                 names[n++] = lg_txt(E, "%.*s", (int)len, p);
         }

@@ -18,7 +18,8 @@ static const char *const setting_names[] = {"stride", "padding", "dilation"};
 /* A size that is not known yet keeps its name. */
 static lg_dim *size_of(lg_elab *E, lg_value *v, const char *name, lg_span at) {
     lg_dim *d = lg_v_to_dim(E, v, v->at.file ? v->at : at);
-    return !d && v->kind == LG_V_NUM && !v->num.known ? lg_dim_var(E->dims, lg_intern(name), at) : d;
+    return !d && v->kind == LG_V_NUM && !v->num.known ? lg_dim_var(E->dims, lg_intern(name), at)
+                                                      : d;
 }
 
 static bool setting(lg_elab *E, conv *c, lg_value *v, const char *name, int64_t otherwise,
@@ -106,16 +107,18 @@ static bool fits(lg_elab *E, const conv *c, bool transposed, lg_span at) {
     bool ranks = x->t.rank >= c->dims + 1 && w->t.rank == c->dims + 2;
     if (!ranks || x->t.dtype != w->t.dtype || !lg_dtype_is_float(x->t.dtype)) {
         const char *space = c->dims == 1 ? "T" : "H, W", *k = c->dims == 1 ? "K" : "kh, kw";
-        lg_diag *d = lg_err(E, "E0221", at, "`%s` wants float[..., %s, %s] and float[%s, %s], got %s and %s",
-                            c->fn, transposed ? "I" : "C", space,
-                            transposed ? "I, O/groups" : "O, C/groups", k, lg_v_type_text(E, x),
-                            lg_v_type_text(E, w));
+        lg_diag *d =
+            lg_err(E, "E0221", at, "`%s` wants float[..., %s, %s] and float[%s, %s], got %s and %s",
+                   c->fn, transposed ? "I" : "C", space, transposed ? "I, O/groups" : "O, C/groups",
+                   k, lg_v_type_text(E, x), lg_v_type_text(E, w));
         if (ranks)
             lg_diag_help(d, "cast one of them: the dtypes must be the same");
         return false;
     }
     if (w->t.n_open) {
-        lg_diag *d = lg_err(E, "E0221", at, "`%s` takes one kernel for all items, and this one differs from item to item", c->fn);
+        lg_diag *d = lg_err(
+            E, "E0221", at,
+            "`%s` takes one kernel for all items, and this one differs from item to item", c->fn);
         lg_diag_help(d, "write the sum with indices");
         return false;
     }
@@ -179,8 +182,8 @@ static lg_value *convolve(lg_elab *E, const conv *c, const lg_op *op, bool trans
     if (!LG_CHECKING(E)) {
         lg_attr attr = {0};
         for (int i = 0; i < type.rank; i++)
-            type.shape[i] = lg_dim_size(
-                E, i < x->t.n_open ? x->t.open[i]->dim : dim[i - x->t.n_open], at);
+            type.shape[i] =
+                lg_dim_size(E, i < x->t.n_open ? x->t.open[i]->dim : dim[i - x->t.n_open], at);
         for (int i = 0; i < 2; i++) {
             attr.p[i] = lg_dim_size(E, c->set[STRIDE][i], at);
             attr.p[2 + 2 * i] = attr.p[3 + 2 * i] = lg_dim_size(E, c->set[PADDING][i], at);
@@ -225,17 +228,26 @@ static lg_value *conv2d_t(lg_elab *E, const lg_builtin *b, int n, const lg_arg *
 
 #define SETTINGS "stride = 1, padding = 0, dilation = 1, groups = 1"
 const lg_builtin lg_builtins_conv[] = {
-    {.name = "conv1d", .sig = "(x: float[...B, C, T], w: float[O, C/groups, K], " SETTINGS ") -> float[...B, O, U]",
+    {.name = "conv1d",
+     .sig = "(x: float[...B, C, T], w: float[O, C/groups, K], " SETTINGS ") -> float[...B, O, U]",
      .doc = "Sliding dot products along the last dim (no kernel is flipped), "
             "U = (T + 2*padding - dilation*(K - 1) - 1)//stride + 1.",
      .call = conv1d},
-    {.name = "conv2d", .sig = "(x: float[...B, C, H, W], w: float[O, C/groups, kh, kw], " SETTINGS ") -> float[...B, O, U, V]",
-     .doc = "Sliding dot products over the last two dims; settings are one number or [rows, columns].",
+    {.name = "conv2d",
+     .sig = "(x: float[...B, C, H, W], w: float[O, C/groups, kh, kw], " SETTINGS
+            ") -> float[...B, O, U, V]",
+     .doc =
+         "Sliding dot products over the last two dims; settings are one number or [rows, columns].",
      .call = conv2d},
-    {.name = "conv1d_transpose", .sig = "(x: float[...B, I, T], w: float[I, O/groups, K], " SETTINGS ", output_padding = 0) -> float[...B, O, U]",
+    {.name = "conv1d_transpose",
+     .sig = "(x: float[...B, I, T], w: float[I, O/groups, K], " SETTINGS
+            ", output_padding = 0) -> float[...B, O, U]",
      .doc = "The transposed map of conv1d, "
             "U = (T - 1)*stride - 2*padding + dilation*(K - 1) + 1 + output_padding.",
      .call = conv1d_t},
-    {.name = "conv2d_transpose", .sig = "(x: float[...B, I, H, W], w: float[I, O/groups, kh, kw], " SETTINGS ", output_padding = 0) -> float[...B, O, U, V]",
-     .doc = "The transposed map of conv2d.", .call = conv2d_t},
+    {.name = "conv2d_transpose",
+     .sig = "(x: float[...B, I, H, W], w: float[I, O/groups, kh, kw], " SETTINGS
+            ", output_padding = 0) -> float[...B, O, U, V]",
+     .doc = "The transposed map of conv2d.",
+     .call = conv2d_t},
     {.name = NULL}};

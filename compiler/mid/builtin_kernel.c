@@ -1,7 +1,7 @@
-/* builtin_kernel.c: calls of kernels (factorisations, transforms, sorting, packing) by the signature
- * in their op: dims are bound by name, static parameters go to attr.p in order, and the results
- * come as a record by the names of the signature. Open indices are one more batch in front. Not
- * for convolutions, whose sizes no signature states. */
+/* builtin_kernel.c: calls of kernels (factorisations, transforms, sorting, packing) by the
+ * signature in their op: dims are bound by name, static parameters go to attr.p in order, and the
+ * results come as a record by the names of the signature. Open indices are one more batch in front.
+ * Not for convolutions, whose sizes no signature states. */
 #include "compiler/mid/builtin.h"
 #include <ctype.h>
 #include <string.h>
@@ -10,8 +10,8 @@ enum { MOST = 12 };
 
 typedef struct {
     lg_sym name;
-    char type[16];        /* dtype word; "" for a static parameter */
-    const char *pattern;  /* text of the dims, between the brackets, or NULL */
+    char type[16];       /* dtype word; "" for a static parameter */
+    const char *pattern; /* text of the dims, between the brackets, or NULL */
     size_t n_pattern;
     const char *otherwise, *most; /* default and upper bound of a static parameter, or NULL */
 } slot;
@@ -32,7 +32,7 @@ typedef struct {
     } var[16];
     int n_var;
     lg_dim *pack[LG_MAX_RANK];
-    int n_pack; /* -1: not bound yet */
+    int n_pack;    /* -1: not bound yet */
     lg_sym column; /* dim of a right side that was given as one vector, or NULL */
     bool failed;
 } matching;
@@ -373,8 +373,7 @@ static lg_value *emit(matching *m, const signature *s, int n_in, lg_value **in, 
         out[k] = lg_v_open(E, t == LG_NO_DTYPE ? shared : t, n_open, open, rank, dim, NULL, m->at);
         type[k] = (lg_type){.dtype = out[k]->t.dtype, .rank = n_open + rank};
         for (int i = 0; !LG_CHECKING(E) && i < n_open + rank; i++)
-            type[k].shape[i] =
-                lg_dim_size(E, i < n_open ? open[i]->dim : dim[i - n_open], m->at);
+            type[k].shape[i] = lg_dim_size(E, i < n_open ? open[i]->dim : dim[i - n_open], m->at);
     }
     if (!LG_CHECKING(E)) {
         lg_node *node[MOST];
@@ -426,8 +425,12 @@ static lg_value *run(matching *m, const signature *s, lg_value **arg) {
 static lg_value *to_last(lg_elab *E, lg_value *v, int axis, bool back, lg_span at) {
     int perm[LG_MAX_RANK], last = v->t.rank - 1;
     for (int i = 0; i <= last; i++)
-        perm[i] = back ? (i < axis ? i : i == axis ? last : i - 1)
-                       : (i < axis ? i : i == last ? axis : i + 1);
+        perm[i] = back ? (i < axis    ? i
+                          : i == axis ? last
+                                      : i - 1)
+                       : (i < axis    ? i
+                          : i == last ? axis
+                                      : i + 1);
     return lg_permute(E, v, perm, at);
 }
 

@@ -79,8 +79,8 @@ static lg_value *make(lg_elab *E, filling *f, const char *fn, lg_value *shape, l
         return lg_v_error(E, at);
     }
     if (shape && shape->kind == LG_V_TENSOR && shape->t.rank && !like) {
-        lg_diag *d = lg_err(E, "E0220", shape->at, "`%s` wants sizes, got %s", fn,
-                            lg_v_type_text(E, shape));
+        lg_diag *d =
+            lg_err(E, "E0220", shape->at, "`%s` wants sizes, got %s", fn, lg_v_type_text(E, shape));
         lg_diag_help(d, "write `%s(like=...)` for an array of the same size", fn);
         return lg_v_error(E, at);
     }
@@ -147,11 +147,16 @@ static lg_value *full(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg,
 }
 
 const lg_builtin lg_builtins_make[] = {
-    {.name = "zeros", .sig = "(shape, dtype = float, like = none) -> float[...shape]",
+    {.name = "zeros",
+     .sig = "(shape, dtype = float, like = none) -> float[...shape]",
      .doc = "An array of 0. `like=x` takes sizes and dtype of x, leaf by leaf when x is a record.",
      .call = zeros},
-    {.name = "ones", .sig = "(shape, dtype = float, like = none) -> float[...shape]",
-     .doc = "An array of 1; see zeros.", .call = ones},
-    {.name = "full", .sig = "(shape, value, dtype = float, like = none) -> float[...shape]",
-     .doc = "An array of one value; see zeros.", .call = full},
+    {.name = "ones",
+     .sig = "(shape, dtype = float, like = none) -> float[...shape]",
+     .doc = "An array of 1; see zeros.",
+     .call = ones},
+    {.name = "full",
+     .sig = "(shape, value, dtype = float, like = none) -> float[...shape]",
+     .doc = "An array of one value; see zeros.",
+     .call = full},
     {.name = NULL}};

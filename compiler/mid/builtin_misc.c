@@ -102,20 +102,24 @@ static lg_value *len(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, 
     if (!lg_args(E, b->name, n, arg, at, 1, names, 1, &v))
         return lg_v_error(E, at);
     switch (v->kind) {
-    case LG_V_LIST: return lg_v_int(E, v->list.n, at);
-    case LG_V_RECORD: return lg_v_int(E, v->rec.n, at);
+    case LG_V_LIST:
+        return lg_v_int(E, v->list.n, at);
+    case LG_V_RECORD:
+        return lg_v_int(E, v->rec.n, at);
     case LG_V_STR:
         return v->str ? lg_v_int(E, (int64_t)strlen(v->str), at) : lg_v_unknown(E, true, false, at);
     case LG_V_NUM: /* a list that is not known yet is an unknown number in check mode */
         if (!v->num.known && LG_CHECKING(E))
             return lg_v_unknown(E, true, false, at);
         break;
-    case LG_V_RANGE: return lg_binary(E, "-", v->range.hi, v->range.lo, at);
+    case LG_V_RANGE:
+        return lg_binary(E, "-", v->range.hi, v->range.lo, at);
     case LG_V_TENSOR:
         if (v->t.rank)
             return lg_v_dim(E, v->t.dim[0], at);
         break;
-    default: break;
+    default:
+        break;
     }
     if (v->kind == LG_V_MODEL)
         return lg_v_int(E, lg_model_record(E, v)->rec.n, at);
@@ -225,44 +229,67 @@ static lg_value *join(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg,
         known = known && s;
         lg_buf_printf(&out, "%s%s", i ? between : "", s ? s : "");
     }
-    lg_value *r = ok ? lg_v_str(E, known ? lg_intern(out.at ? out.at : "") : NULL, at)
-                     : lg_v_error(E, at);
+    lg_value *r =
+        ok ? lg_v_str(E, known ? lg_intern(out.at ? out.at : "") : NULL, at) : lg_v_error(E, at);
     lg_buf_free(&out);
     return r;
 }
 
 const lg_builtin lg_builtins_misc[] = {
-    {.name = "dot", .sig = "(a, b) -> float",
-     .doc = "The sum of products over all entries and all leaves.", .call = dot},
-    {.name = "matmul", .sig = "(a: T[...S, M, K], b: T[...S, K, N]) -> T[...S, M, N]",
-     .doc = "The matrix product, as a @ b.", .call = matmul},
-    {.name = "svd", .sig = "(a: float[...S, M, N]) -> {u: float[...S, M, min(M, N)], "
-                           "s: float[...S, min(M, N)], v: float[...S, N, min(M, N)]}",
-     .doc = "Reduced singular value decomposition a = u diag(s) v', s descending.", .call = svd},
-    {.name = "stop_grad", .sig = "(x) -> R",
-     .doc = "The value, as a constant for derivatives; records leaf by leaf.", .call = stop_grad},
-    {.name = "chain", .sig = "(parts, x, remat = false) -> R",
+    {.name = "dot",
+     .sig = "(a, b) -> float",
+     .doc = "The sum of products over all entries and all leaves.",
+     .call = dot},
+    {.name = "matmul",
+     .sig = "(a: T[...S, M, K], b: T[...S, K, N]) -> T[...S, M, N]",
+     .doc = "The matrix product, as a @ b.",
+     .call = matmul},
+    {.name = "svd",
+     .sig = "(a: float[...S, M, N]) -> {u: float[...S, M, min(M, N)], "
+            "s: float[...S, min(M, N)], v: float[...S, N, min(M, N)]}",
+     .doc = "Reduced singular value decomposition a = u diag(s) v', s descending.",
+     .call = svd},
+    {.name = "stop_grad",
+     .sig = "(x) -> R",
+     .doc = "The value, as a constant for derivatives; records leaf by leaf.",
+     .call = stop_grad},
+    {.name = "chain",
+     .sig = "(parts, x, remat = false) -> R",
      .doc = "Parts applied one after the other; with remat each is computed again in the backward "
             "pass and only its input is kept.",
      .call = chain},
-    {.name = "fresh", .sig = "(rule: optimizer) -> optimizer",
+    {.name = "fresh",
+     .sig = "(rule: optimizer) -> optimizer",
      .doc = "The rule without its memory: applied, it starts from its initial state and leaves "
             "none.",
      .call = fresh},
-    {.name = "len", .sig = "(x) -> i64",
+    {.name = "len",
+     .sig = "(x) -> i64",
      .doc = "Items of a list, fields of a record, characters of a text, size of the first dim.",
      .call = len},
-    {.name = "shape", .sig = "(x: T[...S]) -> [...S]", .doc = "The sizes of an array as a list.",
+    {.name = "shape",
+     .sig = "(x: T[...S]) -> [...S]",
+     .doc = "The sizes of an array as a list.",
      .call = shape},
     {.name = "keys", .sig = "(r) -> [str]", .doc = "The names of a record's fields.", .call = keys},
-    {.name = "values", .sig = "(r) -> [R]", .doc = "The values of a record's fields.",
+    {.name = "values",
+     .sig = "(r) -> [R]",
+     .doc = "The values of a record's fields.",
      .call = values},
-    {.name = "lower", .sig = "(text: str) -> str", .doc = "ASCII letters made small.",
+    {.name = "lower",
+     .sig = "(text: str) -> str",
+     .doc = "ASCII letters made small.",
      .call = lower},
-    {.name = "upper", .sig = "(text: str) -> str", .doc = "ASCII letters made capital.",
+    {.name = "upper",
+     .sig = "(text: str) -> str",
+     .doc = "ASCII letters made capital.",
      .call = upper},
-    {.name = "contains", .sig = "(text: str, part: str) -> bool",
-     .doc = "Does the text hold this part?", .call = contains},
-    {.name = "join", .sig = "(parts: [str], between = \", \") -> str",
-     .doc = "Texts in one, with something between them.", .call = join},
+    {.name = "contains",
+     .sig = "(text: str, part: str) -> bool",
+     .doc = "Does the text hold this part?",
+     .call = contains},
+    {.name = "join",
+     .sig = "(parts: [str], between = \", \") -> str",
+     .doc = "Texts in one, with something between them.",
+     .call = join},
     {.name = NULL}};

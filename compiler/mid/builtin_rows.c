@@ -89,7 +89,7 @@ static lg_value *scatter(lg_elab *E, const char *fn, const lg_op *op, lg_value *
         dim[rank++] = i->t.dim[d];
     for (int d = 1; d < x->t.rank; d++)
         dim[rank++] = x->t.dim[d];
-    lg_value *v = lg_list_is_array(vv) ? lg_list_tensor(E, vv, x->t.dtype, at)
+    lg_value *v = lg_list_is_array(vv)   ? lg_list_tensor(E, vv, x->t.dtype, at)
                   : vv->kind == LG_V_NUM ? lg_to_tensor(E, vv, x->t.dtype, at)
                                          : lg_as_tensor(E, fn, vv, at);
     if (!v)
@@ -148,14 +148,17 @@ static lg_value *put(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, 
 }
 
 const lg_builtin lg_builtins_rows[] = {
-    {.name = "gather", .sig = "(x: T[N, ...R], index: i32[...O], axis = 0) -> T[...O, ...R]",
+    {.name = "gather",
+     .sig = "(x: T[N, ...R], index: i32[...O], axis = 0) -> T[...O, ...R]",
      .doc = "Rows of x by number, as x[index]; a number outside the axis is a fault.",
      .call = gather},
-    {.name = "put", .sig = "(x, where, value) -> R",
+    {.name = "put",
+     .sig = "(x, where, value) -> R",
      .doc = "Rows of an array replaced (the last wins), or the leaves of a record that a path or "
             "selector names.",
      .call = put},
-    {.name = "scatter_add", .sig = "(x: T[N, ...R], index: i32[...O], rows: T[...O, ...R]) -> T[N, ...R]",
+    {.name = "scatter_add",
+     .sig = "(x: T[N, ...R], index: i32[...O], rows: T[...O, ...R]) -> T[N, ...R]",
      .doc = "Values added to the rows of x by number; equal numbers add up.",
      .call = scatter_add},
     {.name = NULL}};

@@ -201,7 +201,8 @@ static lg_value *stack_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf,
 }
 
 /* Leaf by leaf over any number of parts (lg_leafwise takes few). */
-static lg_value *join(lg_elab *E, lg_leaf_fn fn, joining *j, int n, lg_value *const *v, lg_span at) {
+static lg_value *join(lg_elab *E, lg_leaf_fn fn, joining *j, int n, lg_value *const *v,
+                      lg_span at) {
     for (int i = 0; i < n; i++)
         if (v[i]->kind == LG_V_ERROR || v[i]->kind == LG_V_OPAQUE)
             return v[i];
@@ -307,8 +308,8 @@ static lg_value *spread(lg_elab *E, const along *c, lg_value *v, bool after, lg_
     if (!LG_CHECKING(E)) {
         for (int i = 0; i <= open + x->t.rank; i++)
             shape[i] = lg_dim_size(E, i < open ? x->t.open[i]->dim : dim[i - open], at);
-        wide->t.node = lg_g_broadcast(E->g, lg_import(E, x->t.node), open + x->t.rank + 1, shape,
-                                      from, at);
+        wide->t.node =
+            lg_g_broadcast(E->g, lg_import(E, x->t.node), open + x->t.rank + 1, shape, from, at);
     }
     return lg_reshape(E, wide, x->t.rank, merged, at);
 }
@@ -345,9 +346,8 @@ static lg_value *roll_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, 
     if (size == 0)
         return x;
     shift = ((shift % size) + size) % size;
-    lg_value *part[2] = {
-        lg_slice_axis(E, x, axis, size - shift, lg_dim_num(E->dims, shift), 1, at),
-        lg_slice_axis(E, x, axis, 0, lg_dim_num(E->dims, size - shift), 1, at)};
+    lg_value *part[2] = {lg_slice_axis(E, x, axis, size - shift, lg_dim_num(E->dims, shift), 1, at),
+                         lg_slice_axis(E, x, axis, 0, lg_dim_num(E->dims, size - shift), 1, at)};
     lg_value *r = lg_v_copy(E, x);
     r->at = at;
     lg_value *joined = lg_concat(E, 2, part, axis, at);
@@ -410,26 +410,45 @@ static lg_value *call_along(lg_elab *E, const lg_builtin *b, int n, const lg_arg
 }
 
 const lg_builtin lg_builtins_shape[] = {
-    {.name = "reshape", .sig = "(x: T[...S], shape) -> T[...shape]",
+    {.name = "reshape",
+     .sig = "(x: T[...S], shape) -> T[...shape]",
      .doc = "The same elements, row by row, under another shape; one -1 is what remains.",
      .call = reshape},
-    {.name = "permute", .sig = "(x: T[...S], order) -> T[...R]",
-     .doc = "Axis k of the result is axis order[k] of x.", .call = permute},
-    {.name = "transpose", .sig = "(x: T[...S, M, N], i = -2, j = -1) -> T[...S, N, M]",
-     .doc = "Two axes exchanged, the last two when none are named.", .call = transpose},
-    {.name = "concat", .sig = "(parts, axis = 0) -> T[...R]",
-     .doc = "Arrays joined along one axis, records leaf by leaf.", .call = concat},
-    {.name = "stack", .sig = "(parts, axis = 0) -> T[...R]",
-     .doc = "Arrays of one shape joined along a new axis, records leaf by leaf.", .call = stack},
-    {.name = "repeat", .sig = "(x: T[N, ...S], times, axis = 0) -> T[N*times, ...S]",
-     .doc = "Each entry `times` times in a row along the axis.", .call = call_along},
-    {.name = "tile", .sig = "(x: T[N, ...S], times, axis = 0) -> T[N*times, ...S]",
-     .doc = "The whole `times` times in a row along the axis.", .call = call_along},
-    {.name = "flip", .sig = "(x: T[N, ...S], axis = 0) -> T[N, ...S]",
-     .doc = "The axis in reverse order.", .call = call_along},
-    {.name = "roll", .sig = "(x: T[N, ...S], shift, axis = 0) -> T[N, ...S]",
+    {.name = "permute",
+     .sig = "(x: T[...S], order) -> T[...R]",
+     .doc = "Axis k of the result is axis order[k] of x.",
+     .call = permute},
+    {.name = "transpose",
+     .sig = "(x: T[...S, M, N], i = -2, j = -1) -> T[...S, N, M]",
+     .doc = "Two axes exchanged, the last two when none are named.",
+     .call = transpose},
+    {.name = "concat",
+     .sig = "(parts, axis = 0) -> T[...R]",
+     .doc = "Arrays joined along one axis, records leaf by leaf.",
+     .call = concat},
+    {.name = "stack",
+     .sig = "(parts, axis = 0) -> T[...R]",
+     .doc = "Arrays of one shape joined along a new axis, records leaf by leaf.",
+     .call = stack},
+    {.name = "repeat",
+     .sig = "(x: T[N, ...S], times, axis = 0) -> T[N*times, ...S]",
+     .doc = "Each entry `times` times in a row along the axis.",
+     .call = call_along},
+    {.name = "tile",
+     .sig = "(x: T[N, ...S], times, axis = 0) -> T[N*times, ...S]",
+     .doc = "The whole `times` times in a row along the axis.",
+     .call = call_along},
+    {.name = "flip",
+     .sig = "(x: T[N, ...S], axis = 0) -> T[N, ...S]",
+     .doc = "The axis in reverse order.",
+     .call = call_along},
+    {.name = "roll",
+     .sig = "(x: T[N, ...S], shift, axis = 0) -> T[N, ...S]",
      .doc = "Entries moved up by `shift`; what leaves at the end comes in at the beginning.",
      .call = call_along},
-    {.name = "pad", .sig = "(x: T[N, ...S], before, after = before, axis = 0, value = 0) -> T[N + before + after, ...S]",
-     .doc = "The axis made longer on both sides by a value.", .call = call_along},
+    {.name = "pad",
+     .sig = "(x: T[N, ...S], before, after = before, axis = 0, value = 0) -> T[N + before + after, "
+            "...S]",
+     .doc = "The axis made longer on both sides by a value.",
+     .call = call_along},
     {.name = NULL}};

@@ -45,7 +45,8 @@ lg_value *lg_schedule_now(lg_elab *E, lg_value *v) {
     int n = v->fn.bound->rec.n;
     lg_arg *arg = LG_NEW_N(E->arena, lg_arg, n + 1);
     for (int i = 0; i < n; i++)
-        arg[i] = (lg_arg){v->fn.bound->rec.f[i].name, v->fn.bound->rec.f[i].value, NULL, v->fn.bound->rec.f[i].at};
+        arg[i] = (lg_arg){v->fn.bound->rec.f[i].name, v->fn.bound->rec.f[i].value, NULL,
+                          v->fn.bound->rec.f[i].at};
     return lg_call_decl(E, v->fn.decl, v->fn.env, NULL, n, arg, v->at);
 }
 
@@ -71,7 +72,8 @@ lg_value *lg_schedule_binary(lg_elab *E, const char *op, lg_value *a, lg_value *
 }
 
 /* Outside a train a call of a schedule keeps its arguments, checked, for later. */
-static lg_value *postponed(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg, lg_span at) {
+static lg_value *postponed(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
+                           lg_span at) {
     const lg_ast *params = decl->kid[LG_D_PARAMS];
     lg_value *v = lg_v_new(E, LG_V_FN, at);
     v->fn.decl = decl;
@@ -85,19 +87,41 @@ static lg_value *postponed(lg_elab *E, const lg_ast *decl, lg_frame *env, int n,
     return v;
 }
 
+/* Where a schedule stands, said by an argument: step=, epoch= or steps=. NULL: another name. */
+static lg_value **place_in(lg_step *step, const char *name) {
+    return !strcmp(name, "step")    ? &step->step
+           : !strcmp(name, "epoch") ? &step->epoch
+           : !strcmp(name, "steps") ? &step->steps
+                                    : NULL;
+}
+
+/* A number of a step: an integer that takes the dtype around it. NULL after reporting. */
+static lg_value *step_number(lg_elab *E, const lg_arg *a) {
+    lg_value *v = a->value;
+    bool fits = v->kind == LG_V_NUM
+                    ? v->num.is_int || !v->num.known
+                    : v->kind == LG_V_TENSOR && !v->t.rank && lg_dtype_is_int(v->t.dtype);
+    if (fits)
+        return v->kind == LG_V_TENSOR ? weakened(E, lg_cast(E, v, LG_I64, a->at)) : v;
+    if (v->kind != LG_V_ERROR) {
+        lg_diag *d = lg_err(E, "E0205", a->at, "`%s` of a schedule is an integer, got %s",
+                            a->name ? a->name : "step", lg_v_type_text(E, v));
+        if (v->kind == LG_V_TENSOR && v->t.rank)
+            lg_diag_help(d, "for a value of each write `let lr[i] = schedule(step=s[i])`");
+    }
+    return NULL;
+}
+
 /* `s(step=10)`: a schedule at a step that is said. */
 static lg_value *schedule_at(lg_elab *E, lg_value *s, int n, const lg_arg *arg, lg_span at) {
     lg_step step = E->step ? *E->step : (lg_step){0};
     for (int i = 0; i < n; i++) {
-        const char *name = arg[i].name ? arg[i].name : i ? "" : "step";
-        lg_value *v = arg[i].value;
-        if (!strcmp(name, "step"))
-            step.step = v;
-        else if (!strcmp(name, "epoch"))
-            step.epoch = v;
-        else if (!strcmp(name, "steps"))
-            step.steps = v;
-        else {
+        lg_value **to = place_in(&step, arg[i].name ? arg[i].name : i ? "" : "step");
+        if (to) {
+            *to = step_number(E, &arg[i]);
+            if (!*to)
+                return lg_v_error(E, at);
+        } else {
             lg_err(E, "E0322", arg[i].at, "a schedule takes `step`, `epoch` and `steps` here");
             return lg_v_error(E, at);
         }
@@ -112,7 +136,8 @@ static lg_value *schedule_at(lg_elab *E, lg_value *s, int n, const lg_arg *arg, 
 /* ---- losses ---- */
 
 static lg_value *times_weight(lg_elab *E, lg_value *term, lg_value *weight, lg_span at) {
-    if (weight->kind == LG_V_TENSOR && term->kind == LG_V_TENSOR && weight->t.dtype != term->t.dtype && !weight->t.weak)
+    if (weight->kind == LG_V_TENSOR && term->kind == LG_V_TENSOR &&
+        weight->t.dtype != term->t.dtype && !weight->t.weak)
         weight = lg_cast(E, weight, term->t.dtype, at);
     lg_value *bare = lg_v_copy(E, term), *own = term->weight;
     bare->weight = NULL;
@@ -156,8 +181,8 @@ static lg_frame *loss_states(lg_elab *E, const lg_ast *decl, lg_frame *f) {
     lg_value **init = LG_NEW_N(E->arena, lg_value *, state.n);
     for (size_t i = 0; i < state.n; i++) {
         init[i] = lg_initial(E, f, state.at[i]);
-        inst->state[i] = (lg_instance_state){state.at[i]->name,
-                                             lg_txt(E, "loss.%s.%s", decl->name, state.at[i]->name), init[i]};
+        inst->state[i] = (lg_instance_state){
+            state.at[i]->name, lg_txt(E, "loss.%s.%s", decl->name, state.at[i]->name), init[i]};
     }
     lg_free(state.at);
     lg_frame *s = lg_frame_new(E, LG_F_MODEL, f);
@@ -212,7 +237,8 @@ static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_sp
         lg_dtype t = params->kid[i]->kid[0] ? lg_type_dtype(E, f, params->kid[i]->kid[0]) : LG_F64;
         v = lg_to_tensor(E, v, t, at);
         if (v->kind != LG_V_TENSOR || v->t.n_open) {
-            lg_err(E, "E0444", at, "`%s` cannot be passed to a foreign function", params->kid[i]->name);
+            lg_err(E, "E0444", at, "`%s` cannot be passed to a foreign function",
+                   params->kid[i]->name);
             return lg_v_error(E, at);
         }
         in[i] = lg_g_cast(E->g, lg_import(E, v->t.node), t, at);
@@ -264,7 +290,8 @@ static bool recursion(lg_elab *E, const lg_ast *decl, const lg_frame *self, lg_s
     return true;
 }
 
-static lg_frame *call_frame(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self, lg_span at) {
+static lg_frame *call_frame(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self,
+                            lg_span at) {
     lg_frame *f = lg_frame_new(E, LG_F_FN, env);
     f->decl = decl;
     f->self = self;
@@ -285,8 +312,9 @@ static void hand_on_primes(lg_elab *E, lg_frame *f) {
         if (!b->prime)
             continue;
         if (!f->self) {
-            lg_diag *d = lg_err(E, "E0422", b->at, "`%s` is not a state: only states, parts and carries have a next value",
-                                b->name);
+            lg_diag *d = lg_err(
+                E, "E0422", b->at,
+                "`%s` is not a state: only states, parts and carries have a next value", b->name);
             lg_diag_help(d, "for a value of its own write `let`");
             continue;
         }
@@ -375,12 +403,19 @@ static bool signature_says_all(lg_elab *E, const lg_ast *decl, int n, const lg_a
     return false;
 }
 
-static int without_weight(lg_elab *E, const lg_ast *decl, int n, const lg_arg **arg, lg_value **weight) {
-    *weight = NULL;
+static bool has_parameter(const lg_ast *decl, const char *name) {
     const lg_ast *params = decl->kid[LG_D_PARAMS];
     for (uint32_t i = 0; params && i < params->n; i++)
-        if (!strcmp(params->kid[i]->name, "weight"))
-            return n;
+        if (!strcmp(params->kid[i]->name, name))
+            return true;
+    return false;
+}
+
+static int without_weight(lg_elab *E, const lg_ast *decl, int n, const lg_arg **arg,
+                          lg_value **weight) {
+    *weight = NULL;
+    if (has_parameter(decl, "weight"))
+        return n;
     lg_arg *rest = LG_NEW_N(E->arena, lg_arg, n + 1);
     int k = 0;
     for (int i = 0; i < n; i++)
@@ -392,6 +427,33 @@ static int without_weight(lg_elab *E, const lg_ast *decl, int n, const lg_arg **
     return k;
 }
 
+/* Takes step=, epoch= and steps= out of the arguments of a schedule: they say where it stands. The
+ * number of arguments that are left; -1 after reporting. */
+static int without_step(lg_elab *E, const lg_ast *decl, int n, const lg_arg **arg, lg_step *step) {
+    lg_arg *rest = LG_NEW_N(E->arena, lg_arg, n + 1);
+    int k = 0;
+    for (int i = 0; i < n; i++) {
+        const char *name = (*arg)[i].name;
+        lg_value **to = name && !has_parameter(decl, name) ? place_in(step, name) : NULL;
+        if (!to)
+            rest[k++] = (*arg)[i];
+        else if (!(*to = step_number(E, &(*arg)[i])))
+            return -1;
+    }
+    *arg = rest;
+    return k;
+}
+
+/* A schedule as it is at a step that the call itself says. */
+static lg_value *schedule_here(lg_elab *E, const lg_ast *decl, lg_frame *env, int n,
+                               const lg_arg *arg, lg_step *step, lg_span at) {
+    lg_step *was = E->step;
+    E->step = step;
+    lg_value *v = lg_call_decl(E, decl, env, NULL, n, arg, at);
+    E->step = was;
+    return v;
+}
+
 lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self, int n,
                        const lg_arg *arg, lg_span at) {
     bool is_loss = !strcmp(decl->text, "loss"), is_schedule = !strcmp(decl->text, "schedule");
@@ -400,6 +462,12 @@ lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *
     if (E->depth > MAX_DEPTH) {
         lg_err(E, "E0328", at, "calls are nested more than %d deep", MAX_DEPTH);
         return lg_v_error(E, at);
+    }
+    if (is_schedule) {
+        lg_step step = E->step ? *E->step : (lg_step){0};
+        int left = without_step(E, decl, n, &arg, &step);
+        if (left != n)
+            return left < 0 ? lg_v_error(E, at) : schedule_here(E, decl, env, left, arg, &step, at);
     }
     lg_value *weight = NULL;
     if (is_loss)
@@ -465,7 +533,8 @@ static lg_value *lambda(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_s
         r = lg_v_error(E, at);
     }
     if (decl->kid[1] && r->kind != LG_V_ERROR) {
-        lg_value *v = lg_type_check(E, f, decl->kid[1], r, r->at, "the result of this function", false);
+        lg_value *v =
+            lg_type_check(E, f, decl->kid[1], r, r->at, "the result of this function", false);
         r = v ? v : lg_v_error(E, at);
     }
     E->depth--;
@@ -477,12 +546,14 @@ static lg_value *lambda(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_s
 static lg_value *typed_only(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_span at) {
     const lg_ast *type = fn->fn.decl;
     if (n != (int)type->n - 1) {
-        lg_err(E, "E0321", at, "this function takes %d argument%s", (int)type->n - 1, type->n == 2 ? "" : "s");
+        lg_err(E, "E0321", at, "this function takes %d argument%s", (int)type->n - 1,
+               type->n == 2 ? "" : "s");
         return lg_v_error(E, at);
     }
     for (int i = 0; i < n; i++) {
         lg_value *v = lg_value_seen_from(E, fn->fn.env, arg[i].value);
-        if (!lg_type_check(E, fn->fn.env, type->kid[i], v, arg[i].at.file ? arg[i].at : at, "this function", false))
+        if (!lg_type_check(E, fn->fn.env, type->kid[i], v, arg[i].at.file ? arg[i].at : at,
+                           "this function", false))
             return lg_v_error(E, at);
     }
     return lg_type_placeholder(E, fn->fn.env, type->kid[n], at);
@@ -495,12 +566,14 @@ static lg_value *call_fn(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_
         return typed_only(E, fn, n, arg, at);
     lg_value *r = fn->fn.decl->kind == LG_A_LAMBDA
                       ? lambda(E, fn, n, arg, at)
-                      : lg_call_decl(E, fn->fn.decl, fn->fn.env, fn->fn.env ? fn->fn.env->self : NULL, n, arg, at);
+                      : lg_call_decl(E, fn->fn.decl, fn->fn.env,
+                                     fn->fn.env ? fn->fn.env->self : NULL, n, arg, at);
     if (!fn->fn.type || r->kind == LG_V_ERROR)
         return r;
     /* the names of dims that the receiver of the function uses */
     const lg_ast *result = fn->fn.type->kid[fn->fn.type->n - 1];
-    lg_value *v = lg_type_check(E, fn->fn.type_env, result, r, at, "the result of this function", false);
+    lg_value *v =
+        lg_type_check(E, fn->fn.type_env, result, r, at, "the result of this function", false);
     return v ? v : lg_v_error(E, at);
 }
 
@@ -551,16 +624,25 @@ lg_value *lg_call_value(lg_elab *E, lg_value *callee, int n, const lg_arg *arg, 
             return lg_v_error(E, at);
         }
     switch (callee->kind) {
-    case LG_V_ERROR: return lg_v_error(E, at);
-    case LG_V_FN: return call_fn(E, callee, n, arg, at);
-    case LG_V_BUILTIN: return callee->builtin->call(E, callee->builtin, n, arg, at);
-    case LG_V_MODEL: return lg_model_call(E, callee, n, arg, at);
-    case LG_V_RULE: return call_rule(E, callee, n, arg, at);
-    case LG_V_QUANT: return lg_quant_call(E, callee, n, arg, at);
-    case LG_V_DECL: return call_declared(E, callee, n, arg, at);
-    case LG_V_DTYPE: return cast(E, callee->dtype, n, arg, at);
+    case LG_V_ERROR:
+        return lg_v_error(E, at);
+    case LG_V_FN:
+        return call_fn(E, callee, n, arg, at);
+    case LG_V_BUILTIN:
+        return callee->builtin->call(E, callee->builtin, n, arg, at);
+    case LG_V_MODEL:
+        return lg_model_call(E, callee, n, arg, at);
+    case LG_V_RULE:
+        return call_rule(E, callee, n, arg, at);
+    case LG_V_QUANT:
+        return lg_quant_call(E, callee, n, arg, at);
+    case LG_V_DECL:
+        return call_declared(E, callee, n, arg, at);
+    case LG_V_DTYPE:
+        return cast(E, callee->dtype, n, arg, at);
     case LG_V_DATA:
-    case LG_V_HOST: return E->host_apply ? E->host_apply(E, callee, n, arg, at) : not_callable(E, callee, at);
+    case LG_V_HOST:
+        return E->host_apply ? E->host_apply(E, callee, n, arg, at) : not_callable(E, callee, at);
     case LG_V_NUM:
     case LG_V_STR:
     case LG_V_TENSOR:
@@ -570,7 +652,8 @@ lg_value *lg_call_value(lg_elab *E, lg_value *callee, int n, const lg_arg *arg, 
     case LG_V_SELECTOR:
     case LG_V_MODULE:
     case LG_V_NONE:
-    case LG_V_OPAQUE: return not_callable(E, callee, at);
+    case LG_V_OPAQUE:
+        return not_callable(E, callee, at);
     }
     return lg_v_error(E, at);
 }

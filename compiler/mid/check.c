@@ -1,5 +1,6 @@
 /* check.c: every declaration of a module checked once, generically: parameters unknown, dims rigid.
- * Not for what hosts run (trains, entries, data: host/). Called by the driver for each user file. */
+ * Not for what hosts run (trains, entries, data: host/). Called by the driver for each user file.
+ */
 #include "compiler/mid/elab.h"
 #include "compiler/mid/model.h"
 #include <string.h>
@@ -26,7 +27,8 @@ static void check_declaration(lg_elab *E, lg_module *m, const lg_ast *s) {
 
 /* ---- calls form a DAG ---- */
 
-/* Signatures say enough for a check, so bodies never meet their callers: cycles are found by name. */
+/* Signatures say enough for a check, so bodies never meet their callers: cycles are found by name.
+ */
 typedef struct {
     lg_elab *E;
     lg_module *m;
@@ -78,9 +80,15 @@ static void follow_in(call_graph *c, int at, const lg_ast *e) {
         else if (!c->mark[to])
             follow(c, to);
     }
+    if (e->kind == LG_A_RAND && e->kid[0]->kind == LG_A_CALL) { /* names of distributions */
+        for (uint32_t i = 1; i < e->kid[0]->n; i++)
+            follow_in(c, at, e->kid[0]->kid[i]);
+        return;
+    }
     bool indexed = e->kind == LG_A_INDEX || e->kind == LG_A_INDEXPAT;
     for (uint32_t i = 0; i < e->n; i++) {
-        bool is_index = indexed && e->kid[i] && e->kid[i]->kind == LG_A_NAME && (i || e->kind == LG_A_INDEXPAT);
+        bool is_index =
+            indexed && e->kid[i] && e->kid[i]->kind == LG_A_NAME && (i || e->kind == LG_A_INDEXPAT);
         if (e->kid[i] && !is_index)
             follow_in(c, at, e->kid[i]);
     }
@@ -97,8 +105,9 @@ static void check_calls(lg_elab *E, lg_module *m) {
     c.decl = LG_NEW_N(E->arena, const lg_ast *, m->tree->n + 1);
     for (uint32_t i = 0; i < m->tree->n; i++) {
         const lg_ast *s = m->tree->kid[i];
-        bool callable = s->kind == LG_A_DECL && s->name &&
-                        (!strcmp(s->text, "fn") || !strcmp(s->text, "loss") || !strcmp(s->text, "schedule"));
+        bool callable =
+            s->kind == LG_A_DECL && s->name &&
+            (!strcmp(s->text, "fn") || !strcmp(s->text, "loss") || !strcmp(s->text, "schedule"));
         if (callable)
             c.decl[c.n++] = s;
     }

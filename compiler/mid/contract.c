@@ -95,8 +95,8 @@ static factor times(const product *p, factor a, factor b) {
     uint32_t axes = a.axes | b.axes;
     if (!a.node)
         return b;
-    return (factor){
-        lg_s_elem2(p->R, p->R->op->mul, over(p, a, axes), over(p, b, axes), p->at), axes};
+    return (factor){lg_s_elem2(p->R, p->R->op->mul, over(p, a, axes), over(p, b, axes), p->at),
+                    axes};
 }
 
 static factor masked(const product *p, factor x, factor mask) {
@@ -206,7 +206,8 @@ static factor unmatrix(const product *p, lg_node *y, uint32_t batch, uint32_t ro
 static bool is_fixed(const lg_node *x, int depth) {
     switch (x->op->cls) {
     case LG_C_IOTA:
-    case LG_C_CONST: return true;
+    case LG_C_CONST:
+        return true;
     case LG_C_ELEM:
     case LG_C_CAST:
     case LG_C_VIEW:
@@ -215,7 +216,8 @@ static bool is_fixed(const lg_node *x, int depth) {
             if (depth == 0 || !is_fixed(x->in[i], depth - 1))
                 return false;
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -309,7 +311,8 @@ static lg_node *multiply(const product *p, sides s) {
     uint32_t only_a = s.a.axes & ~s.b.axes & ~p->sum, only_b = s.b.axes & ~s.a.axes & ~p->sum;
     bool ordered = bits(only_a) != bits(only_b) || (only_a & -only_a) < (only_b & -only_b);
     if (bits(only_a) < bits(only_b) || !ordered) {
-        factor t = s.a; /* the side of more axes (items, positions) gives the rows, else the first */
+        factor t =
+            s.a; /* the side of more axes (items, positions) gives the rows, else the first */
         s.a = s.b;
         s.b = t;
     }
@@ -472,75 +475,11 @@ static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     return y ? y : lg_rewrite_default(R, n, in);
 }
 
-/* ---- results in the order that is wanted ---- */
-
-/* Number of axes from `beg` on whose sizes multiply to n, or -1. */
-static int axes_of(const lg_type *t, int beg, int64_t n) {
-    int k = 0;
-    for (int64_t have = 1; have < n; k++) {
-        if (beg + k >= t->rank)
-            return -1;
-        have *= t->shape[beg + k];
-        if (have > n)
-            return -1;
-    }
-    return k;
-}
-
-/* Is the view a change of the order of axes: batch, then cols, then rows of [batch, rows, cols]? */
-static bool swaps(const lg_affine *m, const lg_type *in, int batch, int rows, int cols) {
-    int rank = batch + rows + cols;
-    if (in->rank != rank || m->rank_out != rank || m->rank_in != rank)
-        return false;
-    for (int o = 0; o < rank; o++) {
-        int from = o < batch ? o : o < batch + cols ? o + rows : o - cols;
-        if (in->shape[from] == 1)
-            return false;
-        for (int a = 0; a < rank; a++)
-            if (LG_COEF(m, a, o) != (a == from) || m->off[a])
-                return false;
-    }
-    return true;
-}
-
-static lg_node *transposed(lg_rewrite *R, lg_node *x, lg_span at) {
-    int rank = x->type[0].rank, perm[LG_MAX_RANK];
-    for (int d = 0; d < rank; d++)
-        perm[d] = d < rank - 2 ? d : 2 * rank - 3 - d;
-    return lg_s_permute(R, x, perm, at);
-}
-
-/* A product that is only ever seen transposed is computed so. */
-static lg_node *turned(lg_rewrite *R, lg_node *n, lg_node *x) {
-    lg_node *dot = x->op->cls == LG_C_RESHAPE ? x->in[0] : x;
-    lg_node *old = n->in[0]->op->cls == LG_C_RESHAPE ? n->in[0]->in[0] : n->in[0];
-    if (dot->op->cls != LG_C_DOT || old->op->cls != LG_C_DOT || R->uses[n->in[0]->id] != 1 ||
-        R->uses[old->id] != 1 || !lg_type_count(&n->type[0]))
-        return NULL;
-    const lg_type *d = &dot->type[0], *t = &x->type[0];
-    int batch = d->rank - 2;
-    for (int k = 0; k < batch; k++)
-        if (k >= t->rank || t->shape[k] != d->shape[k])
-            return NULL;
-    int rows = axes_of(t, batch, d->shape[batch]);
-    int cols = rows < 0 ? -1 : axes_of(t, batch + rows, d->shape[batch + 1]);
-    if (cols < 0 || !swaps(n->attr.affine, t, batch, rows, cols))
-        return NULL;
-    lg_node *y = lg_s_dot(R, transposed(R, dot->in[1], n->span), transposed(R, dot->in[0], n->span),
-                          dot->span);
-    return lg_s_reshape(R, y, n->type[0].rank, n->type[0].shape, n->span);
-}
-
-static lg_node *arrange(lg_rewrite *R, lg_node *n, lg_node *const *in) {
-    lg_node *y = n->op->cls == LG_C_VIEW ? turned(R, n, in[0]) : NULL;
-    return y ? y : lg_rewrite_default(R, n, in);
-}
-
-static void arrange_body(lg_graph *g) {
+static void done(lg_graph *g) {
     (void)g; /* bodies have been through both passes */
 }
 
 void lg_pass_contract(lg_graph *g) {
     lg_rewrite_graph(g, make, lg_pass_contract);
-    lg_rewrite_graph(g, arrange, arrange_body);
+    lg_rewrite_graph(g, lg_rewrite_default, done);
 }

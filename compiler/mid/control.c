@@ -1,6 +1,6 @@
 /* control.c: choices: `if` and `when`. A static condition keeps one branch; a run-time scalar runs
- * one of two graphs; an array selects, and derivatives outside of its branch are exact zeros. Not for
- * loops (scan.c). */
+ * one of two graphs; an array selects, and derivatives outside of its branch are exact zeros. Not
+ * for loops (scan.c). */
 #include "compiler/mid/grad.h"
 #include "compiler/mid/nest.h"
 #include <string.h>
@@ -18,15 +18,24 @@ static bool same_static(const lg_value *a, const lg_value *b) {
     if (a->kind != b->kind)
         return false;
     switch (a->kind) {
-    case LG_V_STR: return a->str && b->str && !strcmp(a->str, b->str);
-    case LG_V_FN: return a->fn.decl == b->fn.decl && a->fn.env == b->fn.env;
-    case LG_V_BUILTIN: return a->builtin == b->builtin;
-    case LG_V_DTYPE: return a->dtype == b->dtype;
-    case LG_V_SELECTOR: return !strcmp(a->str, b->str);
-    case LG_V_OPAQUE: return a->opaque.shape == b->opaque.shape;
-    case LG_V_RULE: return a->rule.ident == b->rule.ident;
-    case LG_V_NONE: return true;
-    default: return false;
+    case LG_V_STR:
+        return a->str && b->str && !strcmp(a->str, b->str);
+    case LG_V_FN:
+        return a->fn.decl == b->fn.decl && a->fn.env == b->fn.env;
+    case LG_V_BUILTIN:
+        return a->builtin == b->builtin;
+    case LG_V_DTYPE:
+        return a->dtype == b->dtype;
+    case LG_V_SELECTOR:
+        return !strcmp(a->str, b->str);
+    case LG_V_OPAQUE:
+        return a->opaque.shape == b->opaque.shape;
+    case LG_V_RULE:
+        return a->rule.ident == b->rule.ident;
+    case LG_V_NONE:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -35,8 +44,8 @@ static int pairs(lg_elab *E, lg_value *a, lg_value *b, lg_leaf **la, lg_leaf **l
     int n = lg_v_leaves(E, a, la), m = lg_v_leaves(E, b, lb);
     for (int i = 0; i < n || i < m; i++)
         if (i >= n || i >= m || strcmp((*la)[i].path, (*lb)[i].path)) {
-            lg_diag *d = lg_err(E, "E0227", at, "one side gives %s, the other %s", lg_v_type_text(E, a),
-                                lg_v_type_text(E, b));
+            lg_diag *d = lg_err(E, "E0227", at, "one side gives %s, the other %s",
+                                lg_v_type_text(E, a), lg_v_type_text(E, b));
             const char *path = i < n ? (*la)[i].path : (*lb)[i].path;
             if (*path)
                 lg_diag_note(d, "`%s` stands in only one of them", path);
@@ -48,7 +57,8 @@ static int pairs(lg_elab *E, lg_value *a, lg_value *b, lg_leaf **la, lg_leaf **l
         if (plain || same_static(x, y) || x->kind == LG_V_ERROR || y->kind == LG_V_ERROR ||
             x->kind == LG_V_OPAQUE || y->kind == LG_V_OPAQUE)
             continue;
-        lg_diag *d = lg_err(E, "E0228", at, "a condition known only at run time cannot choose between %s and %s",
+        lg_diag *d = lg_err(E, "E0228", at,
+                            "a condition known only at run time cannot choose between %s and %s",
                             lg_v_type_text(E, x), lg_v_type_text(E, y));
         lg_diag_help(d, "both sides must be numbers, arrays or records of them");
         return -1;
@@ -66,7 +76,8 @@ static bool same_number(const lg_value *a, const lg_value *b) {
 /* What does not depend on the choice stays what it is. */
 static bool settled(const lg_value *a, const lg_value *b) {
     return !lg_is_plain(a) || !lg_is_plain(b) || same_number(a, b) ||
-           (a->kind == LG_V_TENSOR && b->kind == LG_V_TENSOR && a->t.node && a->t.node == b->t.node);
+           (a->kind == LG_V_TENSOR && b->kind == LG_V_TENSOR && a->t.node &&
+            a->t.node == b->t.node);
 }
 
 /* The value that stands for both in check mode. */
@@ -267,7 +278,8 @@ static lg_value *cond_run(lg_elab *E, lg_value *c, lg_branch_fn fn[2], void *ctx
     lg_value *side[2];
     bool ok = b[0].v->kind != LG_V_ERROR && b[1].v->kind != LG_V_ERROR;
     for (int k = 0; ok && k < 2; k++)
-        side[k] = bundle(E, b[k].v, n, path, &b[k].store, &b[!k].store, m, path2, &b[k].states, &b[!k].states);
+        side[k] = bundle(E, b[k].v, n, path, &b[k].store, &b[!k].store, m, path2, &b[k].states,
+                         &b[!k].states);
     lg_leaf *leaf[2];
     int count = ok ? pairs(E, side[0], side[1], &leaf[0], &leaf[1], at) : -1;
     lg_joined *type = LG_NEW_N(E->arena, lg_joined, count > 0 ? count : 1);
@@ -347,7 +359,8 @@ static lg_value *selected(lg_elab *E, lg_value *c, lg_value *a, lg_value *b, lg_
         return lg_v_error(E, at);
     lg_value **out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
     for (int i = 0; i < n; i++) {
-        out[i] = settled(la[i].value, lb[i].value) ? la[i].value : lg_select(E, c, la[i].value, lb[i].value, at);
+        out[i] = settled(la[i].value, lb[i].value) ? la[i].value
+                                                   : lg_select(E, c, la[i].value, lb[i].value, at);
         if (out[i]->kind == LG_V_ERROR)
             return out[i];
     }
@@ -365,7 +378,7 @@ static lg_value *select_lanes(lg_elab *E, lg_value *c, lg_branch_fn then_, lg_br
     E->guard = narrowed(E, guard, c);
     lg_value *a = then_(E, ctx);
     lg_value *not = lg_unary(E, "not", c, c->at);
-    E->guard = narrowed(E, guard, not);
+    E->guard = narrowed(E, guard, not );
     lg_value *b = else_(E, ctx);
     E->guard = guard;
     E->lazy = lazy;
@@ -378,7 +391,8 @@ static lg_value *select_lanes(lg_elab *E, lg_value *c, lg_branch_fn then_, lg_br
 
 /* In check mode a static condition may not be known yet: both sides are checked, and where they do
  * not make one type, nothing is known of the result. */
-static lg_value *undecided(lg_elab *E, lg_branch_fn then_, lg_branch_fn else_, void *ctx, lg_span at) {
+static lg_value *undecided(lg_elab *E, lg_branch_fn then_, lg_branch_fn else_, void *ctx,
+                           lg_span at) {
     lg_value *a = as_record(E, then_(E, ctx)), *b = as_record(E, else_(E, ctx));
     E->diags->muted++;
     lg_value *r = joined_type(E, a, b, at);
@@ -386,7 +400,8 @@ static lg_value *undecided(lg_elab *E, lg_branch_fn then_, lg_branch_fn else_, v
     if (r->kind == LG_V_NUM && r->num.known && !same_number(a, b))
         return lg_v_error(E, at);
     if (a->kind == LG_V_NUM && b->kind == LG_V_NUM && !same_number(a, b))
-        return lg_v_unknown(E, a->num.is_int && b->num.is_int, a->num.is_bool && b->num.is_bool, at);
+        return lg_v_unknown(E, a->num.is_int && b->num.is_int, a->num.is_bool && b->num.is_bool,
+                            at);
     return r;
 }
 
@@ -401,9 +416,11 @@ static lg_value *decide(lg_elab *E, lg_value *c, lg_branch_fn then_, lg_branch_f
     }
     if (lg_v_static_bool(E, c, &yes))
         return yes ? then_(E, ctx) : else_(E, ctx);
-    bool is_bool = c->kind == LG_V_NUM ? c->num.is_bool : c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL;
+    bool is_bool =
+        c->kind == LG_V_NUM ? c->num.is_bool : c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL;
     if (!is_bool) {
-        lg_diag *d = lg_err(E, "E0206", c->at.file ? c->at : at, "`%s` wants a bool, got %s", word, lg_v_type_text(E, c));
+        lg_diag *d = lg_err(E, "E0206", c->at.file ? c->at : at, "`%s` wants a bool, got %s", word,
+                            lg_v_type_text(E, c));
         if (lg_is_plain(c))
             lg_diag_help(d, "compare it: `x != 0`");
         return lg_v_error(E, at);
@@ -448,8 +465,8 @@ static lg_value *old_value(lg_elab *E, update *u, int i) {
         return E->guard ? lg_guarded(E, v) : v;
     if (u->fixed)
         return lg_v_new(E, LG_V_NONE, u->b[i]->at);
-    lg_err(E, "E0422", u->b[i]->at, "`%s` is not a state: only states, parts and carries have a next value",
-           u->b[i]->name);
+    lg_err(E, "E0422", u->b[i]->at,
+           "`%s` is not a state: only states, parts and carries have a next value", u->b[i]->name);
     return lg_v_error(E, u->b[i]->at);
 }
 

@@ -271,6 +271,7 @@ typedef struct lg_store {
     void (*set)(struct lg_store *s, lg_elab *E, const char *path, lg_value *next);
     void *ctx;
     struct lg_place *places; /* rule.c numbers here what it met; NULL at the start of each graph */
+    bool by_text;            /* a rule made again by the same text is the same one (unrolled loops) */
 } lg_store;
 
 /* An argument of a call. */

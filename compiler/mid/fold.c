@@ -354,7 +354,8 @@ static bool exponentials(lg_elab *E, lg_fold *r, lg_value *v, exps *x) {
     lg_value *d = lg_binary(E, "-", v, x->top, r->at);
     if (d->kind != LG_V_TENSOR)
         return false;
-    x->terms = masked(E, r, op1(E, "exp", d, r->at), 0);
+    /* left out before the exponential: what it would be there may be infinite */
+    x->terms = op1(E, "exp", masked(E, r, d, (double)-INFINITY), r->at);
     x->sum = lg_sum_over(E, r, x->terms);
     return x->sum->kind == LG_V_TENSOR;
 }

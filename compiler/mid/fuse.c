@@ -448,45 +448,21 @@ static void place_reduce(lg_fusion *f, lg_node *n) {
 
 /* ---- the rest ---- */
 
-bool lg_dot_operand(lg_node *x, lg_node **source, int64_t *off, int64_t *batch, int64_t *row,
-                    int64_t *col) {
-    int64_t stride[2 * LG_MAX_RANK];
-    lg_map m = lg_map_identity(&x->type[0]);
-    *source = lg_map_source(x, &m);
-    lg_map_flat(&m, &(*source)->type[0], off, stride);
-    int r = x->type[0].rank;
-    *row = stride[r - 2];
-    *col = stride[r - 1];
-    *batch = 0;
-    int64_t n = 1;
-    for (int d = r - 3; d >= 0; d--) {
-        if (x->type[0].shape[d] == 1)
-            continue;
-        if (n == 1)
-            *batch = stride[d];
-        else if (stride[d] != *batch * n)
-            return false;
-        n *= x->type[0].shape[d];
-    }
-    return *row >= 0 && *col >= 0 && lg_storage_of(*source)->op->cls != LG_C_IOTA;
+/* What n, run on its own, reads in place of its input k. */
+static lg_node *read_by(const lg_fusion *f, const lg_node *n, int k) {
+    lg_node *source[2];
+    if (n->op->cls != LG_C_DOT || f->no_fuse)
+        return n->in[k];
+    lg_dot_product(n, source);
+    return source[k];
 }
 
 static void place_opaque(lg_fusion *f, lg_node *n) {
-    for (int k = 0; k < n->n_in; k++) {
-        lg_node *x = n->in[k];
-        int64_t w[4];
-        if (n->op->cls == LG_C_DOT && !f->no_fuse && !lg_dot_operand(n->in[k], &x, w, w + 1, w + 2, w + 3))
-            x = n->in[k];
-        need(f, x);
-    }
+    for (int k = 0; k < n->n_in; k++)
+        need(f, read_by(f, n, k));
     lg_group *g = new_group(f, n, true);
-    for (int k = 0; k < n->n_in; k++) {
-        lg_node *x = n->in[k];
-        int64_t w[4];
-        if (n->op->cls == LG_C_DOT && !f->no_fuse && !lg_dot_operand(n->in[k], &x, w, w + 1, w + 2, w + 3))
-            x = n->in[k];
-        used_at(f, lg_storage_of(x), g->seq);
-    }
+    for (int k = 0; k < n->n_in; k++)
+        used_at(f, lg_storage_of(read_by(f, n, k)), g->seq);
     f->stored[n->id] = true;
 }
 

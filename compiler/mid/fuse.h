@@ -42,9 +42,8 @@ typedef struct {
 } lg_fusion;
 void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse);
 void lg_fuse_free(lg_fusion *f);
-/* A dot's operand as strides of its source: false when it must be dense. */
-bool lg_dot_operand(lg_node *x, lg_node **source, int64_t *off, int64_t *batch, int64_t *row,
-                    int64_t *col);
+/* A dot as a product of source[0] and source[1], which are read where they lie, through views. */
+lg_product lg_dot_product(const lg_node *n, lg_node *source[2]);
 bool lg_small_gather(const lg_node *n);
 
 /* ---- kernels ---- */

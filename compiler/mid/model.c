@@ -23,7 +23,8 @@ bool lg_guarded_out(lg_elab *E, lg_frame *f, const lg_ast *decl) {
     if (!c)
         return false;
     lg_value *v = lg_expr_in(E, f, c);
-    if (v->kind == LG_V_ERROR || lg_v_static_bool(E, v, &on) || (v->kind == LG_V_NUM && v->num.is_bool))
+    if (v->kind == LG_V_ERROR || lg_v_static_bool(E, v, &on) ||
+        (v->kind == LG_V_NUM && v->num.is_bool))
         return !on;
     lg_err(E, "E0429", c->span, "what a model or rule consists of is static: this condition is %s",
            lg_v_type_text(E, v));
@@ -138,9 +139,11 @@ static void add_values(making *k, lg_member_kind kind, lg_sym name, lg_value *v,
     int n = lg_v_leaves(k->E, v, &leaf);
     for (int i = 0; i < n; i++)
         if (leaf[i].value->kind == LG_V_TENSOR)
-            add_leaf(k, (lg_leaf_info){.path = lg_joined_path(k->E, name, leaf[i].path),
-                                       .is_state = kind != LG_M_PARAM, .at = at,
-                                       .type = leaf[i].value},
+            add_leaf(k,
+                     (lg_leaf_info){.path = lg_joined_path(k->E, name, leaf[i].path),
+                                    .is_state = kind != LG_M_PARAM,
+                                    .at = at,
+                                    .type = leaf[i].value},
                      leaf[i].value);
     LG_PUSH(k->m->member, b);
 }
@@ -166,8 +169,11 @@ static bool add_part(making *k, lg_sym name, lg_value *v, lg_span at) {
     bool list = v->kind == LG_V_LIST && all_models(v);
     if (v->kind != LG_V_MODEL && !list)
         return false;
-    lg_member b = {.kind = list ? LG_M_PARTS : LG_M_PART, .name = name, .at = at,
-                   .first = (int)k->m->leaf.n, .n = list ? v->list.n : 1};
+    lg_member b = {.kind = list ? LG_M_PARTS : LG_M_PART,
+                   .name = name,
+                   .at = at,
+                   .first = (int)k->m->leaf.n,
+                   .n = list ? v->list.n : 1};
     b.part = LG_NEW_N(k->E->arena, lg_model *, b.n);
     for (int i = 0; i < b.n; i++) {
         const lg_value *part = list ? v->list.at[i] : v;
@@ -234,7 +240,8 @@ static lg_value *part_list(making *k, const lg_ast *s) {
         lg_frame *f = k->m->frame;
         if (name) {
             f = lg_frame_new(E, LG_F_BLOCK, k->m->frame);
-            lg_bind(E, f, name, n < 0 ? lg_v_unknown(E, true, false, s->span) : lg_v_int(E, lo + i, s->span),
+            lg_bind(E, f, name,
+                    n < 0 ? lg_v_unknown(E, true, false, s->span) : lg_v_int(E, lo + i, s->span),
                     s->span);
         }
         list->list.at[i] = one_part(k, f, s, i + 1);
@@ -248,7 +255,8 @@ static void declare_part(making *k, const lg_ast *s) {
     lg_elab *E = k->E;
     lg_span at = s->name_span.file ? s->name_span : s->span;
     lg_value *v = s->kid[LG_D_INDEX] ? part_list(k, s) : one_part(k, k->m->frame, s, 0);
-    if (v->kind == LG_V_DECL || v->kind == LG_V_RECORD || v->kind == LG_V_TENSOR || v->kind == LG_V_NUM) {
+    if (v->kind == LG_V_DECL || v->kind == LG_V_RECORD || v->kind == LG_V_TENSOR ||
+        v->kind == LG_V_NUM) {
         lg_diag *d = lg_err(E, "E0331", at, "`part %s` wants a model, got %s", s->name,
                             lg_v_type_text(E, v));
         if (v->kind == LG_V_DECL)
@@ -350,10 +358,12 @@ static void keep_what_is_used(making *k, const lg_ast *block) {
 /* The growing arrays become arena memory: models live as long as the elaboration. */
 static void settle(making *k) {
     lg_model *m = k->m;
-    lg_member *member = lg_arena_dup(k->E->arena, m->member.n ? (const void *)m->member.at : (const void *)"",
-                                     sizeof *member * m->member.n);
-    lg_leaf_info *leaf = lg_arena_dup(k->E->arena, m->leaf.n ? (const void *)m->leaf.at : (const void *)"",
-                                      sizeof *leaf * m->leaf.n);
+    lg_member *member =
+        lg_arena_dup(k->E->arena, m->member.n ? (const void *)m->member.at : (const void *)"",
+                     sizeof *member * m->member.n);
+    lg_leaf_info *leaf =
+        lg_arena_dup(k->E->arena, m->leaf.n ? (const void *)m->leaf.at : (const void *)"",
+                     sizeof *leaf * m->leaf.n);
     lg_free(m->member.at);
     lg_free(m->leaf.at);
     m->member.at = member;

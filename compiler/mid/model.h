@@ -71,6 +71,8 @@ void lg_bind_unknown(lg_elab *E, lg_frame *f, const lg_ast *params);
  * "...optimizer.base.<state>..."; `t` likewise, i64). The declared name of the leaf path may be
  * empty for a single tensor. */
 
+/* Memory for the rounds of a loop that is unrolled: starts empty, lasts for this graph. */
+lg_store *lg_store_local(lg_elab *E);
 /* The rule without memory: starts from its initial state at each application and keeps none. */
 lg_value *lg_rule_fresh(lg_elab *E, lg_value *rule);
 

@@ -60,7 +60,8 @@ static lg_value *fitted(setting *s, int k, lg_value *v) {
     else if (lg_list_is_array(v))
         v = lg_list_tensor(E, v, want->t.dtype, s->at);
     if (v->kind == LG_V_TENSOR && v->t.dtype != want->t.dtype &&
-        (v->t.weak || (s->cast && lg_dtype_is_float(v->t.dtype) && lg_dtype_is_float(want->t.dtype))))
+        (v->t.weak ||
+         (s->cast && lg_dtype_is_float(v->t.dtype) && lg_dtype_is_float(want->t.dtype))))
         v = lg_cast(E, v, want->t.dtype, s->at);
     bool fits = v->kind == LG_V_TENSOR && v->t.rank == want->t.rank && v->t.dtype == want->t.dtype;
     for (int d = 0; fits && d < v->t.rank; d++)
@@ -113,8 +114,8 @@ static bool report_unknown(setting *s) {
 
 static lg_value *set_by_path(lg_elab *E, lg_value *model, lg_value *record, bool states,
                              const char *what, lg_span at) {
-    setting s = {.E = E, .m = model->model.m, .at = at, .what = what, .states = states,
-                 .cast = states};
+    setting s = {
+        .E = E, .m = model->model.m, .at = at, .what = what, .states = states, .cast = states};
     s.leaf = lg_arena_dup(E->arena, model->model.leaf, sizeof *s.leaf * s.m->leaf.n);
     bool ok = true;
     if (record->kind == LG_V_MODEL) {
@@ -156,11 +157,11 @@ lg_value *lg_model_at(lg_elab *E, lg_value *model, lg_value *record, lg_span at)
 lg_value *lg_model_from(lg_elab *E, lg_value *model, lg_value *source, lg_span at) {
     if (source->kind == LG_V_ERROR || source->kind == LG_V_OPAQUE)
         return model;
-    const char *what = source->kind == LG_V_STR && source->str
-                           ? lg_txt(E, "\"%s\"", source->str)
-                           : source->kind == LG_V_MODEL ? "the other model" : "the record";
-    bool record = source->kind == LG_V_RECORD || source->kind == LG_V_MODEL ||
-                  source->kind == LG_V_LIST;
+    const char *what = source->kind == LG_V_STR && source->str ? lg_txt(E, "\"%s\"", source->str)
+                       : source->kind == LG_V_MODEL            ? "the other model"
+                                                               : "the record";
+    bool record =
+        source->kind == LG_V_RECORD || source->kind == LG_V_MODEL || source->kind == LG_V_LIST;
     if (!record && E->host_call) {
         source = E->host_call(E, "from", NULL, 1, &source);
         if (!source || source->kind == LG_V_ERROR || source->kind == LG_V_NONE)

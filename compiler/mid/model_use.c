@@ -75,7 +75,8 @@ static lg_value *quantizer_of(lg_elab *E, const char *where) {
 }
 
 /* A parameter as it is used: through its quantizer, if it has one. */
-static lg_value *used_param(lg_elab *E, const lg_value *model, const lg_member *b, lg_value *input) {
+static lg_value *used_param(lg_elab *E, const lg_value *model, const lg_member *b,
+                            lg_value *input) {
     lg_value *v = lg_member_value(E, model, b);
     if (!E->quantized || !model->model.name)
         return v;
@@ -99,8 +100,8 @@ static lg_value *read_state(lg_elab *E, const lg_instance_state *s, lg_value *in
     int n = lg_v_leaves(E, init, &leaf);
     lg_value **out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
     for (int i = 0; i < n; i++) {
-        lg_value *now = E->states->get(E->states, E, lg_joined_path(E, s->path, leaf[i].path),
-                                       leaf[i].value);
+        lg_value *now =
+            E->states->get(E->states, E, lg_joined_path(E, s->path, leaf[i].path), leaf[i].value);
         out[i] = lg_retyped(E, leaf[i].value, now);
     }
     return lg_v_rebuild(E, init, out);
@@ -109,8 +110,7 @@ static lg_value *read_state(lg_elab *E, const lg_instance_state *s, lg_value *in
 void lg_instance_bind(lg_elab *E, lg_frame *f, lg_instance *inst, lg_value *const *init) {
     f->ext = inst;
     for (int i = 0; i < inst->n; i++)
-        lg_bind(E, f, inst->state[i].name, read_state(E, &inst->state[i], init[i]),
-                init[i]->at);
+        lg_bind(E, f, inst->state[i].name, read_state(E, &inst->state[i], init[i]), init[i]->at);
 }
 
 /* Is a state written here? Not outside training nor in maps; loops give no place to write. */
@@ -127,8 +127,8 @@ static lg_value *next_leaf(lg_elab *E, const lg_value *was, lg_value *next, cons
         next = lg_cast(E, next, was->t.dtype, at);
     if (next->kind == LG_V_ERROR || was->kind != LG_V_TENSOR)
         return next;
-    bool fits = next->kind == LG_V_TENSOR && next->t.rank == was->t.rank &&
-                next->t.dtype == was->t.dtype;
+    bool fits =
+        next->kind == LG_V_TENSOR && next->t.rank == was->t.rank && next->t.dtype == was->t.dtype;
     for (int d = 0; fits && d < was->t.rank; d++)
         fits = lg_dims_match(next->t.dim[d], was->t.dim[d]);
     if (fits)
@@ -206,15 +206,23 @@ lg_frame *lg_model_instance(lg_elab *E, const lg_value *model, lg_value *input) 
     for (size_t i = 0; i < m->member.n; i++) {
         const lg_member *b = &m->member.at[i];
         switch (b->kind) {
-        case LG_M_PARAM: lg_bind(E, f, b->name, used_param(E, model, b, input), b->at); break;
-        case LG_M_LET: lg_bind(E, f, b->name, lg_member_value(E, model, b), b->at); break;
+        case LG_M_PARAM:
+            lg_bind(E, f, b->name, used_param(E, model, b, input), b->at);
+            break;
+        case LG_M_LET:
+            lg_bind(E, f, b->name, lg_member_value(E, model, b), b->at);
+            break;
         case LG_M_STATE:
             init[inst->n] = lg_member_value(E, model, b);
             inst->state[inst->n++] =
                 (lg_instance_state){b->name, place(E, model, b->name), b->shape};
             break;
-        case LG_M_PART: lg_bind(E, f, b->name, lg_submodel(E, model, b, 0), b->at); break;
-        case LG_M_PARTS: lg_bind(E, f, b->name, submodels(E, model, b), b->at); break;
+        case LG_M_PART:
+            lg_bind(E, f, b->name, lg_submodel(E, model, b, 0), b->at);
+            break;
+        case LG_M_PARTS:
+            lg_bind(E, f, b->name, submodels(E, model, b), b->at);
+            break;
         }
     }
     lg_instance_bind(E, f, inst, init);
@@ -274,7 +282,8 @@ static lg_value *record_member(const listing *l, const lg_value *model, const lg
     return lg_value_seen_from(E, E->frame, v);
 }
 
-static lg_value *record_parts(const listing *l, const lg_value *model, const lg_member *b, int base) {
+static lg_value *record_parts(const listing *l, const lg_value *model, const lg_member *b,
+                              int base) {
     lg_value *list = submodels(l->E, model, b);
     int first = base + b->first, kept = 0;
     for (int k = 0; k < b->n; k++) {
@@ -335,7 +344,9 @@ static lg_value *call_at(lg_elab *E, const lg_builtin *b, int n, const lg_arg *a
 
 static lg_value *at_function(lg_elab *E, lg_value *model, lg_span at) {
     bound_at *b = LG_NEW(E->arena, bound_at);
-    b->head = (lg_builtin){.name = "at", .sig = "(theta) -> model", .call = call_at,
+    b->head = (lg_builtin){.name = "at",
+                           .sig = "(theta) -> model",
+                           .call = call_at,
                            .doc = "The model at other values of its parameters."};
     b->model = model;
     lg_value *v = lg_v_new(E, LG_V_BUILTIN, at);
@@ -390,14 +401,18 @@ lg_value *lg_model_member(lg_elab *E, lg_value *model, lg_sym name, lg_span at) 
     const lg_member *b = lg_member_find(m, name);
     if (b)
         switch (b->kind) {
-        case LG_M_PARAM: return outside(E, used_param(E, model, b, NULL), at);
-        case LG_M_LET: return outside(E, lg_member_value(E, model, b), at);
+        case LG_M_PARAM:
+            return outside(E, used_param(E, model, b, NULL), at);
+        case LG_M_LET:
+            return outside(E, lg_member_value(E, model, b), at);
         case LG_M_STATE: {
             lg_instance_state s = {b->name, place(E, model, b->name), b->shape};
             return outside(E, read_state(E, &s, lg_member_value(E, model, b)), at);
         }
-        case LG_M_PART: return lg_submodel(E, model, b, 0);
-        case LG_M_PARTS: return submodels(E, model, b);
+        case LG_M_PART:
+            return lg_submodel(E, model, b, 0);
+        case LG_M_PARTS:
+            return submodels(E, model, b);
         }
     const lg_ast *block = m->decl->kid[LG_D_BLOCK];
     for (uint32_t i = 0; block && i < block->n; i++)

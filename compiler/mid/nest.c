@@ -1,4 +1,5 @@
-/* nest.c: captures of nested graphs, states across their border, and joining of types. See nest.h. */
+/* nest.c: captures of nested graphs, states across their border, and joining of types. See nest.h.
+ */
 #include "compiler/mid/nest.h"
 #include "compiler/mid/grad.h"
 #include <string.h>
@@ -25,7 +26,8 @@ lg_node *lg_capture(lg_elab *E, lg_graph *g, lg_node *x) {
         return lg_g_const(g, x->attr.tensor, x->span);
     lg_nest *n = nest_of(E, g);
     if (!n || !encloses(x->graph, g)) {
-        lg_err(E, "E0419", x->span, "this value belongs to a loop or a branch and is used outside of it");
+        lg_err(E, "E0419", x->span,
+               "this value belongs to a loop or a branch and is used outside of it");
         return lg_g_fill(g, x->type[0], 0, x->span);
     }
     lg_node *outer = lg_capture(E, g->parent, x);
@@ -143,7 +145,7 @@ bool lg_is_plain(const lg_value *v) {
 static lg_dtype dtype_of(lg_elab *E, const lg_value *v) {
     if (v->kind == LG_V_TENSOR)
         return v->t.dtype;
-    return v->num.is_bool ? LG_BOOL
+    return v->num.is_bool                                   ? LG_BOOL
            : v->num.is_int || (!v->num.known && v->num.dim) ? LG_I64
                                                             : E->frame->float_dtype;
 }

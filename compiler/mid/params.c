@@ -1,5 +1,6 @@
 /* params.c: arguments meet parameters: by position and name, defaults, allowed sets, bounds of
- * labels; and in check mode, values that stand for any argument. Types themselves are in types.c. */
+ * labels; and in check mode, values that stand for any argument. Types themselves are in types.c.
+ */
 #include "compiler/mid/elab.h"
 #include <string.h>
 
@@ -40,7 +41,8 @@ static bool place_argument(binding *b, const lg_arg *a, uint32_t *next) {
     uint32_t n = b->params ? b->params->n : 0, i = 0;
     if (!a->name) {
         if (*next >= n) {
-            lg_diag *d = lg_err(b->E, "E0321", a->at, "`%s` takes %u argument%s", b->what, n, n == 1 ? "" : "s");
+            lg_diag *d = lg_err(b->E, "E0321", a->at, "`%s` takes %u argument%s", b->what, n,
+                                n == 1 ? "" : "s");
             (void)d;
             return false;
         }
@@ -78,8 +80,9 @@ static bool place_arguments(binding *b, int n, const lg_arg *arg) {
                 continue;
             }
             const lg_ast *p = b->params->kid[i];
-            lg_diag *d = lg_err(b->E, "E0324", b->at, "`%s` needs `%s`%s%s", b->what, p->name,
-                                p->kid[0] ? ": " : "", p->kid[0] ? lg_ast_text(b->E->arena, p->kid[0]) : "");
+            lg_diag *d =
+                lg_err(b->E, "E0324", b->at, "`%s` needs `%s`%s%s", b->what, p->name,
+                       p->kid[0] ? ": " : "", p->kid[0] ? lg_ast_text(b->E->arena, p->kid[0]) : "");
             lg_diag_label(d, p->span, "declared here");
             ok = false;
         }
@@ -92,8 +95,12 @@ static bool used_as_thing(const lg_ast *e, lg_sym name) {
     bool inside = e->kind == LG_A_INDEX || e->kind == LG_A_FIELD || e->kind == LG_A_CALL;
     if (inside && e->kid[0]->kind == LG_A_NAME && e->kid[0]->name == name)
         return true;
-    bool asks = e->kind == LG_A_CALL && e->kid[0]->kind == LG_A_NAME && !strcmp(e->kid[0]->name, "len");
-    const lg_ast *over = e->kind == LG_A_FOR ? e->kid[1] : e->kind == LG_A_SCAN ? e->kid[2] : asks && e->n > 1 ? e->kid[1] : NULL;
+    bool asks =
+        e->kind == LG_A_CALL && e->kid[0]->kind == LG_A_NAME && !strcmp(e->kid[0]->name, "len");
+    const lg_ast *over = e->kind == LG_A_FOR    ? e->kid[1]
+                         : e->kind == LG_A_SCAN ? e->kid[2]
+                         : asks && e->n > 1     ? e->kid[1]
+                                                : NULL;
     if (over && over->kind == LG_A_NAME && over->name == name)
         return true;
     for (uint32_t i = 0; i < e->n; i++)
@@ -124,9 +131,12 @@ static lg_value *plain_number(binding *b, const lg_ast *p, lg_value *v, lg_span 
                 v->kind == LG_V_RANGE || lg_is_schedule(v) || !is_number(b->f, p);
     if (fits)
         return v;
-    lg_diag *d = lg_err(E, "E0205", at, "`%s` of `%s` is a number, got %s", p->name, b->what, lg_v_type_text(E, v));
+    lg_diag *d = lg_err(E, "E0205", at, "`%s` of `%s` is a number, got %s", p->name, b->what,
+                        lg_v_type_text(E, v));
     lg_diag_help(d, "a parameter that is not a number states its type, as in `%s: %s`", p->name,
-                 v->kind == LG_V_STR ? "str" : v->kind == LG_V_FN ? "fn(R) -> R" : "float[...S]");
+                 v->kind == LG_V_STR  ? "str"
+                 : v->kind == LG_V_FN ? "fn(R) -> R"
+                                      : "float[...S]");
     return NULL;
 }
 
@@ -153,10 +163,11 @@ static lg_value *bounded(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
     lg_dim *out = b->f->caller ? lg_dim_seen_from(E, b->f->caller, want) : want;
     if (!lg_dims_match(want, v->t.bound) && !lg_dims_match(out, v->t.bound)) {
         int64_t x, y;
-        lg_diag *d = lg_err(E, "E0203", at, "`%s` of `%s` holds labels in %s, not in %s", p->name, b->what,
-                            lg_dim_text(E->arena, v->t.bound), lg_dim_text(E->arena, out));
+        lg_diag *d = lg_err(E, "E0203", at, "`%s` of `%s` holds labels in %s, not in %s", p->name,
+                            b->what, lg_dim_text(E->arena, v->t.bound), lg_dim_text(E->arena, out));
         if (lg_dim_value(v->t.bound, &x) && lg_dim_value(out, &y))
-            lg_diag_note(d, "there are %lld classes in the labels and %lld here", (long long)x, (long long)y);
+            lg_diag_note(d, "there are %lld classes in the labels and %lld here", (long long)x,
+                         (long long)y);
         return NULL;
     }
     lg_value *r = lg_v_copy(E, v);
@@ -172,8 +183,8 @@ static lg_value *allowed(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
     lg_elab *E = b->E;
     if (v->kind == LG_V_ERROR || lg_is_schedule(v) || (v->kind == LG_V_STR && !v->str))
         return v;
-    if (is_bound(p) && (v->kind == LG_V_TENSOR || v->kind == LG_V_NUM) && p->kid[0]->kind == LG_A_TYPE &&
-        lg_dtype_is_int(lg_type_dtype(E, b->f, p->kid[0])))
+    if (is_bound(p) && (v->kind == LG_V_TENSOR || v->kind == LG_V_NUM) &&
+        p->kid[0]->kind == LG_A_TYPE && lg_dtype_is_int(lg_type_dtype(E, b->f, p->kid[0])))
         return bounded(b, p, v, at);
     lg_value *set = lg_expr_in(E, b->f, p->kid[1]);
     lg_value *in = set->kind == LG_V_ERROR ? set : lg_binary(E, "in", v, set, at);
@@ -198,8 +209,9 @@ static lg_value *allowed(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
         return NULL;
     }
     if (in->kind == LG_V_TENSOR && !LG_CHECKING(E))
-        lg_g_require(E->g, lg_import(E, in->t.node),
-                     lg_txt(E, "`%s` of `%s` must be in %s", p->name, b->what, set_text(E, p->kid[1])), at);
+        lg_g_require(
+            E->g, lg_import(E, in->t.node),
+            lg_txt(E, "`%s` of `%s` must be in %s", p->name, b->what, set_text(E, p->kid[1])), at);
     return v;
 }
 
@@ -212,7 +224,8 @@ static bool is_scalar(const lg_ast *type) {
 static lg_value *fitted(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
     lg_elab *E = b->E;
     const char *what = lg_txt(E, "`%s` of `%s`", p->name, b->what);
-    v = p->kid[0] ? lg_type_check(E, b->f, p->kid[0], v, at, what, true) : plain_number(b, p, v, at);
+    v = p->kid[0] ? lg_type_check(E, b->f, p->kid[0], v, at, what, true)
+                  : plain_number(b, p, v, at);
     if (v && is_scalar(p->kid[0]) && v->kind == LG_V_TENSOR && !v->t.rank && !v->t.weak) {
         v = lg_v_copy(E, v);
         v->t.weak = true;
@@ -223,7 +236,8 @@ static lg_value *fitted(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
 /* PARAM as a pending name: its default, evaluated in the frame of the call. */
 void lg_param_default(lg_elab *E, lg_frame *f, const lg_ast *p) {
     lg_binding *to = lg_find_local(f, p->name, false);
-    binding b = {.E = E, .f = f, .at = p->span, .what = f->decl && f->decl->name ? f->decl->name : "fn"};
+    binding b = {
+        .E = E, .f = f, .at = p->span, .what = f->decl && f->decl->name ? f->decl->name : "fn"};
     lg_value *v = lg_expr_in(E, f, p->kid[2]);
     v = fitted(&b, p, v, p->kid[2]->span);
     to->value = v ? v : lg_v_error(E, p->span);
@@ -234,7 +248,8 @@ static void bind_pending(binding *b) {
     for (uint32_t i = 0; i < b->params->n; i++) {
         const lg_ast *p = b->params->kid[i];
         const lg_arg *a = b->given[i];
-        lg_bind(b->E, b->f, p->name, a ? a->value : NULL, p->name_span.file ? p->name_span : p->span);
+        lg_bind(b->E, b->f, p->name, a ? a->value : NULL,
+                p->name_span.file ? p->name_span : p->span);
         b->f->names->stmt = p;
         b->f->names->state = a ? LG_B_VALUE : LG_B_PENDING;
     }
@@ -242,7 +257,8 @@ static void bind_pending(binding *b) {
 
 static bool fit(binding *b, uint32_t i) {
     lg_binding *to = lg_find_local(b->f, b->params->kid[i]->name, false);
-    lg_value *v = fitted(b, b->params->kid[i], to->value, b->given[i]->at.file ? b->given[i]->at : b->at);
+    lg_value *v =
+        fitted(b, b->params->kid[i], to->value, b->given[i]->at.file ? b->given[i]->at : b->at);
     to->value = v ? v : lg_v_error(b->E, b->given[i]->at);
     return v != NULL;
 }
@@ -252,7 +268,9 @@ static bool fit(binding *b, uint32_t i) {
 bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const lg_arg *arg,
                     lg_span at, const char *what) {
     uint32_t count = params ? params->n : 0;
-    binding b = {E, f, params, LG_NEW_N(E->arena, const lg_arg *, count + 1), at, what ? what : "this function"};
+    binding b = {E,      f,
+                 params, LG_NEW_N(E->arena, const lg_arg *, count + 1),
+                 at,     what ? what : "this function"};
     if (!place_arguments(&b, n, arg))
         return false;
     if (!count)
@@ -306,7 +324,8 @@ void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params) {
             bool late = p->kid[0] && p->kid[0]->kind == LG_A_FNTYPE;
             if (late != (round == 1))
                 continue;
-            lg_bind(E, f, p->name, lg_param_any(E, f, p), p->name_span.file ? p->name_span : p->span);
+            lg_bind(E, f, p->name, lg_param_any(E, f, p),
+                    p->name_span.file ? p->name_span : p->span);
             f->names->stmt = p;
         }
     for (uint32_t i = 0; params && i < params->n; i++) {
@@ -314,7 +333,9 @@ void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params) {
         lg_value *v = lg_find_local(f, p->name, false)->value;
         if (p->kid[1] && v->kind == LG_V_TENSOR && is_bound(p)) {
             if (p->kid[1]->kind == LG_A_NAME && !lg_lookup_dim(E, f, p->kid[1]->name))
-                LG_PUSH(f->dims, ((lg_named_dim){p->kid[1]->name, lg_dim_fresh(E, f, p->kid[1]->name, NULL, p->kid[1]->span)}));
+                LG_PUSH(f->dims,
+                        ((lg_named_dim){p->kid[1]->name, lg_dim_fresh(E, f, p->kid[1]->name, NULL,
+                                                                      p->kid[1]->span)}));
             v->t.bound = lg_dim_expr(E, f, p->kid[1]);
         }
     }

@@ -70,7 +70,8 @@ static lg_value *member_fn(lg_elab *E, lg_frame *f, const lg_ast *decl) {
     return v;
 }
 
-/* `path`: the quantized place, under which the states stand; NULL: first values, nothing is kept. */
+/* `path`: the quantized place, under which the states stand; NULL: first values, nothing is kept.
+ */
 static lg_frame *instance(lg_elab *E, const quant *q, const char *path) {
     const lg_ast *block = q->decl->kid[LG_D_BLOCK];
     lg_frame *f = lg_frame_new(E, LG_F_MODEL, q->frame);
@@ -145,8 +146,10 @@ static bool mentions(const lg_ast *t, lg_sym name) {
     return false;
 }
 
-/* observe(w, input): learns what later functions of this use see. The derivative does not see it. */
-static void observe(lg_elab *E, const quant *q, lg_frame *f, lg_value *x, lg_value *input, lg_span at) {
+/* observe(w, input): learns what later functions of this use see. The derivative does not see it.
+ */
+static void observe(lg_elab *E, const quant *q, lg_frame *f, lg_value *x, lg_value *input,
+                    lg_span at) {
     const lg_ast *fn = function_of(q, "observe");
     if (!fn)
         return;
@@ -155,8 +158,9 @@ static void observe(lg_elab *E, const quant *q, lg_frame *f, lg_value *x, lg_val
     if (n > 1 && !input) {
         const lg_ast *body = fn->kid[LG_D_BLOCK] ? fn->kid[LG_D_BLOCK] : fn->kid[LG_D_VALUE];
         if (mentions(body, params->kid[1]->name)) {
-            lg_diag *d = lg_err(E, "E0456", at, "quantizer `%s` looks at `%s`, and there is none here",
-                                q->decl->name, params->kid[1]->name);
+            lg_diag *d =
+                lg_err(E, "E0456", at, "quantizer `%s` looks at `%s`, and there is none here",
+                       q->decl->name, params->kid[1]->name);
             lg_diag_note(d, "it is the first argument of the part whose call uses the parameter");
             return;
         }
@@ -216,8 +220,11 @@ static lg_value *encode(lg_elab *E, const lg_builtin *b, int n, const lg_arg *ar
 
 static lg_value *bound_to(lg_elab *E, const quant *q, lg_span at) {
     bound_encode *b = LG_NEW(E->arena, bound_encode);
-    *b = (bound_encode){{.name = "encode", .sig = "(w) -> codes", .call = encode,
-                         .doc = "Codes of w, after a look at w itself."}, q};
+    *b = (bound_encode){{.name = "encode",
+                         .sig = "(w) -> codes",
+                         .call = encode,
+                         .doc = "Codes of w, after a look at w itself."},
+                        q};
     lg_value *v = lg_v_new(E, LG_V_BUILTIN, at);
     v->builtin = &b->head;
     return v;

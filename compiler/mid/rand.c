@@ -1,6 +1,6 @@
-/* rand.c: random draws. A draw is addressed: by seed, place (chain of calls and the n-th draw of its
- * declaration), step, loop and map indices, the item's position in the batch, and the element. The
- * address becomes the key of a stream; the numbers themselves are ops/random.c. */
+/* rand.c: random draws. A draw is addressed: by seed, place (chain of calls and the n-th draw of
+ * its declaration), step, loop and map indices, the item's position in the batch, and the element.
+ * The address becomes the key of a stream; the numbers themselves are ops/random.c. */
 #include "compiler/mid/elab.h"
 #include <string.h>
 
@@ -11,12 +11,12 @@ typedef struct {
     lg_span at;
     const char *name;
     uint64_t place;
-    lg_value *key;   /* key=, or NULL */
-    lg_value *like;  /* a tensor whose dims and dtype count, or NULL */
-    bool sized;      /* the call says a shape, or is like something */
+    lg_value *key;  /* key=, or NULL */
+    lg_value *like; /* a tensor whose dims and dtype count, or NULL */
+    bool sized;     /* the call says a shape, or is like something */
     int rank;
     lg_dim *dim[LG_MAX_RANK];
-    lg_dtype dtype;  /* of floats */
+    lg_dtype dtype; /* of floats */
     lg_value *arg[MOST_ARGS];
 } draw;
 
@@ -72,9 +72,9 @@ static lg_node *first_item(const draw *d) {
 static lg_node *lane_keys(const draw *d, lg_node *key, const lg_index *i) {
     lg_type t = key->type[0];
     t.shape[t.rank++] = lg_dim_size(d->E, i->dim, d->at);
-    lg_node *first = is_batch(d, i->dim)          ? first_item(d)
+    lg_node *first = is_batch(d, i->dim)         ? first_item(d)
                      : i->lo_known && i->lo != 0 ? scalar_i64(d->E, i->lo, d->at)
-                                                  : NULL;
+                                                 : NULL;
     return bits(d, key, first, &t);
 }
 
@@ -105,15 +105,16 @@ static int lanes_of(const draw *d, lg_index ***out) {
 /* A key with open indices: each lane is the stream at the position that its key says. */
 static lg_node *keyed(const draw *d, lg_node *base, int n_open, lg_index *const *open) {
     lg_elab *E = d->E;
-    lg_node *k = lg_g_cast(E->g, lg_node_as(E, d->key, n_open, open, 0, NULL, d->at), LG_I64, d->at);
-    lg_node *wide = lg_g_broadcast(E->g, base, k->type[0].rank, k->type[0].shape,
-                                   (int[LG_MAX_RANK]){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
-                                   d->at);
+    lg_node *k =
+        lg_g_cast(E->g, lg_node_as(E, d->key, n_open, open, 0, NULL, d->at), LG_I64, d->at);
+    lg_node *wide =
+        lg_g_broadcast(E->g, base, k->type[0].rank, k->type[0].shape,
+                       (int[LG_MAX_RANK]){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, d->at);
     const lg_op *add = lg_op_find("add"), *mul = lg_op_find("mul");
     lg_type t = k->type[0];
-    lg_node *odd = lg_g_broadcast(E->g, scalar_i64(E, (int64_t)0x9e3779b97f4a7c15u, d->at), t.rank,
-                                  t.shape, (int[LG_MAX_RANK]){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
-                                  d->at);
+    lg_node *odd =
+        lg_g_broadcast(E->g, scalar_i64(E, (int64_t)0x9e3779b97f4a7c15u, d->at), t.rank, t.shape,
+                       (int[LG_MAX_RANK]){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, d->at);
     lg_node *in[2] = {k, odd};
     in[1] = lg_g_elem(E->g, mul, 2, in, d->at);
     in[0] = wide;
@@ -169,7 +170,8 @@ static lg_value *numbers(const draw *d, const char *op_name, lg_dtype t, uint64_
     if (LG_CHECKING(E))
         return r;
     lg_node *key = address(d, sub, n_open, open), *first = NULL;
-    lg_dtype made = op->out_dtype != LG_NO_DTYPE || op->elem[t] || !lg_dtype_is_float(t) ? t : LG_F32;
+    lg_dtype made =
+        op->out_dtype != LG_NO_DTYPE || op->elem[t] || !lg_dtype_is_float(t) ? t : LG_F32;
     lg_type ty = {.dtype = made, .rank = n_open + rank};
     int order[LG_MAX_RANK], perm[LG_MAX_RANK], k = 0;
     if (axis > 0 && !param) { /* the batch becomes a lane */
@@ -266,7 +268,8 @@ static lg_value *draw_uniform(draw *d) {
 }
 
 static lg_value *draw_exponential(draw *d) {
-    lg_value *z = lg_unary(d->E, "-", fn(d, "log1p", lg_unary(d->E, "-", uniform01(d, 0), d->at)), d->at);
+    lg_value *z =
+        lg_unary(d->E, "-", fn(d, "log1p", lg_unary(d->E, "-", uniform01(d, 0), d->at)), d->at);
     return d->arg[1] ? bin(d, "/", z, d->arg[1]) : z;
 }
 
@@ -300,7 +303,8 @@ static lg_value *draw_bits(draw *d) {
 static lg_value *draw_below(draw *d) {
     lg_value *n = d->arg[0];
     if (n->kind != LG_V_NUM && !(n->kind == LG_V_TENSOR && lg_dtype_is_int(n->t.dtype))) {
-        lg_err(d->E, "E0220", n->at, "`rand below` wants an integer, got %s", lg_v_type_text(d->E, n));
+        lg_err(d->E, "E0220", n->at, "`rand below` wants an integer, got %s",
+               lg_v_type_text(d->E, n));
         return lg_v_error(d->E, d->at);
     }
     int64_t most;
@@ -342,14 +346,16 @@ static lg_value *draw_categorical(draw *d) {
         return lg_v_error(E, d->at);
     if (!z->t.rank || sized) {
         lg_err(E, "E0220", d->at,
-               sized ? "`rand categorical` draws once for each row of its logits: draw more in a map"
-                     : "`rand categorical` wants one number for each class");
+               sized
+                   ? "`rand categorical` draws once for each row of its logits: draw more in a map"
+                   : "`rand categorical` wants one number for each class");
         return lg_v_error(E, d->at);
     }
     if (!d->arg[0])
         z = fn(d, "log", z);
     lg_value *noisy = bin(d, "+", z, gumbel(d, z->t.rank, z->t.dim));
-    lg_arg a[2] = {{NULL, noisy, NULL, d->at}, {lg_intern("axis"), lg_v_int(E, -1, d->at), NULL, d->at}};
+    lg_arg a[2] = {{NULL, noisy, NULL, d->at},
+                   {lg_intern("axis"), lg_v_int(E, -1, d->at), NULL, d->at}};
     lg_value *r = lg_reduce_axis(E, lg_intern("argmax"), 2, a, d->at);
     if (r->kind == LG_V_TENSOR) {
         r = lg_v_copy(E, r);
@@ -417,7 +423,8 @@ static lg_value *draw_choice(draw *d) {
     lg_value *r = lg_v_copy(E, p);
     r->t.dim = lg_arena_dup(E->arena, &some, sizeof(lg_dim *));
     if (!LG_CHECKING(E))
-        r->t.node = lg_g_slice(E->g, p->t.node, p->t.n_open, 0, lg_dim_size(E, some, d->at), 1, d->at);
+        r->t.node =
+            lg_g_slice(E->g, p->t.node, p->t.n_open, 0, lg_dim_size(E, some, d->at), 1, d->at);
     return r;
 }
 
@@ -579,7 +586,8 @@ lg_value *lg_rand(lg_elab *E, const lg_ast *e) {
     d.key = named(kind, d.arg, "key");
     if (d.key)
         d.key = lg_to_tensor(E, d.key, LG_I64, e->span);
-    if (d.key && (d.key->kind != LG_V_TENSOR || d.key->t.rank || !lg_dtype_is_int(d.key->t.dtype))) {
+    if (d.key &&
+        (d.key->kind != LG_V_TENSOR || d.key->t.rank || !lg_dtype_is_int(d.key->t.dtype))) {
         lg_err(E, "E0220", e->span, "key= is one integer for each draw");
         return lg_v_error(E, e->span);
     }

@@ -544,6 +544,23 @@ static lg_value *largest_of(lg_elab *E, lg_sym name, int n, const lg_arg *arg, l
     return all;
 }
 
+/* The mean of a loss's terms: their sum over the sum of their weights, and 0 where nothing weighs. */
+static lg_value *weighted_mean(lg_elab *E, lg_value *terms, lg_span at) {
+    lg_value *plain = lg_v_copy(E, terms), *w = terms->weight;
+    plain->weight = NULL;
+    axis_call c = {.r = {.name = lg_intern("sum"), .at = at}};
+    lg_value *sum = axis_leaf(E, &c, 1, &plain, at);
+    lg_value *total = w->kind == LG_V_TENSOR ? axis_leaf(E, &c, 1, &w, at) : w;
+    if (sum->kind == LG_V_ERROR || total->kind == LG_V_ERROR)
+        return lg_v_error(E, at);
+    if (sum->kind == LG_V_TENSOR)
+        total = lg_to_tensor(E, total, sum->t.dtype, at);
+    lg_value *none = lg_binary(E, "==", total, lg_v_int(E, 0, at), at);
+    lg_value *by = lg_elem_named(E, "where", 3, (lg_value *[]){none, lg_v_int(E, 1, at), total}, at);
+    lg_value *mean = lg_binary(E, "/", sum, by, at);
+    return lg_elem_named(E, "where", 3, (lg_value *[]){none, lg_v_int(E, 0, at), mean}, at);
+}
+
 lg_value *lg_reduce_axis(lg_elab *E, lg_sym name, int n, const lg_arg *arg, lg_span at) {
     static const char *const names[] = {"x", "axis", "empty", "ddof", "p"};
     lg_value *in[LG_COUNT(names)];
@@ -558,6 +575,8 @@ lg_value *lg_reduce_axis(lg_elab *E, lg_sym name, int n, const lg_arg *arg, lg_s
     lg_value *x = in[0];
     axis_call c = {.r = {.name = name, .at = at, .empty = in[2], .ddof = in[3], .p = in[4]},
                    .axis = in[1]};
+    if (x->weight && x->weight->kind != LG_V_NUM && !c.axis && !strcmp(name, "mean"))
+        return weighted_mean(E, x, at);
     lg_value *is_static = c.axis ? NULL : of_numbers(E, name, x, at);
     if (is_static)
         return is_static;

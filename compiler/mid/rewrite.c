@@ -1,5 +1,6 @@
 /* rewrite.c: the frame that passes rewrite graphs in: every node is made anew in order, equal nodes
- * once, and the old ones are dropped. Not for what the rules are (simplify.c, affine.c, contract.c). */
+ * once, and the old ones are dropped. Not for what the rules are (simplify.c, affine.c,
+ * contract.c). */
 #include "compiler/mid/rewrite.h"
 #include <string.h>
 
@@ -11,16 +12,14 @@ const lg_known *lg_known_ops(void) {
     const struct {
         const lg_op **to;
         const char *name;
-    } list[] = {{&k.add, "add"},      {&k.sub, "sub"},         {&k.mul, "mul"},
-                {&k.div, "div"},      {&k.neg, "neg"},         {&k.square, "square"},
-                {&k.pow, "pow"},      {&k.sqrt, "sqrt"},       {&k.rsqrt, "rsqrt"},
-                {&k.max, "max"},      {&k.min, "min"},         {&k.where, "where"},
-                {&k.guard, "guard"},  {&k.and_, "and"},        {&k.or_, "or"},
-                {&k.not_, "not"},     {&k.sum, "sum"},         {&k.prod, "prod"},
-                {&k.any, "any"},      {&k.rmax, "reduce_max"}, {&k.rmin, "reduce_min"},
-                {&k.all, "all"},      {&k.eq, "eq"},           {&k.ne, "ne"},
-                {&k.ge, "ge"},        {&k.le, "le"},           {&k.gt, "gt"},
-                {&k.lt, "lt"}};
+    } list[] = {{&k.add, "add"},     {&k.sub, "sub"},         {&k.mul, "mul"},
+                {&k.div, "div"},     {&k.neg, "neg"},         {&k.square, "square"},
+                {&k.pow, "pow"},     {&k.sqrt, "sqrt"},       {&k.rsqrt, "rsqrt"},
+                {&k.max, "max"},     {&k.min, "min"},         {&k.where, "where"},
+                {&k.guard, "guard"}, {&k.and_, "and"},        {&k.or_, "or"},
+                {&k.not_, "not"},    {&k.rmax, "reduce_max"}, {&k.rmin, "reduce_min"},
+                {&k.sum, "sum"},     {&k.any, "any"},         {&k.all, "all"},
+                {&k.eq, "eq"}};
     for (size_t i = 0; i < LG_COUNT(list); i++) {
         *list[i].to = lg_op_find(list[i].name);
         assert(*list[i].to);
@@ -80,8 +79,8 @@ static bool same_attr(const lg_attr *a, const lg_attr *b) {
         return false;
     return same_tensor(a->tensor, b->tensor) && a->scan == b->scan && a->cond == b->cond &&
            a->rule == b->rule && same_text(a->text, b->text) && !memcmp(a->p, b->p, sizeof a->p) &&
-           a->axes_mask == b->axes_mask && a->axis == b->axis && a->nb == b->nb &&
-           a->ni == b->ni && a->slot == b->slot && a->rev == b->rev;
+           a->axes_mask == b->axes_mask && a->axis == b->axis && a->nb == b->nb && a->ni == b->ni &&
+           a->slot == b->slot && a->rev == b->rev;
 }
 
 static bool same_node(const lg_node *a, const lg_node *b) {

@@ -9,8 +9,7 @@
 /* The ops that rules speak of, found once. */
 typedef struct {
     const lg_op *add, *sub, *mul, *div, *neg, *square, *pow, *sqrt, *rsqrt, *max, *min, *where,
-        *guard, *and_, *or_, *not_, *sum, *prod, *rmax, *rmin, *any, *all, *eq, *ge, *le, *ne, *gt,
-        *lt;
+        *guard, *and_, *or_, *not_, *sum, *rmax, *rmin, *any, *all, *eq;
 } lg_known;
 const lg_known *lg_known_ops(void);
 
@@ -58,6 +57,9 @@ lg_node *lg_s_unview(lg_rewrite *R, lg_node *dy, const lg_affine *m, int rank,
 lg_node *lg_s_joined(lg_rewrite *R, lg_node *a, lg_node *b, lg_span at);
 lg_node *lg_s_reduce(lg_rewrite *R, const lg_op *op, lg_node *x, uint32_t mask, lg_span at);
 lg_node *lg_s_dot(lg_rewrite *R, lg_node *a, lg_node *b, lg_span at);
+/* y stands for the old node n. When it is a view that turns a product around which nothing else
+ * sees, the turned product; else y. */
+lg_node *lg_s_turned(lg_rewrite *R, const lg_node *n, lg_node *y);
 
 /* Questions. */
 const void *lg_fill_of(const lg_node *x); /* the one value of every element, or NULL */
@@ -67,6 +69,8 @@ bool lg_fill_value(const lg_node *x, double *v);
 const void *lg_small_data(lg_rewrite *R, const lg_node *x);
 /* Bit o: elements of the view x differ along its axis o. All axes for other nodes. */
 uint32_t lg_axes_used(const lg_node *x);
+/* Does the view m walk all of `in` in row-major order? */
+bool lg_keeps_order(const lg_affine *m, const lg_type *in, int rank, const int64_t *shape);
 
 /* Affine maps in the graph's arena. */
 lg_affine *lg_affine_new(lg_graph *g, int rank_in, int rank_out);

@@ -1,5 +1,6 @@
-/* rule.c: optimizers: the rule value, where its hidden state stands, and its application to a tensor
- * leaf by leaf or to a whole record. Not for which parameters a train gives to which rule. */
+/* rule.c: optimizers: the rule value, where its hidden state stands, and its application to a
+ * tensor leaf by leaf or to a whole record. Not for which parameters a train gives to which rule.
+ */
 #include "compiler/mid/model.h"
 #include <string.h>
 
@@ -14,6 +15,7 @@ typedef struct {
     variant *all;
     int n;
     bool fresh;
+    lg_span at; /* where it was made */
     /* the latest application, for members read afterwards */
     const char *prefix, *leaf;
     lg_value *like;
@@ -32,7 +34,10 @@ typedef struct lg_place {
 typedef struct lg_applying {
     const char *prefix, *leaf;
     lg_frame *frame;
+    int depth;
 } lg_applying;
+
+enum { MOST_NESTED = 24 };
 
 /* ---- making ---- */
 
@@ -54,6 +59,7 @@ lg_value *lg_rule_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, con
             return lg_v_error(E, at);
     const lg_ast *tree = env->module ? env->module->tree : NULL;
     rule *r = LG_NEW(E->arena, rule);
+    r->at = at;
     r->all = LG_NEW_N(E->arena, variant, tree ? tree->n + 1 : 1);
     lg_frame *f = hyper_frame(E, decl, env, at);
     if (!lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at, decl->name))
@@ -120,12 +126,14 @@ static lg_frame *body_frame(lg_elab *E, const variant *v, lg_value **p, bool lou
     lg_leaf *leaf;
     if ((*p)->kind == LG_V_TENSOR)
         f->float_dtype = (*p)->t.dtype;
-    else if ((*p)->kind != LG_V_OPAQUE && lg_v_leaves(E, *p, &leaf) && leaf[0].value->kind == LG_V_TENSOR)
+    else if ((*p)->kind != LG_V_OPAQUE && lg_v_leaves(E, *p, &leaf) &&
+             leaf[0].value->kind == LG_V_TENSOR)
         f->float_dtype = leaf[0].value->t.dtype;
     for (size_t i = 0; i < v->env->dims.n; i++)
         LG_PUSH(f->dims, v->env->dims.at[i]);
     for (const lg_binding *b = v->env->names; b; b = b->next)
-        lg_bind(E, f, b->name, b->value ? lg_schedule_now(E, b->value) : lg_v_error(E, b->at), b->at);
+        lg_bind(E, f, b->name, b->value ? lg_schedule_now(E, b->value) : lg_v_error(E, b->at),
+                b->at);
     const lg_ast *type = for_type(v);
     if (!type || is_letter(type))
         return f;
@@ -142,8 +150,9 @@ static lg_frame *body_frame(lg_elab *E, const variant *v, lg_value **p, bool lou
 
 static lg_value *does_not_fit(lg_elab *E, const rule *r, const lg_value *p, const char *path,
                               lg_span at) {
-    lg_diag *d = lg_err(E, "E0452", at, "optimizer `%s` does not take %s%s%s%s", r->all[0].decl->name,
-                        *path ? "`" : "", path, *path ? "`, which is " : "", lg_v_type_text(E, p));
+    lg_diag *d =
+        lg_err(E, "E0452", at, "optimizer `%s` does not take %s%s%s%s", r->all[0].decl->name,
+               *path ? "`" : "", path, *path ? "`, which is " : "", lg_v_type_text(E, p));
     for (int i = 0; i < r->n; i++)
         if (for_type(&r->all[i]))
             lg_diag_note(d, "it takes p: %s", lg_ast_text(E->arena, for_type(&r->all[i])));
@@ -171,6 +180,10 @@ static const char *known_as(const lg_frame *f, const rule *r) {
     return r->all[0].decl->name;
 }
 
+static bool same_text(const rule *a, const rule *b) {
+    return a->all[0].decl == b->all[0].decl && a->at.file == b->at.file && a->at.beg == b->at.beg;
+}
+
 static const char *place_of(lg_elab *E, const rule *r) {
     if (E->applying)
         return lg_txt(E, "%s.%s", E->applying->prefix, known_as(E->applying->frame, r));
@@ -180,7 +193,7 @@ static const char *place_of(lg_elab *E, const rule *r) {
     for (lg_place *p = E->store ? E->store->places : NULL; p; p = p->next)
         if (p->target == target) {
             count++;
-            if (p->what == r)
+            if (p->what == r || (E->store->by_text && same_text(p->what, r)))
                 hit = p;
         }
     if (!hit && E->store) {
@@ -225,7 +238,8 @@ static bool same_type(lg_elab *E, const lg_value *was, lg_value **next, const ch
         lg_value *z = lg_fill(E, was->t.dtype, was->t.rank, was->t.dim, 0, at);
         v = lg_binary(E, "+", z, v, at);
     }
-    if (v->kind == LG_V_TENSOR && was->kind == LG_V_TENSOR && v->t.weak && v->t.dtype != was->t.dtype)
+    if (v->kind == LG_V_TENSOR && was->kind == LG_V_TENSOR && v->t.weak &&
+        v->t.dtype != was->t.dtype)
         v = lg_cast(E, v, was->t.dtype, at);
     if (v->kind == LG_V_TENSOR && was->kind == LG_V_TENSOR && !v->t.rank && was->t.rank &&
         v->t.dtype == was->t.dtype) {
@@ -277,8 +291,7 @@ static void keep(lg_elab *E, const run *k, lg_sym name, lg_value *next) {
     int n = lg_v_leaves(E, next, &leaf);
     for (int i = 0; i < n; i++)
         if (leaf[i].value->kind == LG_V_TENSOR)
-            E->store->set(E->store, E,
-                          under(E, k->prefix, name, joined(E, k->leaf, leaf[i].path)),
+            E->store->set(E->store, E, under(E, k->prefix, name, joined(E, k->leaf, leaf[i].path)),
                           leaf[i].value);
 }
 
@@ -348,7 +361,9 @@ static lg_value *run_body(lg_elab *E, run *k, const variant *v, lg_frame *f, lg_
         lg_bind(E, f, v->decl->kid[LG_D_FOR]->name, p, k->at);
     lg_bind(E, f, lg_intern("g"), g, k->at);
     lg_bind(E, f, lg_intern("t"), k->t, k->at);
-    lg_applying inner = {k->prefix, k->leaf, f}, *was_applying = E->applying;
+    lg_applying inner = {k->prefix, k->leaf, f, 1}, *was_applying = E->applying;
+    if (was_applying)
+        inner.depth = was_applying->depth + 1;
     lg_frame *was = E->frame;
     E->applying = &inner;
     E->frame = f;
@@ -362,8 +377,8 @@ static lg_value *run_body(lg_elab *E, run *k, const variant *v, lg_frame *f, lg_
     E->frame = was;
     E->applying = was_applying;
     if (!r) {
-        lg_diag *d = lg_err(E, "E0450", v->decl->name_span, "optimizer `%s` does not say what p' is",
-                            v->decl->name);
+        lg_diag *d = lg_err(E, "E0450", v->decl->name_span,
+                            "optimizer `%s` does not say what p' is", v->decl->name);
         lg_diag_help(d, "write `p' = ...`");
         return lg_v_error(E, k->at);
     }
@@ -372,7 +387,8 @@ static lg_value *run_body(lg_elab *E, run *k, const variant *v, lg_frame *f, lg_
 
 /* ---- application ---- */
 
-static lg_value *apply_one(lg_elab *E, rule *r, run *k, const char *path, lg_value *p, lg_value *g) {
+static lg_value *apply_one(lg_elab *E, rule *r, run *k, const char *path, lg_value *p,
+                           lg_value *g) {
     for (int i = 0; i < r->n; i++) {
         const variant *v = &r->all[i];
         if (lg_v_is_vector(p) && p->kind != LG_V_OPAQUE && !takes_record(v))
@@ -395,7 +411,8 @@ static bool same_paths(lg_elab *E, int n, const lg_leaf *p, const lg_value *g, l
     int m = lg_v_leaves(E, g, out);
     for (int i = 0; i < n || i < m; i++)
         if (i >= n || i >= m || strcmp(p[i].path, (*out)[i].path)) {
-            lg_err(E, "E0312", at, "parameters and gradient have different paths: `%s` stands in only one of them",
+            lg_err(E, "E0312", at,
+                   "parameters and gradient have different paths: `%s` stands in only one of them",
                    i < n ? p[i].path : (*out)[i].path);
             return false;
         }
@@ -411,8 +428,10 @@ static lg_value *apply_leaves(lg_elab *E, rule *r, run *k, lg_value *p, lg_value
     const char *outer = k->leaf;
     for (int i = 0; i < n; i++) {
         k->leaf = joined(E, outer, pl[i].path);
-        bool float_leaf = pl[i].value->kind == LG_V_TENSOR && lg_dtype_is_float(pl[i].value->t.dtype);
-        out[i] = float_leaf ? apply_one(E, r, k, pl[i].path, pl[i].value, gl[i].value) : pl[i].value;
+        bool float_leaf =
+            pl[i].value->kind == LG_V_TENSOR && lg_dtype_is_float(pl[i].value->t.dtype);
+        out[i] =
+            float_leaf ? apply_one(E, r, k, pl[i].path, pl[i].value, gl[i].value) : pl[i].value;
         if (out[i]->kind == LG_V_ERROR)
             return out[i];
     }
@@ -444,13 +463,21 @@ lg_value *lg_rule_apply(lg_elab *E, lg_value *value, lg_value *p, lg_value *g, l
     if (!E->store && !r->fresh) {
         lg_diag *d = lg_err(E, "E0451", at, "optimizer `%s` has nowhere to keep its state here",
                             value->rule.decl->name);
-        lg_diag_help(d, "apply it in a `train`, an `optimizer` or a `scan`, or without memory: `fresh(%s)(p, g)`",
+        lg_diag_help(d,
+                     "apply it in a `train`, an `optimizer` or a `scan`, or without memory: "
+                     "`fresh(%s)(p, g)`",
                      value->rule.decl->name);
+        return lg_v_error(E, at);
+    }
+    if (E->applying && E->applying->depth >= MOST_NESTED) {
+        lg_err(E, "E0457", at, "optimizers are nested more than %d deep: does `%s` apply itself?",
+               MOST_NESTED, value->rule.decl->name);
         return lg_v_error(E, at);
     }
     if (!gradient_fits(E, p, g, at))
         return lg_v_error(E, at);
-    run k = {.r = r, .prefix = place_of(E, r), .leaf = E->applying ? E->applying->leaf : "", .at = at};
+    run k = {
+        .r = r, .prefix = place_of(E, r), .leaf = E->applying ? E->applying->leaf : "", .at = at};
     lg_value *zero = lg_to_tensor(E, lg_v_int(E, 0, at), LG_I64, at);
     zero->t.weak = false;
     lg_value *now = stored(E, &k, lg_intern("t"), zero);
@@ -484,8 +511,8 @@ static const lg_ast *state_decl(const rule *r, lg_sym name) {
 /* A state as it was left, with the structure of what the rule was applied to. */
 static lg_value *state_of(lg_elab *E, const rule *r, const lg_ast *decl, lg_span at) {
     if (!r->prefix || !E->store) {
-        lg_diag *d = lg_err(E, "E0453", at, "`%s` has not been applied here yet",
-                            r->all[0].decl->name);
+        lg_diag *d =
+            lg_err(E, "E0453", at, "`%s` has not been applied here yet", r->all[0].decl->name);
         lg_diag_help(d, "its state exists once it has been applied: %s' = rule(p, g)", "p");
         return lg_v_error(E, at);
     }
@@ -526,6 +553,44 @@ lg_value *lg_rule_member(lg_elab *E, lg_value *value, lg_sym name, lg_span at) {
     if (near)
         lg_diag_help(d, "did you mean `%s`?", near);
     return lg_v_error(E, at);
+}
+
+/* ---- memory of a loop that is unrolled ---- */
+
+typedef struct cell {
+    const char *path;
+    lg_value *now;
+    struct cell *next;
+} cell;
+
+static cell *cell_of(const lg_store *s, const char *path) {
+    cell *c = s->ctx;
+    while (c && strcmp(c->path, path) != 0)
+        c = c->next;
+    return c;
+}
+
+static void local_set(lg_store *s, lg_elab *E, const char *path, lg_value *next) {
+    cell *c = cell_of(s, path);
+    if (!c) {
+        c = LG_NEW(E->arena, cell);
+        *c = (cell){path, next, s->ctx};
+        s->ctx = c;
+    }
+    c->now = next;
+}
+
+static lg_value *local_get(lg_store *s, lg_elab *E, const char *path, lg_value *init) {
+    cell *c = cell_of(s, path);
+    if (!c && init)
+        local_set(s, E, path, init);
+    return c ? c->now : init;
+}
+
+lg_store *lg_store_local(lg_elab *E) {
+    lg_store *s = LG_NEW(E->arena, lg_store);
+    *s = (lg_store){.get = local_get, .set = local_set, .by_text = true};
+    return s;
 }
 
 /* ---- generic check ---- */

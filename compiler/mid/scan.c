@@ -11,7 +11,8 @@ static lg_value *slot_value(lg_scanning *s, lg_slot *sl) {
     lg_value *x = sl->start;
     if (x->kind != LG_V_TENSOR)
         return x;
-    lg_value *v = lg_v_open(E, x->t.dtype, sl->n_open, sl->open, x->t.rank, x->t.dim, sl->inner, x->at);
+    lg_value *v =
+        lg_v_open(E, x->t.dtype, sl->n_open, sl->open, x->t.rank, x->t.dim, sl->inner, x->at);
     v->t.weak = x->t.weak;
     v->t.bound = x->t.bound;
     return v;
@@ -94,7 +95,8 @@ static void first_slices(lg_scanning *s) {
         lg_type t = s->xs_inner[i]->type[0];
         int64_t at = s->rev ? s->xs_outer[i]->type[0].shape[0] - 1 : 0;
         lg_node *x = s->xs_outer[i]->type[0].shape[0]
-                         ? lg_g_reshape(g, lg_g_slice(g, s->xs_outer[i], 0, at, 1, 1, s->e->span), t.rank, t.shape, s->e->span)
+                         ? lg_g_reshape(g, lg_g_slice(g, s->xs_outer[i], 0, at, 1, 1, s->e->span),
+                                        t.rank, t.shape, s->e->span)
                          : lg_g_fill(g, t, 0, s->e->span);
         lg_node_pair p = {x, s->xs_inner[i]};
         LG_PUSH(s->nest.first, p);
@@ -140,8 +142,10 @@ static lg_value *hidden_get(lg_store *st, lg_elab *E, const char *path, lg_value
             lg_value *x = lg_to_tensor(E, leaf[i].value, LG_NO_DTYPE, s->e->span);
             lg_slot sl = {.path = leaf[i].path, .n_open = x->t.n_open, .open = x->t.open};
             if (x->t.node->graph != s->nest.g) { /* of a branch, or from outside */
-                lg_node *own = x->t.node->op == &lg_op_const || x->t.node->graph == s->nest.g->parent
-                                   ? x->t.node : NULL;
+                lg_node *own =
+                    x->t.node->op == &lg_op_const || x->t.node->graph == s->nest.g->parent
+                        ? x->t.node
+                        : NULL;
                 E->g = s->nest.g->parent;
                 sl.start = lg_v_copy(E, x);
                 sl.start->t.node = own ? lg_import(E, own) : x->t.node;
@@ -187,7 +191,8 @@ static bool mentions_pattern(const lg_ast *e, const lg_ast *p) {
     if (p->kind == LG_A_NAME)
         return mentions(e, p->name);
     for (uint32_t i = 0; p->kind == LG_A_RECPAT && i < p->n; i++)
-        if (p->kid[i]->n && p->kid[i]->kid[0] ? mentions_pattern(e, p->kid[i]->kid[0]) : mentions(e, p->kid[i]->name))
+        if (p->kid[i]->n && p->kid[i]->kid[0] ? mentions_pattern(e, p->kid[i]->kid[0])
+                                              : mentions(e, p->kid[i]->name))
             return true;
     return false;
 }
@@ -200,7 +205,8 @@ static lg_value *tested(lg_scanning *s, lg_frame *f) {
     if (c->kind == LG_V_ERROR || c->kind == LG_V_OPAQUE)
         return NULL;
     if (c->kind != LG_V_TENSOR || c->t.dtype != LG_BOOL || c->t.rank) {
-        lg_diag *d = lg_err(E, "E0206", s->test->span, "`while` wants one bool, got %s", lg_v_type_text(E, c));
+        lg_diag *d = lg_err(E, "E0206", s->test->span, "`while` wants one bool, got %s",
+                            lg_v_type_text(E, c));
         if (c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL)
             lg_diag_help(d, "say `any(...)` or `all(...)`");
         return NULL;
@@ -220,7 +226,8 @@ static lg_frame *frame_with(lg_scanning *s, lg_value *const *value) {
 }
 
 static void widen(lg_scanning *s, lg_slot *sl, const lg_value *v) {
-    lg_value *two[2] = {lg_v_open(s->E, LG_BOOL, sl->n_open, sl->open, 0, NULL, NULL, s->e->span), NULL};
+    lg_value *two[2] = {lg_v_open(s->E, LG_BOOL, sl->n_open, sl->open, 0, NULL, NULL, s->e->span),
+                        NULL};
     lg_value copy = *v;
     two[1] = &copy;
     lg_index **open;
@@ -304,11 +311,13 @@ static void run_body(lg_scanning *s) {
 }
 
 static void refuse_next(lg_scanning *s, const lg_carry *c, const lg_value *v) {
-    lg_diag *d = lg_err(s->E, "E0427", v->at.file ? v->at : c->at, "`%s` starts as %s and would become %s", c->name,
-                        lg_v_type_text(s->E, c->start), lg_v_type_text(s->E, v));
+    lg_diag *d =
+        lg_err(s->E, "E0427", v->at.file ? v->at : c->at, "`%s` starts as %s and would become %s",
+               c->name, lg_v_type_text(s->E, c->start), lg_v_type_text(s->E, v));
     lg_diag_label(d, c->at, "a carry has the type of its start");
     if (c->start->kind == LG_V_NUM && c->start->num.is_int)
-        lg_diag_help(d, "start it with a real number: `%s = %lld.0`", c->name, (long long)c->start->num.i);
+        lg_diag_help(d, "start it with a real number: `%s = %lld.0`", c->name,
+                     (long long)c->start->num.i);
     else if (v->kind == LG_V_TENSOR && c->start->kind == LG_V_TENSOR && !c->start->t.rank)
         lg_diag_help(d, "start it with zeros of the type it will have, as in `zeros(like=...)`");
     s->failed = true;
@@ -326,7 +335,8 @@ static lg_value *next_leaf(lg_scanning *s, const lg_carry *c, lg_slot *sl, lg_va
     E->diags->muted--;
     bool weak_real = ok && start->t.weak && lg_dtype_is_float(start->t.dtype);
     ok = ok && t.rank == start->t.rank && (v->kind == LG_V_NUM || v->t.rank == start->t.rank);
-    if (ok && t.dtype != start->t.dtype) /* the carry follows what it meets only where nothing is lost */
+    if (ok &&
+        t.dtype != start->t.dtype) /* the carry follows what it meets only where nothing is lost */
         ok = weak_real || (start->t.weak && !lg_dtype_is_float(t.dtype));
     if (!ok) {
         refuse_next(s, c, v);
@@ -347,12 +357,14 @@ static lg_value *next_leaf(lg_scanning *s, const lg_carry *c, lg_slot *sl, lg_va
 
 static void finish_slot(lg_scanning *s, lg_slot *sl, lg_value *x, lg_span at) {
     if (s->nest.g && x && !s->grown)
-        sl->next = lg_node_as(s->E, x, sl->n_open, sl->open, sl->start->t.rank, sl->start->t.dim, at);
+        sl->next =
+            lg_node_as(s->E, x, sl->n_open, sl->open, sl->start->t.rank, sl->start->t.dim, at);
 }
 
 static lg_value *next_of(lg_scanning *s, const lg_carry *c) {
     lg_binding *b = lg_find_local(s->body, c->name, true);
-    lg_value *v = b ? lg_force(s->E, s->body, b, b->at) : lg_find_local(s->body, c->name, false)->value;
+    lg_value *v =
+        b ? lg_force(s->E, s->body, b, b->at) : lg_find_local(s->body, c->name, false)->value;
     v = lg_schedule_now(s->E, lg_arrays_within(s->E, v, c->at));
     return v->kind == LG_V_MODEL ? lg_model_record(s->E, v) : v;
 }

@@ -33,13 +33,16 @@ static bool over_array(lg_scanning *s, lg_value *xs, lg_span at) {
         lg_value *x = leaf[i].value;
         if (x->kind == LG_V_ERROR)
             return false;
-        bool fits = x->kind == LG_V_TENSOR && x->t.rank && (!i || lg_dims_match(x->t.dim[0], s->trip));
+        bool fits =
+            x->kind == LG_V_TENSOR && x->t.rank && (!i || lg_dims_match(x->t.dim[0], s->trip));
         if (!fits) {
-            lg_diag *d = lg_err(E, "E0208", at, "a loop runs over a range, an array or a record of arrays, got %s",
+            lg_diag *d = lg_err(E, "E0208", at,
+                                "a loop runs over a range, an array or a record of arrays, got %s",
                                 lg_v_type_text(E, xs));
             if (i && x->kind == LG_V_TENSOR && x->t.rank)
-                lg_diag_note(d, "`%s` has %s rows, `%s` has %s", leaf[0].path, lg_dim_text(E->arena, s->trip),
-                             leaf[i].path, lg_dim_text(E->arena, x->t.dim[0]));
+                lg_diag_note(d, "`%s` has %s rows, `%s` has %s", leaf[0].path,
+                             lg_dim_text(E->arena, s->trip), leaf[i].path,
+                             lg_dim_text(E->arena, x->t.dim[0]));
             return false;
         }
         if (!i)
@@ -63,7 +66,9 @@ bool lg_scan_over(lg_scanning *s) {
     }
     lg_value *v = lg_expr(E, e);
     if (v->kind == LG_V_LIST)
-        v = lg_list_is_array(v) ? lg_arrayed(E, v, e->span) : v->list.n ? lg_stack(E, v->list.n, v->list.at, e->span) : v;
+        v = lg_list_is_array(v) ? lg_arrayed(E, v, e->span)
+            : v->list.n         ? lg_stack(E, v->list.n, v->list.at, e->span)
+                                : v;
     if (v->kind == LG_V_MODEL)
         v = lg_model_record(E, v);
     if (v->kind == LG_V_ERROR)
@@ -101,7 +106,8 @@ bool lg_scan_carry(lg_scanning *s, const lg_ast *named) {
         lg_value *x = leaf[i].value;
         if (!lg_is_plain(x) && x->kind != LG_V_OPAQUE) {
             if (x->kind != LG_V_ERROR)
-                lg_err(E, "E0208", named->span, "a carry is a number, an array or a record of them, got %s",
+                lg_err(E, "E0208", named->span,
+                       "a carry is a number, an array or a record of them, got %s",
                        lg_v_type_text(E, x));
             return false;
         }

@@ -14,7 +14,7 @@ typedef struct {
 /* A leaf of a carry, of hidden state, or of the loop's own. */
 typedef struct {
     const char *path;
-    lg_value *start;        /* as written: number or tensor */
+    lg_value *start; /* as written: number or tensor */
     int n_open;
     lg_index **open;        /* lanes that it has, start or not */
     lg_node *outer, *inner; /* value before the first round; input of the body */
@@ -41,12 +41,12 @@ typedef struct {
     lg_nest nest;
     LG_VEC(lg_carry) carry;
     LG_VEC(lg_slot) slot;     /* carries, then hidden ones */
-    size_t n_user;         /* slots of carries */
+    size_t n_user;            /* slots of carries */
     LG_VEC(lg_hidden) hidden; /* state of optimizers applied inside */
     LG_VEC(lg_hidden_lanes) lanes;
     lg_store store;
     /* what it runs over */
-    lg_value *xs;          /* record or tensor with the rounds first, or NULL: a range */
+    lg_value *xs; /* record or tensor with the rounds first, or NULL: a range */
     lg_value *lo;
     lg_dim *trip;
     bool rev;
@@ -55,13 +55,13 @@ typedef struct {
     lg_node *t;
     /* while */
     const lg_ast *test;
-    bool test_inside;      /* it looks at the round's x: tested within the round */
+    bool test_inside; /* it looks at the round's x: tested within the round */
     lg_slot live, rounds;
     lg_value *live_in, *live_next;
     lg_yields yields;
     bool grown, failed;
 } lg_scanning;
 
-bool lg_scan_over(lg_scanning *s);                        /* what it runs over; false after reporting */
+bool lg_scan_over(lg_scanning *s); /* what it runs over; false after reporting */
 bool lg_scan_carry(lg_scanning *s, const lg_ast *named); /* one carry and its start */
 #endif

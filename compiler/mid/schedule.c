@@ -117,38 +117,21 @@ static void room_for_places(planner *s, lg_step *x, int n_in, int n_out) {
 
 static void add_product(planner *s, lg_node *n) {
     lg_step *x = add_step(s, LG_S_DOT, n);
+    lg_node *source[2];
     room_for_places(s, x, 2, 1);
-    const lg_type *a = &n->in[0]->type[0], *y = &n->type[0];
-    lg_product *q = LG_NEW(s->p->mem, lg_product);
-    *q = (lg_product){.type = y->dtype, .batch = 1, .m = y->shape[y->rank - 2],
-                      .n = y->shape[y->rank - 1], .k = a->shape[a->rank - 1]};
-    for (int d = 0; d < y->rank - 2; d++)
-        q->batch *= y->shape[d];
-    lg_node *src;
-    if (!lg_dot_operand(n->in[0], &src, &q->a_off, &q->a_batch, &q->a_m, &q->a_k)) {
-        q->a_off = 0;
-        q->a_batch = q->m * q->k;
-        q->a_m = q->k;
-        q->a_k = 1;
-    }
-    if (!lg_dot_operand(n->in[1], &src, &q->b_off, &q->b_batch, &q->b_k, &q->b_n)) {
-        q->b_off = 0;
-        q->b_batch = q->k * q->n;
-        q->b_k = q->n;
-        q->b_n = 1;
-    }
-    x->product = q;
+    lg_product q = lg_dot_product(n, source);
+    x->product = lg_arena_dup(s->p->mem, &q, sizeof q);
     x->product_fn = lg_gemm;
-    x->product_scratch = lg_gemm_scratch(q);
-    x->cost = 30 + (double)(2 * q->batch * q->m * q->n) * (double)q->k / 100;
+    x->product_scratch = lg_gemm_scratch(&q);
+    x->cost = 30 + (double)(2 * q.batch * q.m * q.n) * (double)q.k / 100;
     x->serial = x->cost < SERIAL_NS;
 }
 
 /* The value a dot reads for operand k. */
 static lg_node *product_source(const lg_node *n, int k) {
-    lg_node *src;
-    int64_t w[4];
-    return lg_dot_operand(n->in[k], &src, w, w + 1, w + 2, w + 3) ? src : n->in[k];
+    lg_node *source[2];
+    lg_dot_product(n, source);
+    return source[k];
 }
 
 static size_t row_bytes(const lg_type *t) {

@@ -81,7 +81,8 @@ static const char *with_last(lg_elab *E, const char *selector, const char *w) {
     return dot ? lg_txt(E, "%.*s.%s", (int)(dot - selector), selector, w) : w;
 }
 
-void lg_selector_help(lg_elab *E, lg_diag *d, const char *selector, int n, const char *const *path) {
+void lg_selector_help(lg_elab *E, lg_diag *d, const char *selector, int n,
+                      const char *const *path) {
     const char **last = LG_NEW_N(E->arena, const char *, n ? n : 1);
     int k = 0;
     for (int i = 0; i < n; i++) {

@@ -91,7 +91,8 @@ static lg_dim *binary_dim(lg_elab *E, const lg_ast *e, lg_dim *a, lg_dim *b) {
         return lg_dim_sub(E->dims, a, b);
     if (!strcmp(e->name, "*"))
         return lg_dim_mul(E->dims, a, b);
-    lg_dim *r = !strcmp(e->name, "/") ? lg_dim_div(E->dims, a, b) : lg_dim_fn(E->dims, e->name, a, b);
+    lg_dim *r =
+        !strcmp(e->name, "/") ? lg_dim_div(E->dims, a, b) : lg_dim_fn(E->dims, e->name, a, b);
     if (r)
         return r;
     int64_t x, y;
@@ -119,8 +120,10 @@ lg_dim *lg_dim_expr(lg_elab *E, lg_frame *f, const lg_ast *e) {
         if (v)
             return lg_v_to_dim(E, v, e->span);
         lg_diag *g = lg_err(E, "E0302", e->span, "no dim is called `%s` here", e->name);
-        lg_diag_help(g, "dims come from the arguments, from parameters of the model, or from a line "
-                        "`dim %s = ...`", e->name);
+        lg_diag_help(g,
+                     "dims come from the arguments, from parameters of the model, or from a line "
+                     "`dim %s = ...`",
+                     e->name);
         return NULL;
     }
     if (e->kind == LG_A_BINARY && strchr("+-*/%", e->name[0])) {

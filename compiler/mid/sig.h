@@ -1,4 +1,5 @@
-/* sig.h: names in a signature: what dims and letters stand for in a call. Shared by sig.c and types.c. */
+/* sig.h: names in a signature: what dims and letters stand for in a call. Shared by sig.c and
+ * types.c. */
 #ifndef LG_SIG_H
 #define LG_SIG_H
 #include "compiler/mid/elab.h"

@@ -278,7 +278,8 @@ static bool is_permuted(lg_rewrite *R, const lg_node *x, lg_affine **back) {
 /* An op on reordered operands is done in the order of the first array among them, and its result
  * reordered: further ops see that order again, and it costs nothing until something must have the
  * other one. */
-static lg_node *in_own_order(lg_rewrite *R, const lg_op *op, int n, lg_node *const *in, lg_span at) {
+static lg_node *in_own_order(lg_rewrite *R, const lg_op *op, int n, lg_node *const *in,
+                             lg_span at) {
     lg_affine *back = NULL, *b;
     lg_node *first = NULL, *part[4];
     for (int k = 0; k < n; k++) {
@@ -363,12 +364,16 @@ static bool holds(lg_dtype to, lg_dtype from) {
         return true;
     switch (from) {
     case LG_F32:
-    case LG_I32: return to == LG_F64 || (from == LG_I32 && to == LG_I64);
+    case LG_I32:
+        return to == LG_F64 || (from == LG_I32 && to == LG_I64);
     case LG_BF16:
-    case LG_F16: return to == LG_F64 || to == LG_F32;
+    case LG_F16:
+        return to == LG_F64 || to == LG_F32;
     case LG_I8:
-    case LG_U8: return to == LG_F64 || to == LG_F32 || to == LG_I64 || to == LG_I32;
-    default: return false;
+    case LG_U8:
+        return to == LG_F64 || to == LG_F32 || to == LG_I64 || to == LG_I32;
+    default:
+        return false;
     }
 }
 
@@ -535,14 +540,22 @@ lg_node *lg_rewrite_default(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     const lg_type *t = &n->type[0];
     lg_attr *a = &n->attr;
     switch (n->op->cls) {
-    case LG_C_ELEM: return lg_s_elem(R, n->op, n->n_in, in, n->span);
-    case LG_C_CAST: return lg_s_cast(R, in[0], t->dtype, n->span);
-    case LG_C_VIEW: return lg_s_view(R, in[0], a->affine, t->rank, t->shape, n->span);
-    case LG_C_UNVIEW: return lg_s_unview(R, in[0], a->affine, t->rank, t->shape, n->span);
-    case LG_C_RESHAPE: return lg_s_reshape(R, in[0], t->rank, t->shape, n->span);
-    case LG_C_REDUCE: return lg_s_reduce(R, n->op, in[0], a->axes_mask, n->span);
-    case LG_C_IOTA: return lg_s_iota(R, t->rank, t->shape, a->axis, n->span);
-    case LG_C_MARK: return mark(R, n, in);
+    case LG_C_ELEM:
+        return lg_s_elem(R, n->op, n->n_in, in, n->span);
+    case LG_C_CAST:
+        return lg_s_cast(R, in[0], t->dtype, n->span);
+    case LG_C_VIEW:
+        return lg_s_turned(R, n, lg_s_view(R, in[0], a->affine, t->rank, t->shape, n->span));
+    case LG_C_UNVIEW:
+        return lg_s_turned(R, n, lg_s_unview(R, in[0], a->affine, t->rank, t->shape, n->span));
+    case LG_C_RESHAPE:
+        return lg_s_reshape(R, in[0], t->rank, t->shape, n->span);
+    case LG_C_REDUCE:
+        return lg_s_reduce(R, n->op, in[0], a->axes_mask, n->span);
+    case LG_C_IOTA:
+        return lg_s_iota(R, t->rank, t->shape, a->axis, n->span);
+    case LG_C_MARK:
+        return mark(R, n, in);
     case LG_C_REQUIRE:
         if (lg_fill_of(in[0]) && !lg_is_fill(in[0], 0))
             return NULL; /* kept for ever */
@@ -561,7 +574,8 @@ lg_node *lg_rewrite_default(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     case LG_C_KERNEL:
     case LG_C_SCAN:
     case LG_C_COND:
-    case LG_C_ITEM: return lg_rewrite_copy(R, n, in);
+    case LG_C_ITEM:
+        return lg_rewrite_copy(R, n, in);
     }
     return NULL;
 }

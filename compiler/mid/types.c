@@ -1,6 +1,6 @@
-/* types.c: what a signature says and whether a value fits: dims (binding, solving, equality), dtypes,
- * records, functions, models, letters. A body sees its arguments with the dims of the signature.
- * Not for the matching of arguments to parameters (call.c). */
+/* types.c: what a signature says and whether a value fits: dims (binding, solving, equality),
+ * dtypes, records, functions, models, letters. A body sees its arguments with the dims of the
+ * signature. Not for the matching of arguments to parameters (call.c). */
 #include "compiler/mid/model.h"
 #include "compiler/mid/sig.h"
 #include <ctype.h>
@@ -43,7 +43,6 @@ static const char *dim_note(lg_checking *c, const lg_ast *e, lg_dim *want, const
 }
 
 /* ---- dims of a value against dims of a type ---- */
-
 
 static bool same_dim(lg_checking *c, lg_dim *want, lg_dim *got) {
     return lg_dims_match(want, got) || lg_dims_match(outside(c, want), outside(c, got));
@@ -111,7 +110,8 @@ static lg_pack *pack_named(lg_frame *f, lg_sym name) {
 static lg_pack *bind_pack(lg_checking *c, lg_sym name, int n, lg_dim *const *got, lg_span at) {
     lg_pack p = {name, n, LG_NEW_N(c->E->arena, lg_dim *, n ? n : 1)};
     for (int i = 0; i < n; i++)
-        p.dim[i] = lg_dim_fresh(c->E, c->f, lg_intern(lg_dim_text(c->E->arena, got[i])), got[i], at);
+        p.dim[i] =
+            lg_dim_fresh(c->E, c->f, lg_intern(lg_dim_text(c->E->arena, got[i])), got[i], at);
     LG_PUSH(c->f->packs, p);
     return &c->f->packs.at[c->f->packs.n - 1];
 }
@@ -133,8 +133,9 @@ static bool meet_dims(lg_checking *c, const lg_ast *type, const lg_value *v, lg_
     int n = (int)type->n, lead = 0, rank = v->t.rank, pack = pack_at(type);
     bool packed = pack >= 0;
     if (packed ? rank < n - 1 : rank != n) {
-        const char *note = lg_txt(c->E, "it has %d dim%s, %s%d are wanted", rank, rank == 1 ? "" : "s",
-                                  packed ? "at least " : "", packed ? n - 1 : n);
+        const char *note =
+            lg_txt(c->E, "it has %d dim%s, %s%d are wanted", rank, rank == 1 ? "" : "s",
+                   packed ? "at least " : "", packed ? n - 1 : n);
         refuse(c, "E0203", type, v, note);
         return false;
     }
@@ -143,7 +144,8 @@ static bool meet_dims(lg_checking *c, const lg_ast *type, const lg_value *v, lg_
         const lg_ast *e = type->kid[pack];
         lg_pack *p = e->kind == LG_A_PACK ? pack_named(c->f, e->name) : NULL;
         if (e->kind == LG_A_PACK && !p && !c->binding) {
-            lg_err(c->E, "E0302", e->span, "`...%s` is not among the dims of the arguments", e->name);
+            lg_err(c->E, "E0302", e->span, "`...%s` is not among the dims of the arguments",
+                   e->name);
             return false;
         }
         if (e->kind == LG_A_PACK && !p)
@@ -155,7 +157,8 @@ static bool meet_dims(lg_checking *c, const lg_ast *type, const lg_value *v, lg_
             ok = ok && (!p || same_dim(c, p->dim[i], got));
         }
         if (!ok) {
-            refuse(c, "E0203", type, v, lg_txt(c->E, "`...%s` stands for other dims here", e->name));
+            refuse(c, "E0203", type, v,
+                   lg_txt(c->E, "`...%s` stands for other dims here", e->name));
             return false;
         }
     }
@@ -185,7 +188,9 @@ static lg_value *number(lg_checking *c, const lg_ast *type, lg_dtype want, lg_va
             return refuse(c, "E0203", type, v, "a number has no dims");
         lg_value *x = LG_CHECKING(E) || v->num.known ? lg_to_tensor(E, v, want, c->at) : v;
         lg_dim *none[1];
-        return x->kind == LG_V_TENSOR && meet_dims(c, type, x, none) ? x : x->kind == LG_V_TENSOR ? NULL : x;
+        return x->kind == LG_V_TENSOR && meet_dims(c, type, x, none) ? x
+               : x->kind == LG_V_TENSOR                              ? NULL
+                                                                     : x;
     }
     if (flag || (!is_float && v->num.is_int))
         return v;
@@ -207,7 +212,8 @@ static lg_value *number(lg_checking *c, const lg_ast *type, lg_dtype want, lg_va
 static lg_value *dtype_met(lg_checking *c, const lg_ast *type, lg_value *v, lg_dtype *want) {
     lg_elab *E = c->E;
     bool is_float = !strcmp(type->name, "float");
-    if (is_float && c->binding && !c->f->float_bound && lg_dtype_is_float(v->t.dtype) && !v->t.weak) {
+    if (is_float && c->binding && !c->f->float_bound && lg_dtype_is_float(v->t.dtype) &&
+        !v->t.weak) {
         c->f->float_dtype = v->t.dtype;
         c->f->float_bound = true;
     }
@@ -215,7 +221,11 @@ static lg_value *dtype_met(lg_checking *c, const lg_ast *type, lg_value *v, lg_d
     if (v->t.dtype == *want)
         return v;
     bool from_float = lg_dtype_is_float(v->t.dtype), to_float = lg_dtype_is_float(*want);
-    if (v->t.weak && (v->t.dtype == LG_BOOL) == (*want == LG_BOOL) && (to_float || !from_float)) {
+    /* scalar arguments take the dtype that is asked for, reals as reals and integers as integers */
+    bool scalar = c->binding && !type->n && !(type->flags & LG_AF_SQUARE) && !v->t.rank &&
+                  from_float == to_float;
+    if ((v->t.weak || scalar) && (v->t.dtype == LG_BOOL) == (*want == LG_BOOL) &&
+        (to_float || !from_float)) {
         lg_span at = v->at;
         v = lg_v_copy(E, lg_cast(E, v, *want, at));
         v->t.weak = true;
@@ -263,7 +273,8 @@ static lg_value *tensor(lg_checking *c, const lg_ast *type, lg_value *v) {
 /* ---- letters: any tensor or record ---- */
 
 static bool is_letter(lg_elab *E, lg_frame *f, const lg_ast *type) {
-    if (type->kind != LG_A_TYPE || strlen(type->name) != 1 || !isupper((unsigned char)type->name[0]))
+    if (type->kind != LG_A_TYPE || strlen(type->name) != 1 ||
+        !isupper((unsigned char)type->name[0]))
         return false;
     return lg_sig_letter(E, f, type->name) || !lg_lookup_user(E, f, type->name);
 }
@@ -326,7 +337,8 @@ static lg_value *letter(lg_checking *c, const lg_ast *type, lg_value *v) {
     lg_leaf *a, *b;
     int n = lg_v_leaves(E, is, &a), m = lg_v_leaves(E, one, &b);
     for (int i = 0; i < n || i < m; i++)
-        if (i >= n || i >= m || strcmp(a[i].path, b[i].path) || !same_leaf(c, a[i].value, b[i].value))
+        if (i >= n || i >= m || strcmp(a[i].path, b[i].path) ||
+            !same_leaf(c, a[i].value, b[i].value))
             return refuse(c, "E0205", type, v,
                           lg_txt(E, "%s stands for %s here", type->name, lg_v_type_text(E, is)));
     return v;
@@ -335,7 +347,7 @@ static lg_value *letter(lg_checking *c, const lg_ast *type, lg_value *v) {
 /* ---- models ---- */
 
 static const lg_ast *model_decl(lg_elab *E, lg_frame *f, const lg_ast *type, lg_frame **env) {
-    lg_sym name = type->kind == LG_A_TYPE ? type->name
+    lg_sym name = type->kind == LG_A_TYPE           ? type->name
                   : type->kid[0]->kind == LG_A_NAME ? type->kid[0]->name
                                                     : NULL;
     lg_value *v = name ? lg_lookup(E, f, name, type->span) : NULL;
@@ -353,11 +365,14 @@ static lg_value *model_of_type(lg_elab *E, lg_frame *f, const lg_ast *type, cons
     *n_made = 0;
     for (uint32_t i = 1; type->kind == LG_A_CALL && i < type->n; i++) {
         const lg_ast *e = type->kid[i]->kind == LG_A_NAMED ? type->kid[i]->kid[0] : type->kid[i];
-        lg_arg a = {.name = type->kid[i]->kind == LG_A_NAMED ? type->kid[i]->name : NULL, .ast = e, .at = e->span};
+        lg_arg a = {.name = type->kid[i]->kind == LG_A_NAMED ? type->kid[i]->name : NULL,
+                    .ast = e,
+                    .at = e->span};
         lg_dim *d = e->kind == LG_A_NAME ? lg_sig_dim(E, f, e->name, binding) : NULL;
         for (int k = 0; !d && e->kind == LG_A_NAME && k < *n_made; k++)
             d = made[k].name == e->name ? made[k].dim : NULL;
-        if (!d && e->kind == LG_A_NAME && binding && *n_made < 16 && !lg_lookup_user(E, f, e->name)) {
+        if (!d && e->kind == LG_A_NAME && binding && *n_made < 16 &&
+            !lg_lookup_user(E, f, e->name)) {
             d = lg_dim_var(E->dims, e->name, e->span);
             made[(*n_made)++] = (lg_named_dim){e->name, d};
         }
@@ -369,7 +384,8 @@ static lg_value *model_of_type(lg_elab *E, lg_frame *f, const lg_ast *type, cons
         if (!params->kid[i]->kid[2]) {
             lg_value *any = params->kid[i]->kid[0]
                                 ? lg_type_placeholder(E, f, params->kid[i]->kid[0], type->span)
-                                : lg_v_dim(E, lg_dim_var(E->dims, params->kid[i]->name, type->span), type->span);
+                                : lg_v_dim(E, lg_dim_var(E->dims, params->kid[i]->name, type->span),
+                                           type->span);
             LG_PUSH(arg, ((lg_arg){NULL, any, NULL, type->span}));
         }
     lg_graph *g = E->g;
@@ -380,10 +396,12 @@ static lg_value *model_of_type(lg_elab *E, lg_frame *f, const lg_ast *type, cons
     return m;
 }
 
-static lg_value *model(lg_checking *c, const lg_ast *type, const lg_ast *decl, lg_frame *env, lg_value *v) {
+static lg_value *model(lg_checking *c, const lg_ast *type, const lg_ast *decl, lg_frame *env,
+                       lg_value *v) {
     lg_elab *E = c->E;
     if (v->kind == LG_V_MODEL && lg_model_decl(v) != decl)
-        return refuse(c, "E0205", type, v, lg_txt(E, "it is made from `%s`", lg_model_decl(v)->name));
+        return refuse(c, "E0205", type, v,
+                      lg_txt(E, "it is made from `%s`", lg_model_decl(v)->name));
     if (v->kind != LG_V_MODEL && v->kind != LG_V_RECORD)
         return refuse(c, "E0205", type, v, NULL);
     if (v->kind == LG_V_MODEL && type->kind == LG_A_TYPE)
@@ -397,8 +415,9 @@ static lg_value *model(lg_checking *c, const lg_ast *type, const lg_ast *decl, l
     int n = lg_v_leaves(E, like, &a), m = lg_v_leaves(E, v, &b);
     for (int i = 0; i < n || i < m; i++) {
         if (i >= n || i >= m || strcmp(a[i].path, b[i].path))
-            return refuse(c, "E0312", type, v,
-                          lg_txt(E, "`%s` stands in only one of them", i < n ? a[i].path : b[i].path));
+            return refuse(
+                c, "E0312", type, v,
+                lg_txt(E, "`%s` stands in only one of them", i < n ? a[i].path : b[i].path));
         lg_value *want = a[i].value, *got = b[i].value;
         if (want->kind != LG_V_TENSOR || got->kind != LG_V_TENSOR)
             continue;
@@ -416,7 +435,8 @@ static lg_value *model(lg_checking *c, const lg_ast *type, const lg_ast *decl, l
             ok = type->kind == LG_A_TYPE || same_dim(c, d, got->t.dim[k]);
         }
         if (!ok)
-            return refuse(c, "E0203", type, v, lg_txt(E, "`%s` is %s", b[i].path, lg_v_type_text(E, got)));
+            return refuse(c, "E0203", type, v,
+                          lg_txt(E, "`%s` is %s", b[i].path, lg_v_type_text(E, got)));
     }
     return v;
 }
@@ -441,7 +461,8 @@ static bool kind_word(const char *word, const lg_value *v, bool *is_word) {
     for (size_t i = 0; i < LG_COUNT(rows); i++)
         if (!strcmp(rows[i].word, word)) {
             *is_word = true;
-            return v && (v->kind == rows[i].kind || v->kind == rows[i].other || v->kind == LG_V_HOST);
+            return v &&
+                   (v->kind == rows[i].kind || v->kind == rows[i].other || v->kind == LG_V_HOST);
         }
     *is_word = false;
     return false;
@@ -464,7 +485,8 @@ static lg_value *function(lg_checking *c, const lg_ast *type, lg_value *v) {
     const lg_ast *result = type->kid[type->n - 1];
     bool sizes = false;
     for (uint32_t i = 0; result->kind == LG_A_TYPE && i < result->n && c->binding; i++)
-        sizes = sizes || (!is_pack(result->kid[i]) && lg_sig_unknown(c, result->kid[i], open, 0, 4));
+        sizes =
+            sizes || (!is_pack(result->kid[i]) && lg_sig_unknown(c, result->kid[i], open, 0, 4));
     if (!LG_CHECKING(E) && !sizes)
         return r;
     lg_graph *g = E->g;
@@ -503,14 +525,16 @@ static lg_value *record(lg_checking *c, const lg_ast *type, lg_value *v) {
         lg_value *x = lg_v_field(v, k->name);
         if (!x)
             return refuse(c, "E0313", type, v, lg_txt(E, "the field `%s` is missing", k->name));
-        x = lg_type_check(E, c->f, k->kid[0], x, c->at, lg_txt(E, "`%s` of %s", k->name, c->what), c->binding);
+        x = lg_type_check(E, c->f, k->kid[0], x, c->at, lg_txt(E, "`%s` of %s", k->name, c->what),
+                          c->binding);
         if (!x)
             return NULL;
         lg_v_set_field(E, r, k->name, x);
     }
     for (int i = 0; i < v->rec.n; i++)
         if (!lg_v_field(r, v->rec.f[i].name))
-            return refuse(c, "E0313", type, v, lg_txt(E, "the type has no field `%s`", v->rec.f[i].name));
+            return refuse(c, "E0313", type, v,
+                          lg_txt(E, "the type has no field `%s`", v->rec.f[i].name));
     return r;
 }
 
@@ -519,8 +543,9 @@ static lg_value *record(lg_checking *c, const lg_ast *type, lg_value *v) {
 static lg_value *unknown_type(lg_elab *E, const lg_ast *type) {
     const char *name = type->kind == LG_A_TYPE ? type->name : lg_ast_text(E->arena, type);
     lg_diag *d = lg_err(E, "E0303", type->span, "there is no type `%s`", name);
-    static const char *const names[] = {"float", "f32", "f64", "bf16", "f16", "i64", "i32", "i8",
-                                        "u8", "bool", "str", "optimizer", "model", "selector"};
+    static const char *const names[] = {"float", "f32",       "f64",   "bf16",    "f16",
+                                        "i64",   "i32",       "i8",    "u8",      "bool",
+                                        "str",   "optimizer", "model", "selector"};
     const char *near = lg_nearest(name, names, LG_COUNT(names));
     if (near)
         lg_diag_help(d, "did you mean `%s`?", near);
@@ -550,7 +575,8 @@ lg_value *lg_type_check(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v
             return refuse(&c, "E0205", type, v, NULL);
     }
     lg_frame *env;
-    const lg_ast *decl = type->kind == LG_A_TYPE || type->kind == LG_A_CALL ? model_decl(E, f, type, &env) : NULL;
+    const lg_ast *decl =
+        type->kind == LG_A_TYPE || type->kind == LG_A_CALL ? model_decl(E, f, type, &env) : NULL;
     return decl ? model(&c, type, decl, env, v) : unknown_type(E, type);
 }
 
@@ -613,7 +639,8 @@ static lg_value *any_tensor(lg_checking *c, const lg_ast *type) {
         }
         lg_pack *p = e->kind == LG_A_PACK ? pack_named(c->f, e->name) : NULL;
         if (!p) {
-            lg_dim *one = lg_dim_var(E->dims, lg_txt(E, "...%s", e->kind == LG_A_PACK ? e->name : ""), e->span);
+            lg_dim *one = lg_dim_var(
+                E->dims, lg_txt(E, "...%s", e->kind == LG_A_PACK ? e->name : ""), e->span);
             lg_pack made = {e->name, 1, lg_arena_dup(E->arena, &one, sizeof one)};
             LG_PUSH(c->f->packs, made);
             p = &c->f->packs.at[c->f->packs.n - 1];
@@ -656,7 +683,8 @@ lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_sp
     if (type->kind == LG_A_RECTYPE) {
         lg_value *v = lg_v_record(E, 0, at);
         for (uint32_t i = 0; i < type->n; i++)
-            lg_v_set_field(E, v, type->kid[i]->name, lg_type_placeholder(E, f, type->kid[i]->kid[0], at));
+            lg_v_set_field(E, v, type->kid[i]->name,
+                           lg_type_placeholder(E, f, type->kid[i]->kid[0], at));
         return v;
     }
     if (type->kind == LG_A_TYPE) {
@@ -665,7 +693,8 @@ lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_sp
         if (is_letter(E, f, type)) {
             lg_value *is = lg_sig_letter(E, f, type->name);
             if (is)
-                return type->n && is->kind != LG_V_OPAQUE ? stack_of(&c, type, is) : lg_v_copy(E, is);
+                return type->n && is->kind != LG_V_OPAQUE ? stack_of(&c, type, is)
+                                                          : lg_v_copy(E, is);
             lg_value *v = lg_v_new(E, LG_V_OPAQUE, at);
             v->opaque.name = type->name;
             v->opaque.arena = E->arena;
@@ -682,14 +711,16 @@ lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_sp
             return strcmp(type->name, "str") ? lg_v_error(E, at) : lg_v_str(E, NULL, at);
     }
     lg_frame *env;
-    const lg_ast *decl = type->kind == LG_A_TYPE || type->kind == LG_A_CALL ? model_decl(E, f, type, &env) : NULL;
+    const lg_ast *decl =
+        type->kind == LG_A_TYPE || type->kind == LG_A_CALL ? model_decl(E, f, type, &env) : NULL;
     if (!decl) {
         unknown_type(E, type);
         return lg_v_error(E, at);
     }
     lg_named_dim made[16];
     int n_made;
-    if (type->kind == LG_A_CALL) /* sizes named here are dims of f, so that other types may use them */
+    if (type->kind ==
+        LG_A_CALL) /* sizes named here are dims of f, so that other types may use them */
         for (uint32_t i = 1; i < type->n; i++)
             if (type->kid[i]->kind == LG_A_NAME)
                 rigid_dim(&c, type->kid[i]);

@@ -1,6 +1,7 @@
 /* unroll.c: loops that are unrolled: `static for` over lists, records, selectors, ranges and arrays
  * of known length, alone or with carries, which may change their type from round to round. Also
  * what all loops yield. Not for loops in the graph (scan.c). */
+#include "compiler/mid/model.h"
 #include "compiler/mid/scan.h"
 #include <string.h>
 
@@ -54,8 +55,10 @@ lg_value *lg_loop_joined(lg_elab *E, lg_value *carries, lg_value *yields) {
         return yields;
     for (int i = 0; i < yields->rec.n; i++)
         if (lg_v_field(carries, yields->rec.f[i].name)) {
-            lg_diag *d = lg_err(E, "E0304", yields->at, "`%s` is both carried and yielded", yields->rec.f[i].name);
-            lg_diag_help(d, "yield it under another name: `yield {before: %s}`", yields->rec.f[i].name);
+            lg_diag *d = lg_err(E, "E0304", yields->at, "`%s` is both carried and yielded",
+                                yields->rec.f[i].name);
+            lg_diag_help(d, "yield it under another name: `yield {before: %s}`",
+                         yields->rec.f[i].name);
             return lg_v_error(E, yields->at);
         }
     return lg_merge(E, carries, yields);
@@ -63,7 +66,8 @@ lg_value *lg_loop_joined(lg_elab *E, lg_value *carries, lg_value *yields) {
 
 /* ---- items ---- */
 
-static lg_value *described(lg_elab *E, const lg_ast *pattern, lg_value *path, lg_value *value, int64_t i, lg_span at) {
+static lg_value *described(lg_elab *E, const lg_ast *pattern, lg_value *path, lg_value *value,
+                           int64_t i, lg_span at) {
     if (!pattern || pattern->kind != LG_A_RECPAT)
         return path;
     lg_value *r = lg_v_record(E, 0, at);
@@ -73,7 +77,8 @@ static lg_value *described(lg_elab *E, const lg_ast *pattern, lg_value *path, lg
     return r;
 }
 
-static int leaf_items(lg_elab *E, lg_value *v, const lg_ast *pattern, lg_value ***item, const char ***path, lg_span at) {
+static int leaf_items(lg_elab *E, lg_value *v, const lg_ast *pattern, lg_value ***item,
+                      const char ***path, lg_span at) {
     lg_leaf *leaf;
     int n = lg_v_leaves(E, v, &leaf);
     *item = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
@@ -107,7 +112,8 @@ static int range_items(lg_elab *E, lg_value *r, lg_value ***item, lg_span at) {
     int64_t lo, hi;
     if (!lg_v_static_int(E, r->range.lo, &lo) || !lg_v_static_int(E, r->range.hi, &hi)) {
         if (!LG_CHECKING(E)) {
-            lg_err(E, "E0212", at, "a static loop runs over bounds that are known when the plan is made");
+            lg_err(E, "E0212", at,
+                   "a static loop runs over bounds that are known when the plan is made");
             return -1;
         }
         (*item)[0] = lg_v_unknown(E, true, false, at); /* one round stands for all */
@@ -115,7 +121,8 @@ static int range_items(lg_elab *E, lg_value *r, lg_value ***item, lg_span at) {
     }
     int64_t n = hi > lo ? hi - lo : 0;
     if (n > 1 << 20) {
-        lg_err(E, "E0212", at, "a static loop of %lld rounds is too long: use `scan`", (long long)n);
+        lg_err(E, "E0212", at, "a static loop of %lld rounds is too long: use `scan`",
+               (long long)n);
         return -1;
     }
     *item = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
@@ -143,7 +150,8 @@ static int row_items(lg_elab *E, lg_value *x, lg_value ***item, lg_span at) {
                 t.shape[a] = t.shape[a + 1];
             node = lg_g_reshape(E->g, node, t.rank - 1, t.shape, at);
         }
-        (*item)[i] = lg_v_open(E, x->t.dtype, x->t.n_open, x->t.open, x->t.rank - 1, x->t.dim + 1, node, at);
+        (*item)[i] =
+            lg_v_open(E, x->t.dtype, x->t.n_open, x->t.open, x->t.rank - 1, x->t.dim + 1, node, at);
         (*item)[i]->t.bound = x->t.bound;
     }
     return (int)n;
@@ -163,9 +171,11 @@ int lg_loop_items(lg_elab *E, lg_value *over, const lg_ast *pattern, lg_value **
     case LG_V_LIST:
         *item = over->list.at;
         return over->list.n;
-    case LG_V_RANGE: return range_items(E, over, item, at);
+    case LG_V_RANGE:
+        return range_items(E, over, item, at);
     case LG_V_RECORD:
-    case LG_V_MODEL: return leaf_items(E, over, pattern, item, path, at);
+    case LG_V_MODEL:
+        return leaf_items(E, over, pattern, item, path, at);
     case LG_V_SELECTOR: {
         lg_value *r = selected(E, over->str, at);
         return r->kind == LG_V_ERROR ? -1 : leaf_items(E, r, pattern, item, path, at);
@@ -174,9 +184,11 @@ int lg_loop_items(lg_elab *E, lg_value *over, const lg_ast *pattern, lg_value **
         if (over->t.rank)
             return row_items(E, over, item, at);
         break;
-    default: break;
+    default:
+        break;
     }
-    lg_err(E, "E0208", at, "a static loop runs over a list, a range, a record, a selector or an array, got %s",
+    lg_err(E, "E0208", at,
+           "a static loop runs over a list, a range, a record, a selector or an array, got %s",
            lg_v_type_text(E, over));
     return -1;
 }
@@ -184,7 +196,8 @@ int lg_loop_items(lg_elab *E, lg_value *over, const lg_ast *pattern, lg_value **
 /* ---- results ---- */
 
 /* Round by round: a record by path, an array, or a list where types differ. */
-static lg_value *collected(lg_elab *E, lg_value *over, int n, lg_value *const *v, const char *const *path, lg_span at) {
+static lg_value *collected(lg_elab *E, lg_value *over, int n, lg_value *const *v,
+                           const char *const *path, lg_span at) {
     for (int i = 0; i < n; i++)
         if (v[i]->kind == LG_V_ERROR)
             return lg_v_error(E, at);
@@ -195,7 +208,8 @@ static lg_value *collected(lg_elab *E, lg_value *over, int n, lg_value *const *v
     return n ? lg_stack(E, n, v, at) : lg_v_list(E, 0, at);
 }
 
-static lg_frame *round_frame(lg_elab *E, lg_frame *f, const lg_ast *pattern, lg_value *item, lg_yields *y) {
+static lg_frame *round_frame(lg_elab *E, lg_frame *f, const lg_ast *pattern, lg_value *item,
+                             lg_yields *y) {
     lg_frame *b = lg_inner_frame(E, LG_F_SCAN, f);
     b->ext = y;
     *y = (lg_yields){0};
@@ -245,7 +259,8 @@ static bool goes_on(lg_elab *E, lg_frame *f, const lg_ast *test, bool *ok) {
     if (lg_v_static_bool(E, c, &yes))
         return yes;
     if (c->kind != LG_V_ERROR && !LG_CHECKING(E)) {
-        lg_err(E, "E0212", test->span, "`while` of a static loop must be known when the plan is made");
+        lg_err(E, "E0212", test->span,
+               "`while` of a static loop must be known when the plan is made");
         *ok = false;
     }
     return LG_CHECKING(E);
@@ -292,16 +307,20 @@ lg_value *lg_scan_static(lg_elab *E, const lg_ast *e) {
     lg_value *over = lg_expr(E, e->kid[2]), **item;
     const char **path;
     int n = lg_loop_items(E, over, e->kid[1], &item, &path, e->kid[2]->span), rounds = 0;
+    lg_store *was = E->store; /* optimizers begin with the loop, as in loops of the graph */
+    E->store = lg_store_local(E);
     for (; ok && rounds < n; rounds++)
         if (!one_round(E, e, &u, item[rounds], &ok))
             break;
+    E->store = was;
     lg_value *r = lg_v_error(E, e->span);
     if (ok && n >= 0) {
         lg_value *carries = lg_v_record(E, 0, e->span), *all = NULL;
         for (size_t i = 0; i < u.now.n; i++)
             lg_v_set_field(E, carries, u.now.at[i].name, u.now.at[i].value);
         if (u.yield.n)
-            all = collected(E, over, (int)u.yield.n, u.yield.at, rounds == n ? path : NULL, e->span);
+            all =
+                collected(E, over, (int)u.yield.n, u.yield.at, rounds == n ? path : NULL, e->span);
         r = all && all->kind == LG_V_ERROR ? all : lg_v_copy(E, lg_loop_joined(E, carries, all));
         r->at = e->span;
         r->rounds = lg_v_int(E, rounds, e->span);

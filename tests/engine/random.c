@@ -333,8 +333,10 @@ static lg_graph *make(uint64_t seed, bool big) {
         r.dims[d] = sizes[below(below(6) ? 8 : 10)];
     if (big)
         r.dims[0] = 1500 + below(1000);
-    for (int k = 0; k < INPUTS; k++)
-        put(&r, lg_g_input(r.g, some_type(&r, LG_F32), nowhere));
+    for (int k = 0; k < INPUTS; k++) {
+        lg_type t = some_type(&r, LG_F32);
+        put(&r, lg_g_input(r.g, too_big(&t) ? lg_type_make(LG_F32, 0, NULL) : t, nowhere));
+    }
     grow(&r, 3 + below(40));
     bool taken[INPUTS] = {false};
     int n_out = 1 + below(5);

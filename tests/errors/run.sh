@@ -7,12 +7,15 @@ case $lg in /*) ;; *) lg=$PWD/$lg ;; esac
 cd "$(dirname "$0")" || exit 2
 accept=false
 [ "${1:-}" = --accept ] && accept=true && shift
-[ $# -eq 0 ] && set -- "*.lg"
-# names may be patterns of this directory
-# shellcheck disable=SC2048,SC2086
-set -- $*
+[ $# -eq 0 ] && set -- '*'
+programs=()
+for name in "$@"; do
+    for program in ${name%.lg}.lg; do # a name may be a pattern of this directory
+        [ -f "$program" ] && programs+=("$program")
+    done
+done
 passed=0 failed=0
-for program in "$@"; do
+for program in "${programs[@]}"; do
     name=${program%.lg}
     report=$(timeout 20 "$lg" check "$name.lg" 2>&1 >/dev/null </dev/null)
     if $accept; then

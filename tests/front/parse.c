@@ -40,7 +40,8 @@ static bool same_tree(const lg_ast *a, const lg_ast *b) {
         return a == b;
     bool text = a->text && b->text ? !strcmp(a->text, b->text) : a->text == b->text;
     bool doc = a->doc && b->doc ? !strcmp(a->doc, b->doc) : a->doc == b->doc;
-    if (a->kind != b->kind || a->flags != b->flags || a->name != b->name || a->n != b->n || !text || !doc)
+    if (a->kind != b->kind || a->flags != b->flags || a->name != b->name || a->n != b->n || !text ||
+        !doc)
         return false;
     for (uint32_t i = 0; i < a->n; i++)
         if (!same_tree(a->kid[i], b->kid[i]))
@@ -58,7 +59,8 @@ static void round_trip(const char *what, const char *text, size_t n) {
     parsed q = parse(once.at ? once.at : "", once.n);
     check(same_tree(p.tree, q.tree), "the tidy text parses to another tree", what);
     lg_print_tree(q.tree, &twice);
-    check(once.n == twice.n && (!once.n || !memcmp(once.at, twice.at, once.n)), "tidying again changes", what);
+    check(once.n == twice.n && (!once.n || !memcmp(once.at, twice.at, once.n)),
+          "tidying again changes", what);
     lg_ast_write(p.tree, &bytes);
     lg_ast *r = lg_ast_read(p.arena, bytes.at, bytes.n, p.tree->span.file);
     check(r && same_tree(p.tree, r), "the binary form reads back as another tree", what);
@@ -126,11 +128,14 @@ static const char *const forms[] = {
     "optimizer o(lr) for p: float[M, N] { p' = p - lr*g }",
     "optimizer `a.**, b.*` = sgd(0.1)",
     "fn m(z: float[N, C], y: i32[N] in C)[i, j] -> float[N, C] = z[i, y[i]] - z[i, j]",
-    "fn h(x: float[...S]) -> {a: float[...S], b: i32} = x with vjp(dy) = {x: dy} with jvp(dx) { return dx }",
-    "fn f(g: fn(R, float) -> R, w: Factored(C, D), o: m.Policy, n: str in [\"a\", \"b\"] = \"a\") = g",
+    "fn h(x: float[...S]) -> {a: float[...S], b: i32} = x with vjp(dy) = {x: dy} with jvp(dx) { "
+    "return dx }",
+    "fn f(g: fn(R, float) -> R, w: Factored(C, D), o: m.Policy, n: str in [\"a\", \"b\"] = \"a\") "
+    "= g",
     "fn f(x: f64[N]) -> f64[N] from \"libx.so\"",
     "data d(a = 1) from csv(\"x\") |> split(a) { field x: f32[3] = c; field y: i32 in 10 = d }",
-    "train t(lr = 0.1) { part net = M(); data = d; data src = e; loss = f; loss g = h; optimizer = o; clip = 1.0\n"
+    "train t(lr = 0.1) { part net = M(); data = d; data src = e; loss = f; loss g = h; optimizer = "
+    "o; clip = 1.0\n"
     "  phase q { epochs = 3; quantize `a.*` with int(4); freeze `b`, `c` when k }\n"
     "  eval d(\"t\") every 1 epochs { loss = 1; acc = 2 }\n"
     "  save \"r\" every 5 steps; stop when acc > 0.9; metric z = 3; metric w }",
@@ -154,20 +159,23 @@ static void test_text(const char *source, const char *text) {
     lg_diags_init(&ds);
     lg_ast *t = lg_parse_expr(a, lg_source_add("expr", source, strlen(source)), &ds);
     const char *got = t ? lg_ast_text(a, t) : "(no tree)";
-    check(!strcmp(got, text), "text of an expression", lg_arena_printf(a, "%s printed as %s", source, got));
+    check(!strcmp(got, text), "text of an expression",
+          lg_arena_printf(a, "%s printed as %s", source, got));
     lg_diags_fini(&ds);
     lg_arena_free(a);
 }
 
 static void test_documents(void) {
-    static const char text[] = "## One.\n## More.\nfn f(x) = x\n\narg a: i64 = 1   ## behind\n\n"
-                               "model M(  ## head\n  H,  ## of H\n  K) {\n  ## inner\n  param w: f32[H]\n}\n";
+    static const char text[] =
+        "## One.\n## More.\nfn f(x) = x\n\narg a: i64 = 1   ## behind\n\n"
+        "model M(  ## head\n  H,  ## of H\n  K) {\n  ## inner\n  param w: f32[H]\n}\n";
     parsed p = parse(text, strlen(text));
     lg_ast **k = p.tree->kid;
     check(k[0]->doc && !strcmp(k[0]->doc, "One.\nMore."), "doc before", text);
     check(k[1]->doc && !strcmp(k[1]->doc, "behind"), "doc behind", text);
     check(k[2]->kid[LG_D_BLOCK]->kid[0]->doc != NULL, "doc in a block", text);
-    check(k[2]->kid[LG_D_PARAMS]->kid[0]->doc && !strcmp(k[2]->kid[LG_D_PARAMS]->kid[0]->doc, "of H"),
+    check(k[2]->kid[LG_D_PARAMS]->kid[0]->doc &&
+              !strcmp(k[2]->kid[LG_D_PARAMS]->kid[0]->doc, "of H"),
           "doc of a parameter", text);
     done(&p);
 }
@@ -185,8 +193,9 @@ static void test_spans(void) {
 }
 
 static void test_recovery(void) {
-    static const char text[] = "fn a() { let x = ) ; let y = 1 }\nlet b = 3 3\nmodel M {\n  param w f\n"
-                               "  part p = (1, 2)\n  fn call(x) = x +\n}\nlet c = 4 *\nlet d = [1 2]\n";
+    static const char text[] =
+        "fn a() { let x = ) ; let y = 1 }\nlet b = 3 3\nmodel M {\n  param w f\n"
+        "  part p = (1, 2)\n  fn call(x) = x +\n}\nlet c = 4 *\nlet d = [1 2]\n";
     parsed p = parse(text, strlen(text));
     check(p.ds.errors == 7, "number of faults found", text);
     if (p.ds.errors != 7)
@@ -205,9 +214,17 @@ static void test_incomplete(void) {
     static const struct {
         const char *text;
         bool incomplete;
-    } rows[] = {{"let a = 1", false}, {"f(", true}, {"f(1,\n2)", false}, {"fn f() {", true},
-                {"fn f() { return [1, 2] }", false}, {"print \"a", true}, {"print \"a {x\"", true},
-                {"# (", false}, {"freeze `a", false}, {")", false}, {"", false}};
+    } rows[] = {{"let a = 1", false},
+                {"f(", true},
+                {"f(1,\n2)", false},
+                {"fn f() {", true},
+                {"fn f() { return [1, 2] }", false},
+                {"print \"a", true},
+                {"print \"a {x\"", true},
+                {"# (", false},
+                {"freeze `a", false},
+                {")", false},
+                {"", false}};
     for (size_t i = 0; i < LG_COUNT(rows); i++)
         check(lg_parse_incomplete(rows[i].text, strlen(rows[i].text)) == rows[i].incomplete,
               "is it incomplete?", rows[i].text);
@@ -253,10 +270,13 @@ static void noise(void) {
 
 static void soup(void) {
     static const char *const words[] = {
-        "if ", "then ", "else ", "for ", "in ", "scan ", "while ", "yield ", "return ", "let ", "fn ",
-        "and ", "not ", "with ", "when ", "model ", "train ", "data ", "loss ", "state ", "x ", "y' ",
-        "f(", ")", "[", "]", "{", "}", ",", ";", ":", "...", "..", "=", "->", "|>", "-", "*", "1 ",
-        "2.5 ", "\"a {x}\" ", "`a.*` ", "\n", "from ", "where ", "every ", "rand ", "static ", "optimizer "};
+        "if ",    "then ",   "else ",  "for ",   "in ",   "scan ",      "while ",
+        "yield ", "return ", "let ",   "fn ",    "and ",  "not ",       "with ",
+        "when ",  "model ",  "train ", "data ",  "loss ", "state ",     "x ",
+        "y' ",    "f(",      ")",      "[",      "]",     "{",          "}",
+        ",",      ";",       ":",      "...",    "..",    "=",          "->",
+        "|>",     "-",       "*",      "1 ",     "2.5 ",  "\"a {x}\" ", "`a.*` ",
+        "\n",     "from ",   "where ", "every ", "rand ", "static ",    "optimizer "};
     for (int i = 0; i < 1500; i++) {
         lg_buf b = {0};
         for (uint32_t n = draw(60); n; n--) {
@@ -292,8 +312,9 @@ static void damage(const char *what, const char *text, size_t n) {
 static void deep(void) {
     static const struct {
         const char *open, *close;
-    } rows[] = {{"(", ")"}, {"[", "]"}, {"{a: ", "}"}, {"-", ""}, {"not ", ""}, {"1 + ", ""}, {"f(", ")"},
-                {"if a then b else ", ""}, {"2^", ""}, {"fn (x) = ", ""}, {"", ".a"}, {"", "[0]"}};
+    } rows[] = {{"(", ")"},   {"[", "]"},        {"{a: ", "}"}, {"-", ""},
+                {"not ", ""}, {"1 + ", ""},      {"f(", ")"},   {"if a then b else ", ""},
+                {"2^", ""},   {"fn (x) = ", ""}, {"", ".a"},    {"", "[0]"}};
     for (size_t i = 0; i < LG_COUNT(rows); i++) {
         lg_buf b = {0};
         lg_buf_printf(&b, "let a = ");

@@ -64,14 +64,21 @@ static bool decides(const lg_op *op) {
 
 /* Values of input k, apart from each other so that maxima are not ties. */
 static lg_tensor *sample(const lg_op *op, int k, int rank, const int64_t *shape) {
-    lg_dtype t = is_flag(op, k) ? LG_BOOL : op->elem[LG_F64] || op->row[LG_F64] ? LG_F64 : LG_NO_DTYPE;
+    lg_dtype t = is_flag(op, k)                        ? LG_BOOL
+                 : op->elem[LG_F64] || op->row[LG_F64] ? LG_F64
+                                                       : LG_NO_DTYPE;
     if (t == LG_NO_DTYPE)
-        t = op->cls == LG_C_CUM || op->cls == LG_C_KERNEL ? LG_F64 : op->elem[LG_I64] ? LG_I64 : LG_BOOL;
+        t = op->cls == LG_C_CUM || op->cls == LG_C_KERNEL ? LG_F64
+            : op->elem[LG_I64]                            ? LG_I64
+                                                          : LG_BOOL;
     lg_tensor *x = lg_tensor_new(t, rank, shape);
     bool open = is_flag(op, k) && !decides(op);
     for (size_t i = 0; i < x->n; i++) {
         double v = op->lo + (op->hi - op->lo) * (0.05 + 0.9 * uniform());
-        lg_set_f64(t, x->data, i, t == LG_BOOL ? (double)(open || i & 1) : is_whole(op, k) ? floor(v + 0.5) : v);
+        lg_set_f64(t, x->data, i,
+                   t == LG_BOOL      ? (double)(open || i & 1)
+                   : is_whole(op, k) ? floor(v + 0.5)
+                                     : v);
     }
     return x;
 }
@@ -142,7 +149,8 @@ static void rows(const lg_op *op) {
         for (size_t n = 0; n < 200; n += n < 70 ? 1 : 43) {
             double in[200] = {0}, out[1] = {0}, acc[1] = {0}, one[1] = {0}, next[1] = {0};
             for (size_t i = 0; i < n; i++)
-                lg_set_f64((lg_dtype)t, in, i, t == LG_BOOL ? (double)(i == 99) : 0.7 + 0.6 * uniform());
+                lg_set_f64((lg_dtype)t, in, i,
+                           t == LG_BOOL ? (double)(i == 99) : 0.7 + 0.6 * uniform());
             op->row[t](n, (const void *[]){in}, out);
             lg_set_f64((lg_dtype)t, acc, 0, op->identity);
             for (size_t i = 0; i < n; i++) {
@@ -170,9 +178,12 @@ typedef struct {
 
 static lg_node *apply(lg_graph *g, const kase *k, lg_node *const *x) {
     switch (k->op->cls) {
-    case LG_C_ELEM: return lg_g_elem(g, k->op, k->n, x, at);
-    case LG_C_REDUCE: return lg_g_reduce(g, k->op, x[0], (uint32_t)k->form, at);
-    case LG_C_CUM: return lg_g_cum(g, k->op, x[0], k->form & 1, k->form >> 1, at);
+    case LG_C_ELEM:
+        return lg_g_elem(g, k->op, k->n, x, at);
+    case LG_C_REDUCE:
+        return lg_g_reduce(g, k->op, x[0], (uint32_t)k->form, at);
+    case LG_C_CUM:
+        return lg_g_cum(g, k->op, x[0], k->form & 1, k->form >> 1, at);
     default: {
         lg_attr a = {.p = {k->form & 1}};
         return lg_g_kernel(g, k->op, k->n, x, 1, &x[0]->type[0], &a, at);
@@ -270,7 +281,8 @@ static void gradient(const kase *k, int order) {
             }
             lg_tensor_release(out[i]);
         }
-        check(k->op, order ? "second derivative against differences" : "gradient against differences",
+        check(k->op,
+              order ? "second derivative against differences" : "gradient against differences",
               good);
     }
     lg_graph_free(g);

@@ -1,7 +1,7 @@
 /* vmath.c: the f32 functions against the C library in double, in units of the last place, on many
  * inputs of their whole range; and what they give for infinities and NaN. */
-#include "ops/ops.h"
 #include "ops/vmath.h"
+#include "ops/ops.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,7 +96,7 @@ static void measure2(const char *name, double (*f)(double a, double b), double l
     const lg_op *op = lg_op_find(name);
     double worst = 0;
     float at[2] = {0, 0};
-    static const float ends[] = {0.0f, -0.0f, 1.0f,      -1.0f,     2.0f, -3.0f,
+    static const float ends[] = {0.0f, -0.0f, 1.0f,     -1.0f,     2.0f, -3.0f,
                                  0.5f, 1e30f, INFINITY, -INFINITY, NAN};
     const int n_ends = (int)LG_COUNT(ends), total = MANY / 2 + n_ends * n_ends;
     for (int k = 0; k < total; k++) {
@@ -140,7 +140,8 @@ static void lengths(void) {
 
 static double euler_digamma(double x) { /* by differences of the library's lgamma */
     double h = 1e-4 * (1 + fabs(x));
-    return (8 * (lgamma(x + h) - lgamma(x - h)) - (lgamma(x + 2 * h) - lgamma(x - 2 * h))) / (12 * h);
+    return (8 * (lgamma(x + h) - lgamma(x - h)) - (lgamma(x + 2 * h) - lgamma(x - 2 * h))) /
+           (12 * h);
 }
 
 static void gammas(void) {
@@ -150,7 +151,8 @@ static void gammas(void) {
         worst = fmax(worst, fabs(lg_digamma_f64(x) - euler_digamma(x)));
         worst = fmax(worst, fabs(lg_digamma_f64(x + 1) - lg_digamma_f64(x) - 1 / x));
         worst = fmax(worst, fabs(lg_trigamma_f64(x) - lg_trigamma_f64(x + 1) - 1 / (x * x)));
-        worst = fmax(worst, fabs(lg_polygamma_f64(3, x) - lg_polygamma_f64(3, x + 1) - 6 / pow(x, 4)));
+        worst =
+            fmax(worst, fabs(lg_polygamma_f64(3, x) - lg_polygamma_f64(3, x + 1) - 6 / pow(x, 4)));
         worst = fmax(worst, fabs(lg_trigamma_f64(-x) - lg_trigamma_f64(1 - x) - 1 / (x * x)) /
                                 (1 + lg_trigamma_f64(-x)));
         back = fmax(back, fabs(erf(lg_erfinv_f64(e)) - e));

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# run.sh: the command line of lg: commands, options, exit statuses, imports, tidying, help.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+lg=${LG:-build/lg}
+passed=0 failed=0
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# expect STATUS TEXT COMMAND...: the exit status, and a text somewhere in what is printed
+expect() {
+    local status=$1 text=$2 out got
+    shift 2
+    out=$("$@" 2>&1 </dev/null)
+    got=$?
+    if [ "$got" -eq "$status" ] && [[ $out == *"$text"* ]]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED $* (exit status $got, wanted $status and \`$text\`)"
+        printf '%s\n' "$out" | head -n 5 | sed 's/^/    /'
+    fi
+}
+
+expect 2 'lg COMMAND' "$lg"
+expect 0 'lg COMMAND' "$lg" --help
+for command in run check fmt help explain ops version; do
+    expect 0 "lg $command" "$lg" $command --help
+done
+expect 0 'lg 0.' "$lg" version
+expect 0 'lg 0.' "$lg" --version
+expect 2 'did you mean `lg check`' "$lg" chek
+expect 2 'write `lg run x.lg`' "$lg" x.lg
+expect 2 'did you mean --seed' "$lg" check --sed 3 x.lg
+expect 2 'wants an integer' "$lg" run --seed x examples/digits.lg
+expect 2 'wants N' "$lg" run examples/digits.lg --seed
+expect 2 'takes no value' "$lg" check --quiet=3 x.lg
+expect 2 'wants a size' "$lg" check --memory 3Q x.lg
+expect 2 'wants tokens, ast' "$lg" check --dump=all x.lg
+expect 2 'wants a file' "$lg" run
+expect 2 'one argument too many' "$lg" run a.lg b c
+expect 1 'E0601' "$lg" check "$scratch/missing.lg"
+expect 0 '--hidden' "$lg" run examples/digits.lg --help
+expect 2 'did you mean --hidden' "$lg" run examples/digits.lg --hiden 3
+expect 0 'E0203: wrong dims' "$lg" explain e0203
+expect 1 'no code' "$lg" explain E9999
+expect 1 'did you mean `relu`' "$lg" help rleu
+expect 0 'std/prelude.lg:' "$lg" help relu
+expect 0 'm' "$lg" help when
+expect 0 'double' "$lg" help double tests/driver/program/left.lg
+for name in $(sed -n 's/^\(fn\|loss\|model\|optimizer\|quantizer\|schedule\) \([A-Za-z][A-Za-z0-9_]*\).*/\2/p' stdlib/*.lg); do
+    expect 0 "$name" "$lg" help "$name"
+done
+while read -r op _; do
+    expect 0 "$op" "$lg" help "$op"
+done < <("$lg" ops)
+
+expect 0 '6 9 2' "$lg" run tests/driver/program/main.lg
+printf 'import "b.lg"\n' >"$scratch/a.lg"
+printf 'import "a.lg"\n' >"$scratch/b.lg"
+expect 1 'E0306' "$lg" check "$scratch/a.lg"
+for phase in tokens ast typed graph grad plan; do
+    expect 0 '' "$lg" check examples/digits.lg --dump=$phase
+done
+
+printf 'let   a=1+ 2 # one\n\n\n\nfn f( x )=x*  2' >"$scratch/c.lg"
+expect 1 "c.lg" "$lg" fmt --check "$scratch/c.lg"
+expect 1 '+fn f(x) = x*2' "$lg" fmt --diff "$scratch/c.lg"
+expect 0 '' "$lg" fmt "$scratch/c.lg"
+expect 0 '' "$lg" fmt --check "$scratch/c.lg"
+expect 0 'let a = 1+2  # one' cat "$scratch/c.lg"
+expect 1 'E0101' "$lg" fmt tests/errors/syntax-value-missing.lg
+
+"$lg" help 2>&1 | : # a closed pipe ends it, quietly
+status=${PIPESTATUS[0]}
+if [ "$status" -eq 141 ] || [ "$status" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+expect 1 'could not be written' bash -c "\"$lg\" help >/dev/full"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
