@@ -101,8 +101,9 @@ static void whole_numbers(const lg_product *p, const void *a, const void *b, voi
         for (int64_t j = n[0]; j < n[1]; j++) {
             uint64_t sum = 0;
             for (int64_t l = 0; l < p->k; l++)
-                sum += (uint64_t)lg_get_i64(p->type, a, (size_t)(p->a_off + i * p->a_m + l * p->a_k)) *
-                       (uint64_t)lg_get_i64(p->type, b, (size_t)(p->b_off + l * p->b_k + j * p->b_n));
+                sum +=
+                    (uint64_t)lg_get_i64(p->type, a, (size_t)(p->a_off + i * p->a_m + l * p->a_k)) *
+                    (uint64_t)lg_get_i64(p->type, b, (size_t)(p->b_off + l * p->b_k + j * p->b_n));
             lg_set_i64(p->type, y, (size_t)(i * p->n + j), (int64_t)sum);
         }
 }
@@ -123,8 +124,15 @@ static void small_floats(const lg_product *p, const void *a, const void *b, void
     for (int64_t l = 0; l < p->k; l++)
         for (int64_t j = 0; j < nn; j++)
             fb[l * nn + j] = read_f32(p->type, b, p->b_off + l * p->b_k + (n[0] + j) * p->b_n);
-    lg_product q = {.type = LG_F32, .batch = 1, .m = mm, .n = nn, .k = p->k, .a_m = p->k, .a_k = 1,
-                    .b_k = nn, .b_n = 1};
+    lg_product q = {.type = LG_F32,
+                    .batch = 1,
+                    .m = mm,
+                    .n = nn,
+                    .k = p->k,
+                    .a_m = p->k,
+                    .a_k = 1,
+                    .b_k = nn,
+                    .b_n = 1};
     tile_of(LG_F32)(&q, fa, fb, fy, rest, (int64_t[]){0, mm}, (int64_t[]){0, nn});
     for (int64_t i = 0; i < mm; i++)
         lg_convert(p->type, (char *)y + (size_t)((m[0] + i) * p->n + n[0]) * lg_dtype_size(p->type),

@@ -6,11 +6,13 @@
  *   TARGET       the attribute that allows the vector unit
  * Every element is summed in the order of k from 0, block of K by block of K, whatever the tile. */
 
-typedef REAL TILE(vec_u) __attribute__((vector_size(sizeof(VEC)), aligned(sizeof(REAL)), may_alias));
+typedef REAL TILE(vec_u)
+    __attribute__((vector_size(sizeof(VEC)), aligned(sizeof(REAL)), may_alias));
 
 enum { TILE(NR) = NV * LANES };
 
-/* out[r][0..NR) = sum over k of a[r*a_m + k*a_k] * b[k*b_k ..], added to what is there if `more`. */
+/* out[r][0..NR) = sum over k of a[r*a_m + k*a_k] * b[k*b_k ..], added to what is there if `more`.
+ */
 static inline __attribute__((always_inline)) TARGET void
 TILE(block)(const REAL *a, int64_t a_m, int64_t a_k, const REAL *b, int64_t b_k, int64_t k,
             REAL *out, int64_t out_m, bool more, const int mr) {
@@ -24,7 +26,7 @@ TILE(block)(const REAL *a, int64_t a_m, int64_t a_k, const REAL *b, int64_t b_k,
         VEC x[NV];
 #pragma GCC unroll 4
         for (int v = 0; v < NV; v++)
-            x[v] = (VEC)*(const TILE(vec_u) *)(b + i * b_k + v * LANES);
+            x[v] = (VEC) * (const TILE(vec_u) *)(b + i * b_k + v * LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < mr; r++) {
             VEC s = SPLAT(a[r * a_m + i * a_k]);
@@ -96,7 +98,8 @@ static TARGET void TILE(pack_b)(const REAL *b, int64_t b_k, int64_t b_n, int64_t
     }
 }
 
-/* One block of K for rows [m0, m1) and columns [n0, n1); pa: room for a strip, pb: for the columns. */
+/* One block of K for rows [m0, m1) and columns [n0, n1); pa: room for a strip, pb: for the columns.
+ */
 static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b, REAL *y, REAL *pa,
                               REAL *pb, const int64_t m[2], const int64_t n[2], int64_t k0,
                               int64_t k, bool pack) {
@@ -111,9 +114,13 @@ static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b,
         const REAL *strip = a + i * p->a_m + k0 * p->a_k;
         int64_t a_m = p->a_m, a_k = p->a_k;
         if (a_k != 1 && k > 1) {
-            for (int64_t q = 0; q < k; q++)
-                for (int r = 0; r < mr; r++)
-                    pa[q * MR + r] = strip[r * a_m + q * a_k];
+            if (mr == MR && a_m == 1)
+                for (int64_t q = 0; q < k; q++)
+                    memcpy(pa + q * MR, strip + q * a_k, MR * sizeof *pa);
+            else
+                for (int64_t q = 0; q < k; q++)
+                    for (int r = 0; r < mr; r++)
+                        pa[q * MR + r] = strip[r * a_m + q * a_k];
             strip = pa;
             a_m = 1;
             a_k = MR;
@@ -121,11 +128,12 @@ static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b,
         for (int64_t j = n[0]; j < n[1]; j += TILE(NR)) {
             int64_t w = n[1] - j < TILE(NR) ? n[1] - j : TILE(NR);
             bool own = pack || w < TILE(NR);
-            const REAL *panel = pack              ? pb + (j - n[0]) * k
-                                : w < TILE(NR)    ? pb
-                                                  : bk + (j - n[0]) * p->b_n;
-            TILE(panel)(strip, a_m, a_k, panel, own ? TILE(NR) : p->b_k, k, y + i * p->n + j, p->n,
-                        k0 > 0, mr, w);
+            const REAL *panel = pack           ? pb + (j - n[0]) * k
+                                : w < TILE(NR) ? pb
+                                               : bk + (j - n[0]) * p->b_n;
+            TILE(panel)
+            (strip, a_m, a_k, panel, own ? TILE(NR) : p->b_k, k, y + i * p->n + j, p->n, k0 > 0, mr,
+             w);
         }
     }
 }
@@ -139,8 +147,8 @@ static TARGET REAL TILE(inner)(const REAL *a, const REAL *b, int64_t n) {
     for (; i + 4 * LANES <= n; i += 4 * LANES)
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++)
-            acc[v] = FMA((VEC)*(const TILE(vec_u) *)(a + i + v * LANES),
-                         (VEC)*(const TILE(vec_u) *)(b + i + v * LANES), acc[v]);
+            acc[v] = FMA((VEC) * (const TILE(vec_u) *)(a + i + v * LANES),
+                         (VEC) * (const TILE(vec_u) *)(b + i + v * LANES), acc[v]);
     VEC s = (acc[0] + acc[2]) + (acc[1] + acc[3]);
     REAL lane[LANES];
     *(TILE(vec_u) *)lane = (TILE(vec_u))s;

@@ -180,7 +180,8 @@ static bool best_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx, const ch
     lg_node *x = to_flat(&f, y->in[0]);
     lg_node *at = lg_g_reduce(g, lg_op_find(place), x, 1u << f.kept, f.r.at);
     lg_node *i = lg_g_iota(g, f.flat.rank, f.flat.shape, f.kept, f.r.at);
-    lg_node *here = lg_rule_op2(&f.r, "eq", i, lg_rule_cols(&f.r, lg_g_cast(g, at, LG_I64, f.r.at), n));
+    at = lg_rule_cols(&f.r, lg_g_cast(g, at, LG_I64, f.r.at), n);
+    lg_node *here = lg_rule_op2(&f.r, "eq", i, at);
     dx[0] = from_flat(&f, lg_rule_choose(&f.r, here, lg_rule_cols(&f.r, dy[0], n), 0));
     return true;
 }

@@ -28,7 +28,7 @@ typedef struct {
     int id, n; /* n = 1: alone, whatever the number of threads */
     lg_barrier *barrier;
     char *scratch;
-    const void **pointer; /* tables for nested plans, used like a stack */
+    const void **pointer;                         /* tables for nested plans, used like a stack */
     enum { CLEAN, FIRST_WROTE, ALL_WROTE } state; /* since the last barrier */
     lg_fault fault;
 } thread;
@@ -183,7 +183,8 @@ static bool run_scan(thread *t, const lg_step *s, const lg_frame *f) {
         set_round(s, f, &r, round, a->rev ? a->trip - 1 - round : round);
         if (!walk(t, s->sub[0], &inner))
             return false;
-        t->state = ALL_WROTE; /* the next round reads what this one wrote, and the other way round */
+        t->state =
+            ALL_WROTE; /* the next round reads what this one wrote, and the other way round */
     }
     if (!meet(t, true))
         return false;
@@ -247,8 +248,8 @@ static bool check_result(thread *t, const lg_step *s, const lg_frame *f, int k) 
     }
     if (n == 0)
         return true;
-    double low = s->n_in ? least(&s->node->in[0]->type[0], lg_place_at(f, &s->in[0]))
-                         : (double)INFINITY;
+    double low =
+        s->n_in ? least(&s->node->in[0]->type[0], lg_place_at(f, &s->in[0])) : (double)INFINITY;
     char input[48] = "";
     if (isfinite(low))
         snprintf(input, sizeof input, ", input min = %.3g", low);

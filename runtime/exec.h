@@ -73,25 +73,25 @@ typedef struct {
 } lg_instr;
 
 typedef struct {
-    bool row;      /* one element a row */
+    bool row; /* one element a row */
     lg_dtype type;
-    size_t off;    /* in the thread's scratch */
+    size_t off; /* in the thread's scratch */
 } lg_reg;
 
 enum { LG_CHUNK = 1024 }; /* elements of a chunk, and of a row's partial results */
 
 typedef struct {
-    int64_t n_o, n_i;  /* sizes of O and I */
-    int64_t ob, ib;    /* tile, chunk */
+    int64_t n_o, n_i; /* sizes of O and I */
+    int64_t ob, ib;   /* tile, chunk */
     bool fast_o, whole;
     int n_passes;
     int64_t row_o, row_i; /* positions of O (or I) for a step along the first axis; 0: not in it */
-    int64_t split;     /* > 0: I is cut in blocks of so many, joined after all are done */
-    lg_place partial;  /* their results: [block][reduce][ob * 8 bytes] */
+    int64_t split;        /* > 0: I is cut in blocks of so many, joined after all are done */
+    lg_place partial;     /* their results: [block][reduce][ob * 8 bytes] */
     int n_instr, n_reg;
-    lg_instr *instr;   /* in order of execution */
+    lg_instr *instr; /* in order of execution */
     lg_reg *reg;
-    size_t scratch;    /* bytes a thread */
+    size_t scratch; /* bytes a thread */
 } lg_loop;
 
 /* ---- products ---- */
@@ -121,12 +121,12 @@ typedef struct lg_step {
     lg_loop *loop;
     lg_product *product;
     lg_product_fn product_fn;
-    size_t product_scratch;   /* bytes a thread */
-    lg_plan *sub[2];          /* SCAN: body; COND: then, else */
-    lg_place sub_arena;       /* their workspace, within ours */
-    lg_place *swap;           /* SCAN: the other buffer of each carry; NONE: in place */
-    size_t *stride;           /* SCAN: bytes a round of xs and yields, carries 0; inputs first */
-    double cost;              /* estimate, ns on one thread */
+    size_t product_scratch; /* bytes a thread */
+    lg_plan *sub[2];        /* SCAN: body; COND: then, else */
+    lg_place sub_arena;     /* their workspace, within ours */
+    lg_place *swap;         /* SCAN: the other buffer of each carry; NONE: in place */
+    size_t *stride;         /* SCAN: bytes a round of xs and yields, carries 0; inputs first */
+    double cost;            /* estimate, ns on one thread */
 } lg_step;
 
 struct lg_plan {
@@ -135,10 +135,10 @@ struct lg_plan {
     lg_plan_opts opts;
     int n_step, n_in, n_out;
     lg_step *step;
-    bool *swaps;        /* body of a scan: carry output k must not share its input's buffer */
-    size_t workspace;   /* bytes of ARENA places */
+    bool *swaps;         /* body of a scan: carry output k must not share its input's buffer */
+    size_t workspace;    /* bytes of ARENA places */
     size_t thread_bytes; /* scratch of each thread */
-    int n_pointer;      /* pointers that nested plans need at once, a thread */
+    int n_pointer;       /* pointers that nested plans need at once, a thread */
     double cost;
     int threads;        /* of a run */
     int crowded, alone; /* runs in a row that waited too long; runs left to do on one thread */

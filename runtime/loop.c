@@ -108,33 +108,33 @@ typedef struct {
     char *mem, *reg;
 } transfer;
 
-#define TRANSFER(bits)                                                                             \
-    static bool load_##bits(void *ctx, int64_t at, int64_t n, int64_t stride, int64_t done) {      \
-        const transfer *t = ctx;                                                                   \
-        const uint##bits##_t *from = (const uint##bits##_t *)(void *)t->mem + at;                  \
-        uint##bits##_t *to = (uint##bits##_t *)(void *)t->reg + done;                              \
-        if (stride == 1) {                                                                         \
-            memcpy(to, from, (size_t)n * sizeof *to);                                              \
-        } else if (stride == 0) {                                                                  \
-            uint##bits##_t x = *from;                                                              \
-            for (int64_t i = 0; i < n; i++)                                                        \
-                to[i] = x;                                                                         \
-        } else {                                                                                   \
-            for (int64_t i = 0; i < n; i++)                                                        \
-                to[i] = from[i * stride];                                                          \
-        }                                                                                          \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool store_##bits(void *ctx, int64_t at, int64_t n, int64_t stride, int64_t done) {     \
-        const transfer *t = ctx;                                                                   \
-        uint##bits##_t *to = (uint##bits##_t *)(void *)t->mem + at;                                \
-        const uint##bits##_t *from = (const uint##bits##_t *)(void *)t->reg + done;                \
-        if (stride == 1)                                                                           \
-            memcpy(to, from, (size_t)n * sizeof *to);                                              \
-        else                                                                                       \
-            for (int64_t i = 0; i < n; i++)                                                        \
-                to[i * stride] = from[i];                                                          \
-        return true;                                                                               \
+#define TRANSFER(bits)                                                                         \
+    static bool load_##bits(void *ctx, int64_t at, int64_t n, int64_t stride, int64_t done) {  \
+        const transfer *t = ctx;                                                               \
+        const uint##bits##_t *from = (const uint##bits##_t *)(void *)t->mem + at;              \
+        uint##bits##_t *to = (uint##bits##_t *)(void *)t->reg + done;                          \
+        if (stride == 1) {                                                                     \
+            memcpy(to, from, (size_t)n * sizeof *to);                                          \
+        } else if (stride == 0) {                                                              \
+            uint##bits##_t x = *from;                                                          \
+            for (int64_t i = 0; i < n; i++)                                                    \
+                to[i] = x;                                                                     \
+        } else {                                                                               \
+            for (int64_t i = 0; i < n; i++)                                                    \
+                to[i] = from[i * stride];                                                      \
+        }                                                                                      \
+        return true;                                                                           \
+    }                                                                                          \
+    static bool store_##bits(void *ctx, int64_t at, int64_t n, int64_t stride, int64_t done) { \
+        const transfer *t = ctx;                                                               \
+        uint##bits##_t *to = (uint##bits##_t *)(void *)t->mem + at;                            \
+        const uint##bits##_t *from = (const uint##bits##_t *)(void *)t->reg + done;            \
+        if (stride == 1)                                                                       \
+            memcpy(to, from, (size_t)n * sizeof *to);                                          \
+        else                                                                                   \
+            for (int64_t i = 0; i < n; i++)                                                    \
+                to[i * stride] = from[i];                                                      \
+        return true;                                                                           \
     }
 TRANSFER(8)
 TRANSFER(16)
@@ -232,11 +232,11 @@ static bool pick_run(void *ctx, int64_t at, int64_t n, int64_t stride, int64_t d
         for (int k = 0; k < x->n_in; k++) {
             int64_t v = subscript(p->c, x, k, done + i);
             if (v < 0 || v >= x->size[k])
-                return lg_fault_set(p->c->fault, x->node, "R0101",
-                                    x->row ? (p->c->k->row_o ? (p->c->o0 + done + i) / p->c->k->row_o : -1)
-                                           : row_of(p->c, done + i),
-                                    "index %lld is outside 0..%lld", (long long)v,
-                                    (long long)x->size[k]);
+                return lg_fault_set(
+                    p->c->fault, x->node, "R0101",
+                    x->row ? (p->c->k->row_o ? (p->c->o0 + done + i) / p->c->k->row_o : -1)
+                           : row_of(p->c, done + i),
+                    "index %lld is outside 0..%lld", (long long)v, (long long)x->size[k]);
             cell += v * x->unit[k];
         }
         const char *from = p->mem + cell * (int64_t)size;

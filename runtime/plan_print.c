@@ -48,16 +48,17 @@ static void print_instr(const lg_instr *x, int depth, FILE *out) {
         print_access(x->acc, out);
     }
     fprintf(out, " %s%s%s", lg_dtype_name(x->to), x->row ? " row" : "",
-            x->uniform ? " once" : x->direct ? " direct" : "");
+            x->uniform  ? " once"
+            : x->direct ? " direct"
+                        : "");
     if (x->pass)
         fprintf(out, " pass %d", x->pass);
     fputc('\n', out);
 }
 
 static void print_loop(const lg_loop *l, int depth, FILE *out) {
-    fprintf(out,
-            "loop %" PRId64 " x %" PRId64 " tile %" PRId64 " x %" PRId64 "%s%s", l->n_o, l->n_i,
-            l->ob, l->ib, l->fast_o ? " columns" : " rows", l->whole ? " whole" : "");
+    fprintf(out, "loop %" PRId64 " x %" PRId64 " tile %" PRId64 " x %" PRId64 "%s%s", l->n_o,
+            l->n_i, l->ob, l->ib, l->fast_o ? " columns" : " rows", l->whole ? " whole" : "");
     if (l->split)
         fprintf(out, " split %" PRId64, l->split);
     fputc('\n', out);
@@ -110,8 +111,8 @@ static void print_step(const lg_step *s, int nth, int depth, FILE *out) {
 }
 
 static void print_plan(const lg_plan *p, int depth, FILE *out) {
-    fprintf(out, "%*splan: %d steps, workspace %zu bytes, about %.3g us\n", depth * 2, "", p->n_step,
-            p->workspace, p->cost / 1000);
+    fprintf(out, "%*splan: %d steps, workspace %zu bytes, about %.3g us\n", depth * 2, "",
+            p->n_step, p->workspace, p->cost / 1000);
     for (int k = 0; k < p->n_step; k++)
         print_step(&p->step[k], k, depth, out);
 }

@@ -18,7 +18,7 @@ static struct {
     _Atomic uint32_t job; /* number of the current job */
     _Atomic int left;     /* workers that have not finished it */
     _Atomic int asleep;
-    _Atomic bool taken;   /* by a plan that needs all its parts to run at once */
+    _Atomic bool taken; /* by a plan that needs all its parts to run at once */
     pthread_mutex_t lock;
     pthread_cond_t wake;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
@@ -50,7 +50,8 @@ static void *worker(void *arg) {
     uint32_t seen = 0;
     inside = true;
     for (;;) {
-        for (int i = 0; i < SPINS && atomic_load_explicit(&pool.job, memory_order_acquire) == seen; i++)
+        for (int i = 0; i < SPINS && atomic_load_explicit(&pool.job, memory_order_acquire) == seen;
+             i++)
             lg_pause();
         if (atomic_load(&pool.job) == seen)
             sleep_until(seen);

@@ -4,8 +4,8 @@
  * Nodes are taken in order. Each joins the group of one of its operands when they iterate over the
  * same space, or else begins a group. Groups run in the order of `seq`; a group whose values nobody
  * outside has read yet may still move to the end, and two such groups may become one. A value read
- * outside its group gets a buffer, unless computing it again is cheap, or its index space is so much
- * larger than what it is made from that storing it must not happen. */
+ * outside its group gets a buffer, unless computing it again is cheap, or its index space is so
+ * much larger than what it is made from that storing it must not happen. */
 #include "compiler/mid/fuse.h"
 #include <string.h>
 
@@ -339,7 +339,8 @@ static void join(lg_fusion *f, lg_group *g, lg_node *n, bool row) {
         lg_map m;
         lg_node *u = from_buffer(n, k) ? lg_storage_of(n->in[k]) : operand(n, k, &m);
         if (f->of[u->id] == g)
-            f->after_row[n->id] = f->after_row[n->id] || (!row && (f->row[u->id] || f->after_row[u->id]));
+            f->after_row[n->id] =
+                f->after_row[n->id] || (!row && (f->row[u->id] || f->after_row[u->id]));
         else
             read_from(f, u, g->seq);
     }

@@ -1,5 +1,6 @@
 /* fuse.h: what stands between the passes and the plan: which nodes share a kernel, which values get
- * a buffer, and the loop kernels made from groups. Used by fuse.c, kernel.c and schedule.c alone. */
+ * a buffer, and the loop kernels made from groups. Used by fuse.c, kernel.c and schedule.c alone.
+ */
 #ifndef LG_FUSE_H
 #define LG_FUSE_H
 #include "compiler/mid/passes.h"
@@ -24,11 +25,11 @@ typedef struct lg_group {
     int64_t seq;       /* position in the order */
     int64_t first_use; /* least position that reads one of its values */
     bool opaque, closed;
-    int rank;          /* the space, without dims of size 1 */
+    int rank; /* the space, without dims of size 1 */
     int64_t n[LG_MAX_RANK];
-    uint32_t mask;     /* dims of the space that are reduced */
+    uint32_t mask; /* dims of the space that are reduced */
     bool reduces;
-    bool index;        /* has a reduction to an index */
+    bool index; /* has a reduction to an index */
     LG_VEC(lg_node *) node;
 } lg_group;
 
@@ -37,7 +38,7 @@ typedef struct {
     bool no_fuse;
     int64_t next; /* position */
     LG_VEC(lg_group *) group;
-    lg_group **of; /* by node id; NULL: none */
+    lg_group **of;                  /* by node id; NULL: none */
     bool *row, *after_row, *stored; /* by node id */
 } lg_fusion;
 void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse);
@@ -64,7 +65,8 @@ typedef struct {
 void lg_kernel_make(lg_kernel *k, const lg_fusion *f, const lg_group *g, lg_arena *mem);
 /* Once places are known: registers, direct operands, scratch. may_alias(ctx, a, b): the two
  * accesses may be the same memory. */
-void lg_kernel_finish(lg_kernel *k, lg_arena *mem, bool (*may_alias)(void *ctx, const lg_place *a, const lg_place *b),
+void lg_kernel_finish(lg_kernel *k, lg_arena *mem,
+                      bool (*may_alias)(void *ctx, const lg_place *a, const lg_place *b),
                       void *ctx);
 double lg_kernel_cost(const lg_loop *k); /* ns on one thread */
 #endif

@@ -17,7 +17,8 @@ typedef struct {
     const lg_fusion *f;
     const lg_group *g;
     lg_arena *mem;
-    int *avail; /* by register: the pass from which a row value is there, or in which a full one is */
+    int *avail; /* by register: the pass from which a row value is there, or in which a full one is
+                 */
     size_t cap;
     LG_VEC(memo) memo;
     LG_VEC(int) spread; /* row reg, pass, full reg */
@@ -163,8 +164,14 @@ static int keep(maker *m, const lg_node *x, const lg_map *map, int reg) {
 static int load(maker *m, lg_node *x, const lg_map *map, const lg_type *t, int pass) {
     lg_access *a = access_under(m, map, t);
     bool row = is_still(&a->i);
-    lg_instr in = {.kind = LG_I_LOAD, .row = row, .to = t->dtype, .from = t->dtype, .node = x,
-                   .acc = a, .uniform = row && is_still(&a->o), .pass = row ? 0 : pass};
+    lg_instr in = {.kind = LG_I_LOAD,
+                   .row = row,
+                   .to = t->dtype,
+                   .from = t->dtype,
+                   .node = x,
+                   .acc = a,
+                   .uniform = row && is_still(&a->o),
+                   .pass = row ? 0 : pass};
     in.out = new_reg(m, t->dtype, row, in.pass);
     touch(m, &a->at, x, a, false);
     return emit(m, in, 0, NULL);
@@ -246,8 +253,13 @@ static int iota(maker *m, lg_node *x, const lg_map *map, int pass) {
     int axis = x->attr.axis;
     lg_access *a = access_of(m, map->off[axis], map->c[axis], 8);
     bool row = is_still(&a->i);
-    lg_instr in = {.kind = LG_I_IOTA, .row = row, .pass = row ? 0 : pass, .to = LG_I64, .from = LG_I64,
-                   .node = x, .acc = a};
+    lg_instr in = {.kind = LG_I_IOTA,
+                   .row = row,
+                   .pass = row ? 0 : pass,
+                   .to = LG_I64,
+                   .from = LG_I64,
+                   .node = x,
+                   .acc = a};
     in.out = new_reg(m, LG_I64, row, in.pass);
     return emit(m, in, 0, NULL);
 }
@@ -255,8 +267,13 @@ static int iota(maker *m, lg_node *x, const lg_map *map, int pass) {
 static int draw(maker *m, lg_node *x, const lg_map *map, int pass) {
     lg_access *a = access_under(m, map, &x->type[0]);
     bool row = is_still(&a->i);
-    lg_instr in = {.kind = LG_I_RAND, .row = row, .pass = row ? 0 : pass, .to = x->type[0].dtype,
-                   .from = x->type[0].dtype, .node = x, .acc = a};
+    lg_instr in = {.kind = LG_I_RAND,
+                   .row = row,
+                   .pass = row ? 0 : pass,
+                   .to = x->type[0].dtype,
+                   .from = x->type[0].dtype,
+                   .node = x,
+                   .acc = a};
     size_t lanes = lg_type_count(&x->in[0]->type[0]);
     in.lane = lanes ? (int64_t)(lg_type_count(&x->type[0]) / lanes) : 1;
     in.lane = in.lane ? in.lane : 1;
@@ -300,10 +317,16 @@ static int gather(maker *m, lg_node *x, const lg_map *map, int pass) {
     pass = inputs(m, x, ni, which, &lead, depends_on_i(m, map) ? pass : 0, full, reg);
     for (int k = 0; k < ni; k++)
         full = full || !is_row_reg(m, reg[k]);
-    lg_instr in = {.kind = LG_I_GATHER, .row = !full, .pass = pass, .to = x->type[0].dtype,
-                   .from = x->type[0].dtype, .node = x, .acc = a};
+    lg_instr in = {.kind = LG_I_GATHER,
+                   .row = !full,
+                   .pass = pass,
+                   .to = x->type[0].dtype,
+                   .from = x->type[0].dtype,
+                   .node = x,
+                   .acc = a};
     in.unit = lg_arena_dup(m->mem, stride + r, sizeof *stride * (size_t)ni);
-    in.size = lg_arena_dup(m->mem, x->in[0]->type[0].shape + x->attr.nb, sizeof *stride * (size_t)ni);
+    in.size =
+        lg_arena_dup(m->mem, x->in[0]->type[0].shape + x->attr.nb, sizeof *stride * (size_t)ni);
     touch(m, &a->at, x->in[0], NULL, false);
     in.out = new_reg(m, in.to, in.row, pass);
     return emit(m, in, ni, reg);
@@ -332,8 +355,14 @@ static int reduce(maker *m, lg_node *x, const lg_map *map) {
     int reg, zero = 0;
     int pass = inputs(m, x, 1, &zero, &in_map, 0, true, &reg);
     lg_dtype from = x->in[0]->type[0].dtype, to = x->type[0].dtype;
-    lg_instr in = {.kind = LG_I_REDUCE, .pass = pass, .to = to, .from = from, .node = x,
-                   .fn = x->op->elem[to], .row_fn = x->op->row[from], .aux = -1};
+    lg_instr in = {.kind = LG_I_REDUCE,
+                   .pass = pass,
+                   .to = to,
+                   .from = from,
+                   .node = x,
+                   .fn = x->op->elem[to],
+                   .row_fn = x->op->row[from],
+                   .aux = -1};
     in.out = new_reg(m, to, true, m->l->whole ? 0 : pass + 1);
     if (!in.fn)
         in.aux = new_reg(m, from, true, 0);
@@ -406,8 +435,14 @@ static void result(maker *m, lg_node *x) {
     lg_access *a = access_under(m, &map, &x->type[0]);
     if (!m->f->row[x->id] && m->g->reduces && m->l->n_i != 1)
         reg = as_full(m, reg, m->avail[reg]);
-    lg_instr in = {.kind = LG_I_STORE, .row = is_row_reg(m, reg), .out = reg, .node = x, .acc = a,
-                   .to = x->type[0].dtype, .from = x->type[0].dtype, .pass = m->avail[reg]};
+    lg_instr in = {.kind = LG_I_STORE,
+                   .row = is_row_reg(m, reg),
+                   .out = reg,
+                   .node = x,
+                   .acc = a,
+                   .to = x->type[0].dtype,
+                   .from = x->type[0].dtype,
+                   .pass = m->avail[reg]};
     touch(m, &a->at, x, a, true);
     emit(m, in, 1, &reg);
 }
@@ -475,8 +510,10 @@ static bool is_dense(const lg_loop *l, const lg_access *a, bool row) {
     if (row)
         return is_line(&a->o, l->n_o, 1);
     if (!l->fast_o)
-        return is_line(&a->i, l->n_i, 1) && (l->ob == 1 || (l->whole && is_line(&a->o, l->n_o, l->n_i)));
-    return is_line(&a->o, l->n_o, 1) && (l->ib == 1 || (l->ob >= l->n_o && is_line(&a->i, l->n_i, l->n_o)));
+        return is_line(&a->i, l->n_i, 1) &&
+               (l->ob == 1 || (l->whole && is_line(&a->o, l->n_o, l->n_i)));
+    return is_line(&a->o, l->n_o, 1) &&
+           (l->ib == 1 || (l->ob >= l->n_o && is_line(&a->i, l->n_i, l->n_o)));
 }
 
 static int last_use(const lg_loop *l, int reg) {
@@ -490,7 +527,8 @@ static int last_use(const lg_loop *l, int reg) {
 
 /* Instruction j may write to the place of store s: what it would overwrite has been used. */
 static bool is_harmless(const lg_loop *l, int j, const lg_instr *s,
-                        bool (*may_alias)(void *ctx, const lg_place *a, const lg_place *b), void *ctx) {
+                        bool (*may_alias)(void *ctx, const lg_place *a, const lg_place *b),
+                        void *ctx) {
     for (int i = 0; i < l->n_instr; i++) {
         const lg_instr *x = &l->instr[i];
         if (x == s || !x->acc || x->kind == LG_I_IOTA || x->kind == LG_I_RAND)
@@ -513,7 +551,8 @@ static int maker_of(const lg_loop *l, int reg) {
 }
 
 static void make_direct(lg_loop *l,
-                        bool (*may_alias)(void *ctx, const lg_place *a, const lg_place *b), void *ctx) {
+                        bool (*may_alias)(void *ctx, const lg_place *a, const lg_place *b),
+                        void *ctx) {
     for (int j = 0; j < l->n_instr; j++) {
         lg_instr *x = &l->instr[j];
         x->direct = x->kind == LG_I_LOAD && !x->uniform && is_dense(l, x->acc, x->row);
@@ -586,7 +625,8 @@ static void place_registers(lg_loop *l) {
 }
 
 void lg_kernel_finish(lg_kernel *k, lg_arena *mem,
-                      bool (*may_alias)(void *ctx, const lg_place *a, const lg_place *b), void *ctx) {
+                      bool (*may_alias)(void *ctx, const lg_place *a, const lg_place *b),
+                      void *ctx) {
     lg_loop *l = k->loop;
     make_direct(l, may_alias, ctx);
     l->n_reg = (int)k->reg.n;

@@ -1,7 +1,7 @@
 /* layout.c: elementwise ops and reductions of transposed operands are done on the operands as they
- * lie, and the result is transposed instead; so chains that index notation wrote in another order of
- * dims run along memory, and transpositions meet and cancel. Not for materialised copies. Runs last,
- * before fusion. */
+ * lie, and the result is transposed instead; so chains that index notation wrote in another order
+ * of dims run along memory, and transpositions meet and cancel. Not for materialised copies. Runs
+ * last, before fusion. */
 #include "compiler/mid/rewrite.h"
 
 /* x is a permutation of the axes of its input: out axis o is in axis perm[o]. */

@@ -31,8 +31,8 @@ bool lg_guarded_out(lg_elab *E, lg_frame *f, const lg_ast *decl) {
     return true;
 }
 
-/* The declared type of a tensor as zeros; NULL for other types and after errors. */
-static lg_value *declared_zeros(lg_elab *E, lg_frame *f, const lg_ast *type) {
+/* The declared type of a tensor as zeros; NULL for other types and after errors (*bad). */
+static lg_value *declared_zeros(lg_elab *E, lg_frame *f, const lg_ast *type, bool *bad) {
     if (!type || type->kind != LG_A_TYPE)
         return NULL;
     lg_dtype t = lg_dtype_from_name(type->name);
@@ -41,11 +41,14 @@ static lg_value *declared_zeros(lg_elab *E, lg_frame *f, const lg_ast *type) {
     lg_dim *dim[LG_MAX_RANK];
     if (type->n > LG_MAX_RANK) {
         lg_err(E, "E0213", type->span, "more than %d dims at once", LG_MAX_RANK);
+        *bad = true;
         return NULL;
     }
     for (uint32_t i = 0; i < type->n; i++)
-        if (!(dim[i] = lg_dim_expr(E, f, type->kid[i])))
+        if (!(dim[i] = lg_dim_expr(E, f, type->kid[i]))) {
+            *bad = true;
             return NULL;
+        }
     return lg_fill(E, lg_type_dtype(E, f, type), (int)type->n, dim, 0, type->span);
 }
 
@@ -77,7 +80,12 @@ lg_value *lg_initial(lg_elab *E, lg_frame *f, const lg_ast *decl) {
     lg_frame *was = E->frame;
     lg_value *was_want = E->want;
     E->frame = f;
-    lg_value *want = declared_zeros(E, f, type), *v = NULL;
+    bool bad = false;
+    lg_value *want = declared_zeros(E, f, type, &bad), *v = NULL;
+    if (bad) {
+        E->frame = was;
+        return lg_v_error(E, at);
+    }
     if (!value) {
         lg_diag *d = lg_err(E, "E0428", at, "%s `%s` has no first value", decl->text, decl->name);
         lg_diag_help(d, "write `%s %s: ... = zeros()`", decl->text, decl->name);
@@ -216,7 +224,7 @@ static int64_t part_count(making *k, const lg_ast *index, lg_sym *name, int64_t 
         if (lg_v_static_int(E, v->range.lo, lo) && lg_v_static_int(E, v->range.hi, &hi))
             n = hi > *lo ? hi - *lo : 0;
     } else if (v->kind == LG_V_NUM || v->kind == LG_V_TENSOR) {
-        if (!lg_v_static_int(E, v, &n) && v->kind == LG_V_TENSOR)
+        if (!lg_v_static_int(E, v, &n) && (v->kind == LG_V_TENSOR || v->num.known))
             lg_err(E, "E0210", e->span, "the number of parts must be static, got %s",
                    lg_v_type_text(E, v));
     } else if (v->kind != LG_V_ERROR) {

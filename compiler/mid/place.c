@@ -33,7 +33,8 @@ static size_t put(lg_block **placed, size_t n, lg_block *b) {
 
 size_t lg_blocks_place(lg_block *block, size_t n) {
     size_t most = 0, m = 0;
-    lg_block **order = lg_alloc((n + 1) * sizeof *order), **placed = lg_alloc((n + 1) * sizeof *placed);
+    lg_block **order = lg_alloc((n + 1) * sizeof *order),
+             **placed = lg_alloc((n + 1) * sizeof *placed);
     for (size_t k = 0; k < n; k++)
         order[k] = &block[k];
     qsort(order, n, sizeof *order, larger_first);

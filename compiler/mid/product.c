@@ -35,7 +35,8 @@ static bool merge(const lg_type *t, const side *a, const side *b, int64_t size[2
         int64_t len = t->shape[d];
         if (len == 1)
             continue;
-        if (n && a->stride[d] == sa[n - 1] * size[n - 1] && b->stride[d] == sb[n - 1] * size[n - 1]) {
+        if (n && a->stride[d] == sa[n - 1] * size[n - 1] &&
+            b->stride[d] == sb[n - 1] * size[n - 1]) {
             size[n - 1] *= len;
             continue;
         }
@@ -59,11 +60,21 @@ lg_product lg_dot_product(const lg_node *n, lg_node *source[2]) {
         if (merge(y, &a, &b, size, sa, sb)) {
             source[0] = a.source;
             source[1] = b.source;
-            return (lg_product){.type = y->dtype, .batch = size[0] * size[1], .heads = size[0],
-                                .m = y->shape[r - 2], .n = y->shape[r - 1], .k = ta->shape[r - 1],
-                                .a_batch = sa[1], .a_head = sa[0], .a_m = a.stride[r - 2],
-                                .a_k = a.stride[r - 1], .b_batch = sb[1], .b_head = sb[0],
-                                .b_k = b.stride[r - 2], .b_n = b.stride[r - 1], .a_off = a.off,
+            return (lg_product){.type = y->dtype,
+                                .batch = size[0] * size[1],
+                                .heads = size[0],
+                                .m = y->shape[r - 2],
+                                .n = y->shape[r - 1],
+                                .k = ta->shape[r - 1],
+                                .a_batch = sa[1],
+                                .a_head = sa[0],
+                                .a_m = a.stride[r - 2],
+                                .a_k = a.stride[r - 1],
+                                .b_batch = sb[1],
+                                .b_head = sb[0],
+                                .b_k = b.stride[r - 2],
+                                .b_n = b.stride[r - 1],
+                                .a_off = a.off,
                                 .b_off = b.off};
         }
         if (pass == 0)

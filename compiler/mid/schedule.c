@@ -266,7 +266,8 @@ static bool same_walk(const lg_walk *a, const lg_walk *b) {
 }
 
 static bool same_access(const lg_access *a, const lg_access *b) {
-    return a->base == b->base && a->size == b->size && same_walk(&a->o, &b->o) && same_walk(&a->i, &b->i);
+    return a->base == b->base && a->size == b->size && same_walk(&a->o, &b->o) &&
+           same_walk(&a->i, &b->i);
 }
 
 static bool loop_in_place(const planner *s, int step, int u, int v) {
@@ -383,14 +384,17 @@ static bool take_over(planner *s, int v) {
     value *w = &s->val[v];
     const lg_step *x = &s->step.at[w->def];
     const lg_kernel *l = &s->kernel.at[w->def];
-    size_t n = x->kind == LG_S_LOOP ? l->touch.n : x->kind == LG_S_RUN || x->kind == LG_S_SCAN ? (size_t)x->node->n_in : 0;
+    size_t n = x->kind == LG_S_LOOP                          ? l->touch.n
+               : x->kind == LG_S_RUN || x->kind == LG_S_SCAN ? (size_t)x->node->n_in
+                                                             : 0;
     for (size_t j = 0; j < n; j++) {
         if (x->kind == LG_S_LOOP && l->touch.at[j].write)
             continue;
         int u = value_of(s, x->kind == LG_S_LOOP ? l->touch.at[j].node : x->node->in[j]);
         const value *from = &s->val[u];
-        if (from->block < 0 || from->last != w->def || from->def == w->def || from->bytes != w->bytes ||
-            s->block.at[from->block].to != w->def || !in_place(s, w->def, u, v))
+        if (from->block < 0 || from->last != w->def || from->def == w->def ||
+            from->bytes != w->bytes || s->block.at[from->block].to != w->def ||
+            !in_place(s, w->def, u, v))
             continue;
         w->block = from->block;
         s->block.at[w->block].to = w->last;
@@ -587,7 +591,8 @@ static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, bool may_swap) {
     lg_fuse(&s.f, g, o->no_fuse || o->check_nan);
     number_values(&s);
     begin_copies(&s);
-    qsort(s.f.group.at, s.f.group.n, sizeof *s.f.group.at, by_seq);
+    if (s.f.group.n)
+        qsort(s.f.group.at, s.f.group.n, sizeof *s.f.group.at, by_seq);
     for (size_t k = 0; k < s.f.group.n; k++)
         if (s.f.group.at[k]->node.n)
             add_group(&s, s.f.group.at[k]);

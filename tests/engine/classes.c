@@ -21,7 +21,10 @@ static bool check(bool ok, const char *what) {
     return ok;
 }
 
-#define SHAPE(...) (int)LG_COUNT(((int64_t[]){__VA_ARGS__})), (int64_t[]){__VA_ARGS__}
+#define SHAPE(...)                                           \
+    (int)LG_COUNT(((int64_t[]){__VA_ARGS__})), (int64_t[]) { \
+        __VA_ARGS__                                          \
+    }
 #define F32(...) lg_type_make(LG_F32, SHAPE(__VA_ARGS__))
 
 static lg_node *op1(const char *name, lg_node *x) {
@@ -132,12 +135,14 @@ static void test_long(void) {
     check(near((double)z[0], want) && near((double)(y[0][0] + y[0][1] + y[0][2] + y[0][3]), want),
           "long sums");
     check(got[0] == where && got[1] == where && got[2] == where, "argmax of a long row");
-    check(z[0] == z[1] && z[0] == z[2] && memcmp(y[0], y[1], 16) == 0 && memcmp(y[0], y[2], 16) == 0,
+    check(z[0] == z[1] && z[0] == z[2] && memcmp(y[0], y[1], 16) == 0 &&
+              memcmp(y[0], y[2], 16) == 0,
           "bits and threads");
     lg_free(x);
 }
 
-/* Pairs: sums over i and over j, and a log-sum-exp, of an index space far larger than its inputs. */
+/* Pairs: sums over i and over j, and a log-sum-exp, of an index space far larger than its inputs.
+ */
 static void test_pairs(void) {
     enum { N = 3000 };
     float *x = numbers(N), *r = numbers(N), *c = numbers(N), *l = numbers(N);
@@ -148,7 +153,8 @@ static void test_pairs(void) {
     lg_node *e = op1("exp", op2("mul", op2("sub", p, q), p));
     lg_g_output(g, sum(e, 2), -1, NULL);
     lg_g_output(g, sum(e, 1), -1, NULL);
-    lg_node *s = op1("tanh", op2("mul", p, q)), *m = lg_g_reduce(g, lg_op_find("reduce_max"), s, 2, at);
+    lg_node *s = op1("tanh", op2("mul", p, q)),
+            *m = lg_g_reduce(g, lg_op_find("reduce_max"), s, 2, at);
     lg_node *d = op2("sub", s, lg_g_broadcast(g, m, SHAPE(N, N), (int[]){0, -1}, at));
     lg_g_output(g, op2("add", op1("log", sum(op1("exp", d), 2)), m), -1, NULL);
     lg_plan_stats stats;
@@ -160,7 +166,8 @@ static void test_pairs(void) {
             cols += exp((double)((x[j] - x[i]) * x[j]));
             lse += exp(tanh((double)(x[i] * x[j])));
         }
-        ok = ok && near((double)r[i], rows) && near((double)c[i], cols) && near((double)l[i], log(lse));
+        ok = ok && near((double)r[i], rows) && near((double)c[i], cols) &&
+             near((double)l[i], log(lse));
     }
     check(ok, "sums over pairs");
     check(stats.arena_bytes < 1000000, "an index space is not stored");
@@ -189,7 +196,8 @@ static void test_softmax(void) {
         g = lg_graph_new(NULL);
         lg_node *a = lg_g_input(g, F32(7, n), at);
         lg_node *m = lg_g_reduce(g, lg_op_find("reduce_max"), a, 2, at);
-        lg_node *e = op1("exp", op2("sub", a, lg_g_broadcast(g, m, SHAPE(7, n), (int[]){0, -1}, at)));
+        lg_node *e =
+            op1("exp", op2("sub", a, lg_g_broadcast(g, m, SHAPE(7, n), (int[]){0, -1}, at)));
         lg_node *s = lg_g_broadcast(g, sum(e, 2), SHAPE(7, n), (int[]){0, -1}, at);
         lg_g_output(g, op2("div", e, s), -1, NULL);
         lg_plan_stats stats;
@@ -233,7 +241,8 @@ static void one_product(lg_dtype t, int64_t m, int64_t n, int64_t k, bool ta, bo
             for (int64_t l = 0; l < k; l++)
                 want += lg_get_f64(t, a, (size_t)(i * p.a_m + l * p.a_k)) *
                         lg_get_f64(t, b, (size_t)(l * p.b_k + j * p.b_n));
-            ok = ok && (t == LG_BF16 ? fabs(want - lg_get_f64(t, y, (size_t)(i * n + j))) <= 0.01 * fabs(want)
+            ok = ok && (t == LG_BF16 ? fabs(want - lg_get_f64(t, y, (size_t)(i * n + j))) <=
+                                           0.01 * fabs(want)
                                      : want == lg_get_f64(t, y, (size_t)(i * n + j)));
         }
     check(ok, "product");
@@ -244,13 +253,15 @@ static void one_product(lg_dtype t, int64_t m, int64_t n, int64_t k, bool ta, bo
 }
 
 static void test_products(void) {
-    static const int64_t sizes[][3] = {{1, 1, 1},   {8, 32, 16}, {9, 33, 17}, {64, 10, 128}, {1, 200, 300},
-                                       {200, 1, 300}, {5, 7, 0},  {37, 65, 520}, {3, 600, 40}, {70, 530, 300}};
+    static const int64_t sizes[][3] = {{1, 1, 1},     {8, 32, 16},   {9, 33, 17}, {64, 10, 128},
+                                       {1, 200, 300}, {200, 1, 300}, {5, 7, 0},   {37, 65, 520},
+                                       {3, 600, 40},  {70, 530, 300}};
     static const lg_dtype types[] = {LG_F32, LG_F64, LG_I32, LG_BF16};
     for (size_t k = 0; k < LG_COUNT(sizes); k++)
         for (int flip = 0; flip < 4; flip++)
             for (size_t t = 0; t < LG_COUNT(types); t++)
-                one_product(types[t], sizes[k][0], sizes[k][1], sizes[k][2], flip & 1, flip >> 1, 1 + (int)k % 3);
+                one_product(types[t], sizes[k][0], sizes[k][1], sizes[k][2], flip & 1, flip >> 1,
+                            1 + (int)k % 3);
 }
 
 static void test_batched_dot(void) {
@@ -258,7 +269,8 @@ static void test_batched_dot(void) {
     float *q = numbers(B * T * H * K), *y = numbers(B * H * T * T);
     g = lg_graph_new(NULL); /* heads of [B, T, H, K], never copied */
     lg_node *x = lg_g_input(g, F32(B, T, H, K), at);
-    lg_node *a = lg_g_permute(g, x, (int[]){0, 2, 1, 3}, at), *b = lg_g_permute(g, x, (int[]){0, 2, 3, 1}, at);
+    lg_node *a = lg_g_permute(g, x, (int[]){0, 2, 1, 3}, at),
+            *b = lg_g_permute(g, x, (int[]){0, 2, 3, 1}, at);
     lg_g_output(g, lg_g_dot(g, a, b, at), -1, NULL);
     bool ok = run((const void *[]){q}, (void *[]){y});
     for (int i = 0; i < B; i++)
@@ -267,7 +279,8 @@ static void test_batched_dot(void) {
                 for (int t = 0; t < T; t++) {
                     double want = 0;
                     for (int k = 0; k < K; k++)
-                        want += (double)q[((i * T + s) * H + h) * K + k] * (double)q[((i * T + t) * H + h) * K + k];
+                        want += (double)q[((i * T + s) * H + h) * K + k] *
+                                (double)q[((i * T + t) * H + h) * K + k];
                     ok = ok && near((double)y[((i * H + h) * T + s) * T + t], want);
                 }
     check(ok, "batched product of permuted operands");
@@ -286,16 +299,19 @@ static void test_donation(void) {
         wp[i] = (double)p[i] - wm[i];
     }
     g = lg_graph_new(NULL);
-    lg_node *a = lg_g_input(g, F32(N), at), *b = lg_g_input(g, F32(N), at), *c = lg_g_input(g, F32(N), at);
+    lg_node *a = lg_g_input(g, F32(N), at), *b = lg_g_input(g, F32(N), at),
+            *c = lg_g_input(g, F32(N), at);
     lg_node *m2 = op2("add", op2("mul", b, lg_g_fill(g, b->type[0], 0.5, at)), op2("mul", c, a));
     lg_g_output(g, op2("sub", a, m2), 0, NULL);
     lg_g_output(g, m2, 1, NULL);
     lg_plan_stats stats;
-    bool ok = run_with((lg_plan_opts){0}, (const void *[]){p, m, d}, (void *[]){p, m}, NULL, &stats);
+    bool ok =
+        run_with((lg_plan_opts){0}, (const void *[]){p, m, d}, (void *[]){p, m}, NULL, &stats);
     for (int i = 0; i < N; i++)
         ok = ok && near((double)p[i], wp[i]) && near((double)m[i], wm[i]);
     check(ok, "an update in place");
-    check(stats.n_kernels == 1 && stats.arena_bytes == 0, "an update is one kernel without workspace");
+    check(stats.n_kernels == 1 && stats.arena_bytes == 0,
+          "an update is one kernel without workspace");
     lg_free(p);
     lg_free(m);
     lg_free(d);
@@ -334,9 +350,18 @@ static void test_scan(bool rev, bool stop) {
     lg_node *next = op2("add", b, xt);
     lg_g_output(g, next, -1, NULL);
     lg_g_output(g, op2("lt", next, lg_g_scalar(g, LG_F32, 8, at)), -1, NULL);
-    lg_g_output(g, op2("add", next, op2("mul", lg_g_cast(g, t, LG_F32, at), lg_g_scalar(g, LG_F32, 100, at))), -1, NULL);
+    lg_g_output(
+        g,
+        op2("add", next, op2("mul", lg_g_cast(g, t, LG_F32, at), lg_g_scalar(g, LG_F32, 100, at))),
+        -1, NULL);
     g = outer;
-    lg_scan_attr a = {.body = body, .n_carry = 2, .n_xs = 1, .n_yield = 1, .trip = 6, .rev = rev, .stop = stop ? 1 : -1};
+    lg_scan_attr a = {.body = body,
+                      .n_carry = 2,
+                      .n_xs = 1,
+                      .n_yield = 1,
+                      .trip = 6,
+                      .rev = rev,
+                      .stop = stop ? 1 : -1};
     lg_node *s = lg_g_scan(g, &a, 3, (lg_node *[]){c0, g0, xs}, at);
     for (int k = 0; k < 3; k++)
         lg_g_output(g, lg_g_item(g, s, k), -1, NULL);
@@ -371,7 +396,8 @@ static void test_trade(int threads, int64_t trip) {
     lg_node *x = lg_g_scan(g, &s, 2, (lg_node *[]){q0, l0}, at);
     lg_g_output(g, lg_g_item(g, x, 0), -1, NULL);
     lg_g_output(g, lg_g_item(g, x, 1), -1, NULL);
-    bool ok = run_with((lg_plan_opts){.threads = threads}, (const void *[]){q, l}, (void *[]){oq, ol}, NULL, NULL);
+    bool ok = run_with((lg_plan_opts){.threads = threads}, (const void *[]){q, l},
+                       (void *[]){oq, ol}, NULL, NULL);
     float *t = numbers(N);
     for (int64_t r = 0; r < trip; r++) {
         for (int i = 0; i < N; i++)
@@ -379,7 +405,8 @@ static void test_trade(int threads, int64_t trip) {
         memcpy(l, q, N * sizeof *l);
         memcpy(q, t, N * sizeof *q);
     }
-    check(ok && memcmp(q, oq, N * sizeof *q) == 0 && memcmp(l, ol, N * sizeof *l) == 0, "carries that trade places");
+    check(ok && memcmp(q, oq, N * sizeof *q) == 0 && memcmp(l, ol, N * sizeof *l) == 0,
+          "carries that trade places");
     lg_free(q);
     lg_free(l);
     lg_free(oq);
@@ -415,7 +442,8 @@ static void test_faults(void) {
     int32_t i[4] = {0, 1, 3, 2};
     lg_fault f = {0};
     g = lg_graph_new(NULL);
-    lg_node *a = lg_g_input(g, F32(3, 2), at), *k = lg_g_input(g, lg_type_make(LG_I32, SHAPE(4)), at);
+    lg_node *a = lg_g_input(g, F32(3, 2), at),
+            *k = lg_g_input(g, lg_type_make(LG_I32, SHAPE(4)), at);
     lg_g_output(g, lg_g_gather(g, a, 0, 1, &k, at), -1, NULL);
     bool ok = run_with((lg_plan_opts){0}, (const void *[]){x, i}, (void *[]){y}, &f, NULL);
     check(!ok && strcmp(f.code, "R0101") == 0 && f.row == 2, "an index outside names its row");
@@ -426,7 +454,8 @@ static void test_faults(void) {
     lg_g_require(g, op2("lt", a, lg_g_fill(g, a->type[0], 5, at)), "small", at);
     lg_g_output(g, op2("add", a, a), 0, NULL);
     ok = run_with((lg_plan_opts){0}, (const void *[]){x}, (void *[]){x}, &f, NULL);
-    check(!ok && strcmp(f.code, "R0103") == 0 && f.row == 4 && strcmp(f.text, "small") == 0, "require names its row");
+    check(!ok && strcmp(f.code, "R0103") == 0 && f.row == 4 && strcmp(f.text, "small") == 0,
+          "require names its row");
     check(x[0] == 1 && x[5] == 6, "a failed requirement leaves inputs as they were");
 
     f = (lg_fault){0};
@@ -435,7 +464,8 @@ static void test_faults(void) {
     a = lg_g_input(g, F32(6), at);
     lg_g_output(g, op2("add", op1("log", a), a), -1, NULL);
     ok = run_with((lg_plan_opts){.check_nan = true}, (const void *[]){x}, (void *[]){y}, &f, NULL);
-    check(!ok && strcmp(f.code, "R0102") == 0 && f.row == 3 && strstr(f.text, "`log`"), "the op that made a NaN");
+    check(!ok && strcmp(f.code, "R0102") == 0 && f.row == 3 && strstr(f.text, "`log`"),
+          "the op that made a NaN");
 }
 
 int main(void) {

@@ -214,7 +214,8 @@ static void add_gather(gen *r) {
 static void add_iota(gen *r) {
     lg_type t = some_type(r, LG_I64);
     if (t.rank && !too_big(&t))
-        put(r, lg_g_cast(r->g, lg_g_iota(r->g, t.rank, t.shape, below(t.rank), nowhere), LG_F32, nowhere));
+        put(r, lg_g_cast(r->g, lg_g_iota(r->g, t.rank, t.shape, below(t.rank), nowhere), LG_F32,
+                         nowhere));
 }
 
 static void add_rand(gen *r) {
@@ -244,7 +245,8 @@ static void grow(gen *r, int n);
 static void add_scan(gen *r) {
     if (r->inner)
         return;
-    lg_node *x = pick(r, LG_F32), *xs = pick(r, LG_F32), *c = pick(r, LG_F32), *c2 = pick(r, LG_F32);
+    lg_node *x = pick(r, LG_F32), *xs = pick(r, LG_F32), *c = pick(r, LG_F32),
+            *c2 = pick(r, LG_F32);
     if (xs->type[0].rank == 0)
         return;
     gen b = {.g = lg_graph_new(r->g), .inner = true};
@@ -262,15 +264,23 @@ static void add_scan(gen *r) {
     grow(&b, 1 + below(8));
     lg_node *h = tame(&b, op2(&b, "add", b.g->input.at[0], fit(&b, pick(&b, LG_F32), &x->type[0])));
     int kind = below(3);
-    lg_node *h2 = kind == 0 ? b.g->input.at[1] : kind == 1 ? fit(&b, b.g->input.at[0], &c2->type[0]) : fit(&b, h, &c2->type[0]);
+    lg_node *h2 = kind == 0   ? b.g->input.at[1]
+                  : kind == 1 ? fit(&b, b.g->input.at[0], &c2->type[0])
+                              : fit(&b, h, &c2->type[0]);
     lg_node *y = pick(&b, LG_F32);
     if (y->type[0].rank > 3)
         y = h;
     lg_g_output(b.g, h, -1, NULL);
     lg_g_output(b.g, h2, -1, NULL);
     lg_g_output(b.g, y, -1, NULL);
-    lg_scan_attr a = {.body = b.g, .n_carry = 2, .n_xs = 1, .n_const = 1, .n_yield = 1, .trip = trip,
-                      .rev = below(2), .stop = -1};
+    lg_scan_attr a = {.body = b.g,
+                      .n_carry = 2,
+                      .n_xs = 1,
+                      .n_const = 1,
+                      .n_yield = 1,
+                      .trip = trip,
+                      .rev = below(2),
+                      .stop = -1};
     lg_node *s = lg_g_scan(r->g, &a, 4, (lg_node *[]){x, c2, xs, c}, nowhere);
     for (int k = 0; k < 3; k++)
         put(r, lg_g_item(r->g, s, k));
@@ -305,18 +315,52 @@ static void grow(gen *r, int n) {
         while (r->n > 1 && lg_type_count(&r->pool[r->n - 1]->type[0]) > 300000)
             r->n--;
         switch (below(22)) {
-        case 0: case 1: case 2: case 3: case 4: case 5: add_elem(r); break;
-        case 6: case 7: case 8: case 9: add_reduce(r); break;
-        case 10: add_where(r); break;
-        case 11: case 12: add_view(r); break;
-        case 13: add_reshape(r); break;
-        case 14: case 15: add_dot(r); break;
-        case 16: add_gather(r); break;
-        case 17: add_iota(r); break;
-        case 18: add_rand(r); break;
-        case 19: add_concat(r); break;
-        case 20: add_scan(r); break;
-        case 21: add_cond(r); break;
+        case 0:
+        case 1:
+        case 2:
+        case 3:
+        case 4:
+        case 5:
+            add_elem(r);
+            break;
+        case 6:
+        case 7:
+        case 8:
+        case 9:
+            add_reduce(r);
+            break;
+        case 10:
+            add_where(r);
+            break;
+        case 11:
+        case 12:
+            add_view(r);
+            break;
+        case 13:
+            add_reshape(r);
+            break;
+        case 14:
+        case 15:
+            add_dot(r);
+            break;
+        case 16:
+            add_gather(r);
+            break;
+        case 17:
+            add_iota(r);
+            break;
+        case 18:
+            add_rand(r);
+            break;
+        case 19:
+            add_concat(r);
+            break;
+        case 20:
+            add_scan(r);
+            break;
+        case 21:
+            add_cond(r);
+            break;
         }
     }
 }
@@ -384,7 +428,8 @@ static results run(uint64_t seed, bool big, lg_plan_opts o, bool in_place, bool 
         const lg_output *out = &g->output.at[k];
         const lg_type *t = &out->node->type[0];
         bool here = in_place && out->donates >= 0;
-        r.x[k] = here ? lg_tensor_retain(in[out->donates]) : lg_tensor_new(t->dtype, t->rank, t->shape);
+        r.x[k] =
+            here ? lg_tensor_retain(in[out->donates]) : lg_tensor_new(t->dtype, t->rank, t->shape);
         to[k] = r.x[k]->data;
     }
     r.ok = lg_plan_run(p, from, to, &r.fault);
@@ -415,7 +460,8 @@ static double differ(const results *a, const results *b) {
         return 1e9;
     for (size_t k = 0; k < a->n && a->ok; k++)
         for (size_t i = 0; i < a->x[k]->n; i++) {
-            double x = lg_get_f64(LG_F32, a->x[k]->data, i), y = lg_get_f64(LG_F32, b->x[k]->data, i);
+            double x = lg_get_f64(LG_F32, a->x[k]->data, i),
+                   y = lg_get_f64(LG_F32, b->x[k]->data, i);
             if (isnan(x) != isnan(y))
                 return 1e9;
             double d = x == y || isnan(x) ? 0 : fabs(x - y) / (1 + fabs(x));
@@ -442,7 +488,8 @@ int main(int argc, char **argv) {
             passed++;
         } else {
             failed++;
-            printf("FAILED seed %llu: op by op %g, two threads in place %g, four %g, simplified %g %s\n",
+            printf("FAILED seed %llu: op by op %g, two threads in place %g, four %g, simplified %g "
+                   "%s\n",
                    (unsigned long long)seed, d, e, f, h, plain.ok ? "" : plain.fault.text);
         }
         drop(&plain);
@@ -451,6 +498,7 @@ int main(int argc, char **argv) {
         drop(&four);
         drop(&simple);
     }
-    printf("%d of %d with the same bits op by op\n%d passed, %d failed\n", equal, n, passed, failed);
+    printf("%d of %d with the same bits op by op\n%d passed, %d failed\n", equal, n, passed,
+           failed);
     return failed != 0;
 }
