@@ -382,18 +382,24 @@ lg_node *lg_g_remat(lg_graph *g, int n, lg_node *const *in, lg_span at) {
     return emit(y);
 }
 
-lg_node *lg_g_like(lg_graph *g, const lg_node *n, lg_node *const *in) {
+lg_node *lg_g_retyped(lg_graph *g, const lg_node *n, lg_node *const *in, const lg_type *type,
+                      lg_graph *const body[2]) {
     assert(n->op->cls != LG_C_INPUT);
     lg_node *y = make(g, n->op, n->n_in, in, n->n_out, n->span);
     for (int k = 0; k < n->n_out; k++)
-        y->type[k] = n->type[k];
+        y->type[k] = type[k];
     y->attr = n->attr;
     if (n->attr.affine)
         y->attr.affine = copy_affine(g, n->attr.affine);
-    if (n->attr.scan)
+    if (n->attr.scan) {
         y->attr.scan = lg_arena_dup(g->arena, n->attr.scan, sizeof *n->attr.scan);
-    if (n->attr.cond)
+        y->attr.scan->body = body ? body[0] : n->attr.scan->body;
+    }
+    if (n->attr.cond) {
         y->attr.cond = lg_arena_dup(g->arena, n->attr.cond, sizeof *n->attr.cond);
+        y->attr.cond->then_ = body ? body[0] : n->attr.cond->then_;
+        y->attr.cond->else_ = body ? body[1] : n->attr.cond->else_;
+    }
     if (n->attr.text)
         y->attr.text = lg_arena_str(g->arena, n->attr.text);
     if (n->attr.tensor) {
@@ -401,6 +407,10 @@ lg_node *lg_g_like(lg_graph *g, const lg_node *n, lg_node *const *in) {
         LG_PUSH(g->keep, n->attr.tensor);
     }
     return emit(y);
+}
+
+lg_node *lg_g_like(lg_graph *g, const lg_node *n, lg_node *const *in) {
+    return lg_g_retyped(g, n, in, n->type, NULL);
 }
 
 lg_node *lg_g_require(lg_graph *g, lg_node *cond, const char *text, lg_span at) {

@@ -113,6 +113,9 @@ lg_node *lg_g_remat(lg_graph *g, int n, lg_node *const *in, lg_span at);
 /* The same op, types and attributes over other inputs (of graph g, equal types). Bodies of scans
  * and conds are shared with n, not copied. */
 lg_node *lg_g_like(lg_graph *g, const lg_node *n, lg_node *const *in);
+/* The same with other types, and with other bodies (NULL: shared) of its scan or cond. */
+lg_node *lg_g_retyped(lg_graph *g, const lg_node *n, lg_node *const *in, const lg_type *type,
+                      lg_graph *const body[2]);
 lg_node *lg_g_require(lg_graph *g, lg_node *cond, const char *text, lg_span at);
 void lg_g_output(lg_graph *g, lg_node *x, int donates, lg_sym name);
 

@@ -617,7 +617,57 @@ static lg_value *not_callable(lg_elab *E, lg_value *v, lg_span at) {
     return lg_v_error(E, at);
 }
 
+/* ---- an optimizer and a function of one name ---- */
+
+static bool takes_rule(const lg_ast *param) {
+    const lg_ast *type = param->kid[0];
+    return type && type->kind == LG_A_TYPE && !strcmp(type->name, "optimizer");
+}
+
+/* Has the declaration parameters for these arguments, with rules where it wants rules? */
+static bool has_places_for(const lg_ast *decl, int n, const lg_arg *arg) {
+    const lg_ast *params = decl->kid[LG_D_PARAMS];
+    uint32_t count = params ? params->n : 0, next = 0;
+    for (int i = 0; i < n; i++) {
+        uint32_t k;
+        for (k = arg[i].name ? 0 : next++; k < count && arg[i].name; k++)
+            if (params->kid[k]->name == arg[i].name)
+                break;
+        if (k >= count || takes_rule(params->kid[k]) != (arg[i].value->kind == LG_V_RULE))
+            return false;
+    }
+    return true;
+}
+
+/* The declaration beside `callee` that these arguments are for: itself, or one of the same name. */
+static lg_value *overload(lg_elab *E, lg_value *callee, int n, const lg_arg *arg) {
+    bool fn = callee->kind == LG_V_FN && callee->fn.decl->kind == LG_A_DECL && !callee->fn.bound;
+    const lg_ast *decl = fn ? callee->fn.decl : callee->kind == LG_V_DECL ? callee->decl.decl : NULL;
+    lg_frame *env = fn ? callee->fn.env : decl ? callee->decl.env : NULL;
+    if (!env || env->kind != LG_F_MODULE || !env->module->tree || has_places_for(decl, n, arg))
+        return callee;
+    const lg_ast *tree = env->module->tree;
+    for (uint32_t i = 0; i < tree->n; i++) {
+        const lg_ast *s = tree->kid[i];
+        bool other = s->kind == LG_A_DECL && s->name == decl->name && strcmp(s->text, decl->text) != 0;
+        if (!other || !has_places_for(s, n, arg))
+            continue;
+        bool to_fn = !strcmp(s->text, "fn");
+        lg_value *v = lg_v_new(E, to_fn ? LG_V_FN : LG_V_DECL, callee->at);
+        if (to_fn) {
+            v->fn.decl = s;
+            v->fn.env = env;
+        } else {
+            v->decl.decl = s;
+            v->decl.env = env;
+        }
+        return v;
+    }
+    return callee;
+}
+
 lg_value *lg_call_value(lg_elab *E, lg_value *callee, int n, const lg_arg *arg, lg_span at) {
+    callee = overload(E, callee, n, arg);
     for (int i = 0; i < n; i++)
         if (arg[i].value->kind == LG_V_NONE) {
             lg_err(E, "E0219", arg[i].at, "this has no value");

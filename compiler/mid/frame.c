@@ -382,13 +382,19 @@ lg_elab *lg_elab_new(lg_arena *a, lg_diags *ds) {
 }
 
 /* Every named declaration is pending until somebody asks for it. */
+/* Optimizers for different shapes may share a name; so may an optimizer and a function. */
+static bool may_share_name(const lg_ast *a, const lg_ast *b) {
+    bool rule_a = !strcmp(a->text, "optimizer"), rule_b = !strcmp(b->text, "optimizer");
+    return (rule_a && rule_b) || (rule_a && !strcmp(b->text, "fn")) || (rule_b && !strcmp(a->text, "fn"));
+}
+
 static void declare(lg_elab *E, lg_module *m, const lg_ast *s) {
     if (s->kind != LG_A_DECL || !s->name)
         return;
     lg_binding *was = lg_find_local(m->frame, s->name, false);
-    bool overload = was && was->stmt && was->stmt->text == s->text && !strcmp(s->text, "optimizer");
+    bool overload = was && was->stmt && was->stmt->text && may_share_name(was->stmt, s);
     if (overload)
-        return; /* several optimizers of a name: rule.c looks for the one that fits */
+        return; /* the one that fits is looked for: rule.c, call.c */
     if (was) {
         lg_diag *d = lg_err(E, "E0304", s->name_span, "`%s` is declared twice", s->name);
         lg_diag_label(d, was->at, "first declared here");

@@ -468,6 +468,17 @@ static bool kind_word(const char *word, const lg_value *v, bool *is_word) {
     return false;
 }
 
+/* Does an argument type name a letter that stands for nothing yet? The letter gets its meaning later
+ * (of an optimizer: from what it is applied to), and so do the function's types. */
+static bool waits_for_letter(lg_checking *c, const lg_ast *type) {
+    for (uint32_t i = 0; i + 1 < type->n; i++) {
+        const lg_ast *t = type->kid[i];
+        if (t->kind == LG_A_TYPE && is_letter(c->E, c->f, t) && !lg_sig_letter(c->E, c->f, t->name))
+            return true;
+    }
+    return false;
+}
+
 /* In check mode a function that is passed is tried on values of the types it will be called with;
  * where its result gives a size its name, that also happens in a run. */
 static lg_value *function(lg_checking *c, const lg_ast *type, lg_value *v) {
@@ -487,7 +498,7 @@ static lg_value *function(lg_checking *c, const lg_ast *type, lg_value *v) {
     for (uint32_t i = 0; result->kind == LG_A_TYPE && i < result->n && c->binding; i++)
         sizes =
             sizes || (!is_pack(result->kid[i]) && lg_sig_unknown(c, result->kid[i], open, 0, 4));
-    if (!LG_CHECKING(E) && !sizes)
+    if ((!LG_CHECKING(E) && !sizes) || waits_for_letter(c, type))
         return r;
     lg_graph *g = E->g;
     E->g = NULL;

@@ -58,23 +58,35 @@ static const char objective[] =
 
 /* ---- the library's declarations ---- */
 
-static const lg_ast *declaration(const char *name) {
-    lg_sym want = lg_intern(name);
-    for (const lg_embedded *e = lg_stdlib; e->name; e++) {
-        lg_ast *tree = lg_ast_read(arena, e->tree, e->n_tree, 1);
-        for (uint32_t i = 0; tree && i < tree->n; i++)
-            if (tree->kid[i]->kind == LG_A_DECL && tree->kid[i]->name == want)
-                return tree->kid[i];
-    }
-    return NULL;
-}
-
 static bool has_param(const lg_ast *decl, const char *name) {
     const lg_ast *p = decl->kid[LG_D_PARAMS];
     for (uint32_t i = 0; p && i < p->n; i++)
         if (!strcmp(p->kid[i]->name, name))
             return true;
     return false;
+}
+
+/* The declaration of that name; of several the one that takes the most of `inputs`. */
+static const lg_ast *declaration(const char *name, json_t *inputs) {
+    lg_sym want = lg_intern(name);
+    const lg_ast *best = NULL;
+    int most = -1;
+    for (const lg_embedded *e = lg_stdlib; e->name; e++) {
+        lg_ast *tree = lg_ast_read(arena, e->tree, e->n_tree, 1);
+        for (uint32_t i = 0; tree && i < tree->n; i++) {
+            const lg_ast *d = tree->kid[i];
+            const char *input;
+            json_t *v;
+            int taken = 0;
+            if (d->kind != LG_A_DECL || d->name != want)
+                continue;
+            json_object_foreach(inputs, input, v)
+                taken += has_param(d, input);
+            best = taken > most ? d : best;
+            most = taken > most ? taken : most;
+        }
+    }
+    return best;
 }
 
 static const lg_ast *result_field(const lg_ast *decl, const char *field) {
@@ -701,7 +713,8 @@ static void one_file(const char *path) {
         const char *name = json_string_value(json_object_get(f, "name"));
         if (only && strcmp(only, name) != 0)
             continue;
-        const lg_ast *decl = declaration(name);
+        const lg_ast *decl = declaration(
+            name, json_object_get(json_array_get(json_object_get(f, "cases"), 0), "inputs"));
         json_array_foreach(json_object_get(f, "cases"), k, c) {
             if (decl)
                 one_case(name, decl, json_string_value(json_object_get(f, "signature")), c);

@@ -83,7 +83,7 @@ static void test_text(void) {
     text_is(mul(D, D), "D^2");
     text_is(quo(D, add(H, num(1))), "D/(H + 1)");
     text_is(fn("//", add(N, num(1)), num(2)), "(N + 1)//2");
-    text_is(add(fn("//", N, num(2)), num(1)), "(N//2) + 1");
+    text_is(add(fn("//", N, num(2)), num(1)), "N//2 + 1");
     text_is(fn("min", N, D), "min(D, N)");
     text_is(lg_dim_opaque(c, lg_intern("floor(rho*N)"), false, 0), "floor(rho*N)");
 }
