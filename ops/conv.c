@@ -229,10 +229,11 @@ static planes planes_of_x(const geometry *g) {
 }
 
 static void copy_strided(size_t size, const void *in, size_t in_step, size_t n, void *out) {
-    for (size_t i = 0; i < n; i++)
-        if (size == 8)
+    if (size == 8)
+        for (size_t i = 0; i < n; i++)
             ((double *)out)[i] = ((const double *)in)[i * in_step];
-        else
+    else
+        for (size_t i = 0; i < n; i++)
             ((float *)out)[i] = ((const float *)in)[i * in_step];
 }
 

@@ -88,6 +88,17 @@ static tile_fn tile_of(lg_dtype t) {
     return t == LG_F64 ? product_f64_any : product_f32_any;
 }
 
+lg_gemm_order lg_gemm_order_of(lg_dtype t) {
+    lg_gemm_order o = {.lanes = 16, .k_most = LG_KC};
+#if defined(__x86_64__)
+    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+    o.fused = wide || (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+    o.lanes = wide ? 64 : o.fused ? 32 : 16;
+#endif
+    o.lanes /= (int)lg_dtype_size(t);
+    return o;
+}
+
 /* ---- types without a tile ---- */
 
 static bool has_tile(lg_dtype t) {
@@ -175,6 +186,12 @@ static lg_product turned(const lg_product *p) {
     t.b_off = p->a_off;
     t.b_k = p->a_k;
     t.b_n = p->a_m;
+    return t;
+}
+
+lg_product lg_gemm_turned(const lg_product *p, bool *swaps) {
+    lg_product t = turned(p);
+    *swaps = t.n != p->n;
     return t;
 }
 

@@ -67,18 +67,42 @@ static void copy_cell(char *to, const char *from, size_t bytes) {
         memcpy(to, from, bytes);
 }
 
+/* Work that is worth sharing, and how many parts it is cut in. */
+enum { SHARE_BYTES = 1 << 16, SHARES = 8 };
+
+static bool all_inside(const places *p) {
+    for (size_t i = 0; i < p->blocks * p->picks; i++)
+        if (cell_of(p, i) < 0)
+            return false;
+    return true;
+}
+
+typedef struct {
+    places p;
+    const char *from;
+    char *to;
+    size_t bytes;
+} gathering;
+
+static void gather_part(void *ctx, int part, int parts) {
+    const gathering *g = ctx;
+    size_t n = g->p.blocks * g->p.picks, k = (size_t)part, of = (size_t)parts;
+    for (size_t i = n * k / of; i < n * (k + 1) / of; i++) {
+        size_t cell = i / g->p.picks * g->p.cells + (size_t)cell_of(&g->p, i);
+        copy_cell(g->to + i * g->bytes, g->from + cell * g->bytes, g->bytes);
+    }
+}
+
 static bool run_gather(const lg_call *c) {
-    places p = places_of(c);
-    size_t bytes = p.tail * lg_dtype_size(c->node->type[0].dtype);
-    const char *x = c->in[0];
-    char *out = c->out[0];
-    for (size_t b = 0; b < p.blocks; b++)
-        for (size_t i = b * p.picks; i < (b + 1) * p.picks; i++) {
-            int64_t cell = cell_of(&p, i);
-            if (cell < 0)
-                return false;
-            copy_cell(out + i * bytes, x + (b * p.cells + (size_t)cell) * bytes, bytes);
-        }
+    gathering g = {places_of(c), c->in[0], c->out[0], 0};
+    g.bytes = g.p.tail * lg_dtype_size(c->node->type[0].dtype);
+    if (!all_inside(&g.p))
+        return false;
+    bool large = g.p.blocks * g.p.picks * g.bytes >= SHARE_BYTES;
+    if (large)
+        lg_pool_run(gather_part, &g, SHARES);
+    else
+        gather_part(&g, 0, 1);
     return true;
 }
 
@@ -114,25 +138,45 @@ static void add_row(lg_dtype t, void *to, size_t at, const void *from, size_t be
                                  (uint64_t)lg_get_i64(t, from, beg + i)));
 }
 
+typedef struct {
+    places p;
+    lg_dtype t;
+    bool add;
+    const void *base, *upd;
+    void *out;
+} scattering;
+
+/* Elements [beg, end) of each cell, in the order of the picks. */
+static void scatter_part(void *ctx, int part, int parts) {
+    const scattering *s = ctx;
+    const places *p = &s->p;
+    size_t size = lg_dtype_size(s->t), k = (size_t)part, of = (size_t)parts;
+    size_t beg = p->tail * k / of, n = p->tail * (k + 1) / of - beg;
+    for (size_t i = 0; i < p->blocks * p->cells && s->out != s->base && n; i++)
+        memcpy((char *)s->out + (i * p->tail + beg) * size,
+               (const char *)s->base + (i * p->tail + beg) * size, n * size);
+    for (size_t i = 0; i < p->blocks * p->picks && n; i++) {
+        size_t at = (i / p->picks * p->cells + (size_t)cell_of(p, i)) * p->tail + beg;
+        if (s->add)
+            add_row(s->t, s->out, at, s->upd, i * p->tail + beg, n);
+        else
+            copy_cell((char *)s->out + at * size,
+                      (const char *)s->upd + (i * p->tail + beg) * size, n * size);
+    }
+}
+
 static bool scatter(const lg_call *c, bool add) {
-    places p = places_of(c);
-    lg_dtype t = c->node->type[0].dtype;
-    size_t size = lg_dtype_size(t);
-    const void *upd = c->in[1 + p.ni];
-    for (size_t i = 0; i < p.blocks * p.picks; i++) /* before anything is written */
-        if (cell_of(&p, i) < 0)
-            return false;
-    if (c->out[0] != c->in[0])
-        memcpy(c->out[0], c->in[0], p.blocks * p.cells * p.tail * size);
-    for (size_t b = 0; b < p.blocks; b++)
-        for (size_t i = b * p.picks; i < (b + 1) * p.picks; i++) {
-            size_t at = (b * p.cells + (size_t)cell_of(&p, i)) * p.tail;
-            if (add)
-                add_row(t, c->out[0], at, upd, i * p.tail, p.tail);
-            else
-                copy_cell((char *)c->out[0] + at * size, (const char *)upd + i * p.tail * size,
-                          p.tail * size);
-        }
+    enum { LEAST = 16 }; /* elements of a cell's part */
+    scattering s = {places_of(c), c->node->type[0].dtype, add, c->in[0], NULL, c->out[0]};
+    s.upd = c->in[1 + s.p.ni];
+    if (!all_inside(&s.p)) /* before anything is written */
+        return false;
+    size_t bytes = s.p.blocks * s.p.picks * s.p.tail * lg_dtype_size(s.t);
+    size_t parts = s.p.tail / LEAST < SHARES ? s.p.tail / LEAST : SHARES;
+    if (bytes >= SHARE_BYTES && parts > 1)
+        lg_pool_run(scatter_part, &s, (int)parts);
+    else
+        scatter_part(&s, 0, 1);
     return true;
 }
 

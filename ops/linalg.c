@@ -5,18 +5,15 @@
  * a row-major matrix handed to it is its transpose, and most kernels below are arranged so that
  * this is what they want; the others copy. Signs are those LAPACK gives. */
 #include "ops/build.h"
-#include "runtime/plan.h"
-#include <cblas.h>
-#include <lapacke.h>
+#include "ops/lapack.h"
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 
 /* ---- LAPACK by dtype: t is LG_F32 or LG_F64, arrays are by columns ---- */
 
 #define PICK(t, name, ...)                                                                         \
-    ((t) == LG_F64 ? LAPACKE_d##name(LAPACK_COL_MAJOR, __VA_ARGS__)                                \
-                   : LAPACKE_s##name(LAPACK_COL_MAJOR, __VA_ARGS__))
+    ((t) == LG_F64 ? lg_lapack_of.d##name(LAPACK_COL_MAJOR, __VA_ARGS__)                           \
+                   : lg_lapack_of.s##name(LAPACK_COL_MAJOR, __VA_ARGS__))
 
 static lapack_int potrf(lg_dtype t, int n, void *a) {
     return PICK(t, potrf_work, 'U', n, a, n);
@@ -51,16 +48,6 @@ static lapack_int gesdd(lg_dtype t, int m, int n, void *a, void *s, void *u, voi
 static lapack_int syevd(lg_dtype t, int n, void *a, void *w, void *work, int size,
                         lapack_int *iwork, int isize) {
     return PICK(t, syevd_work, 'V', 'L', n, a, n, w, work, size, iwork, isize);
-}
-
-static void one_thread(void) {
-    openblas_set_num_threads(1);
-}
-
-/* The library must not start threads beside those of the pool. */
-static void library_ready(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, one_thread);
 }
 
 /* ---- matrices of either dtype ---- */
@@ -213,7 +200,8 @@ static lg_node *diagonal(const lg_rule_ctx *r, lg_node *v) {
  * rows is the upper one by columns. */
 static bool cholesky_run(const lg_call *c) {
     mats s = mats_of(c->node->in[0]);
-    library_ready();
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
     for (size_t b = 0; b < s.batch && s.n > 0; b++) {
         char *l = out_at(c, 0, b, s.mn, s.size);
         symmetric(s.t, in_at(c, 0, b, s.mn, s.size), s.n, l);
@@ -286,7 +274,8 @@ static bool solve_run(const lg_call *c) {
     mats s = mats_of(c->node->in[0]), rhs = mats_of(c->node->in[1]);
     solve_parts o;
     solve_cut(c->node, c->scratch, &o);
-    library_ready();
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
     for (size_t b = 0; b < s.batch && s.n > 0 && rhs.n > 0; b++) {
         const void *right = in_at(c, 1, b, rhs.mn, s.size);
         memcpy(o.lu, in_at(c, 0, b, s.mn, s.size), s.mn * s.size);
@@ -338,16 +327,17 @@ static void trsm(lg_dtype t, const int64_t *p, int n, int m, const void *a, void
     CBLAS_TRANSPOSE way = p[1] ? CblasTrans : CblasNoTrans;
     CBLAS_DIAG diag = p[2] ? CblasUnit : CblasNonUnit;
     if (t == LG_F64)
-        cblas_dtrsm(CblasRowMajor, CblasLeft, part, way, diag, n, m, 1.0, a, n, b, m);
+        lg_lapack_of.dtrsm(CblasRowMajor, CblasLeft, part, way, diag, n, m, 1.0, a, n, b, m);
     else
-        cblas_strsm(CblasRowMajor, CblasLeft, part, way, diag, n, m, 1.0f, a, n, b, m);
+        lg_lapack_of.strsm(CblasRowMajor, CblasLeft, part, way, diag, n, m, 1.0f, a, n, b, m);
 }
 
 /* in: a[.., N, N] of which one triangle is read, b[.., N, M]; out: x[.., N, M] */
 static bool triangular_run(const lg_call *c) {
     mats s = mats_of(c->node->in[0]), rhs = mats_of(c->node->in[1]);
     const int64_t *p = c->node->attr.p;
-    library_ready();
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
     for (size_t b = 0; b < s.batch && rhs.mn > 0; b++) {
         const void *a = in_at(c, 0, b, s.mn, s.size);
         void *x = out_at(c, 0, b, rhs.mn, s.size);
@@ -420,7 +410,8 @@ static bool inv_run(const lg_call *c) {
     mats s = mats_of(c->node->in[0]);
     lu_parts o;
     lu_cut(c->node, c->scratch, &o);
-    library_ready();
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
     for (size_t b = 0; b < s.batch && s.n > 0; b++) {
         void *x = out_at(c, 0, b, s.mn, s.size);
         memcpy(x, in_at(c, 0, b, s.mn, s.size), s.mn * s.size);
@@ -479,7 +470,8 @@ static bool slogdet_run(const lg_call *c) {
     mats s = mats_of(c->node->in[0]);
     lu_parts o;
     lu_cut(c->node, c->scratch, &o);
-    library_ready();
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
     for (size_t b = 0; b < s.batch; b++) {
         double sign, log_abs;
         if (!log_det(c, &s, b, &o, &sign, &log_abs))
@@ -494,7 +486,8 @@ static bool det_run(const lg_call *c) {
     mats s = mats_of(c->node->in[0]);
     lu_parts o;
     lu_cut(c->node, c->scratch, &o);
-    library_ready();
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
     for (size_t b = 0; b < s.batch; b++) {
         double sign, log_abs, det;
         if (!log_det(c, &s, b, &o, &sign, &log_abs))
@@ -593,7 +586,8 @@ static bool qr_run(const lg_call *c) {
     int k = s.m < s.n ? s.m : s.n;
     qr_parts o;
     qr_cut(c->node, c->scratch, &o);
-    library_ready();
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
     for (size_t b = 0; b < s.batch && k > 0; b++) {
         const void *a = in_at(c, 0, b, s.mn, s.size);
         if (!all_finite(s.t, a, s.mn))
@@ -684,7 +678,7 @@ static int svd_work(lg_dtype t, int m, int n) {
 static size_t svd_cut(const lg_node *y, char *base, svd_parts *o) {
     mats s = mats_of(y->in[0]);
     cutter k = {base, 0};
-    o->work_n = s.mn ? svd_work(s.t, s.n, s.m) : 0;
+    o->work_n = s.mn && lg_lapack_ready(NULL, y) ? svd_work(s.t, s.n, s.m) : 0;
     o->a = cut(&k, s.mn, s.size);
     o->iwork = cut(&k, 8 * (size_t)(s.m < s.n ? s.m : s.n), sizeof(lapack_int));
     o->work = cut(&k, (size_t)o->work_n, s.size);
@@ -703,7 +697,8 @@ static bool svd_run(const lg_call *c) {
     size_t k = (size_t)(s.m < s.n ? s.m : s.n);
     svd_parts o;
     svd_cut(c->node, c->scratch, &o);
-    library_ready();
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
     for (size_t b = 0; b < s.batch && k > 0; b++) {
         memcpy(o.a, in_at(c, 0, b, s.mn, s.size), s.mn * s.size);
         if (!all_finite(s.t, o.a, s.mn))
@@ -811,7 +806,8 @@ static bool eigh_run(const lg_call *c) {
     mats s = mats_of(c->node->in[0]);
     eigh_parts o;
     eigh_cut(c->node, c->scratch, &o);
-    library_ready();
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
     for (size_t b = 0; b < s.batch && s.n > 0; b++) {
         symmetric(s.t, in_at(c, 0, b, s.mn, s.size), s.n, o.a);
         if (!all_finite(s.t, o.a, s.mn))

@@ -3,6 +3,7 @@
 #include "ops/family.h"
 #include "ops/ops.h"
 #include "ops/strided.h"
+#include "runtime/plan.h"
 #include <string.h>
 
 /* ---- affine maps as loops ---- */
@@ -135,19 +136,57 @@ static void spread_any(void *ctx, int64_t at, int64_t done) {
     }
 }
 
+/* Work that is worth sharing, and how many parts it is cut in. */
+enum { SHARE_BYTES = 1 << 16, SHARES = 8 };
+
+typedef struct {
+    lg_strided s;
+    spread k;
+    void (*fn)(void *ctx, int64_t at, int64_t done);
+    size_t size;
+} unviewing;
+
+/* Steps of the outermost loop. */
+static void unview_part(void *ctx, int part, int parts) {
+    const unviewing *u = ctx;
+    lg_strided s = u->s;
+    spread k = u->k;
+    int64_t beg = s.n[0] * part / parts, end = s.n[0] * (part + 1) / parts, inner = 1;
+    for (int d = 1; d < s.rank; d++)
+        inner *= s.n[d];
+    s.base += beg * s.stride[0];
+    s.n[0] = end - beg;
+    k.n = s.n[s.rank - 1];
+    k.dy = (const char *)k.dy + (size_t)(beg * inner) * u->size;
+    if (end > beg)
+        lg_strided_each(&s, u->fn, &k);
+}
+
+/* Steps of the outermost loop touch elements that no other step does. */
+static bool steps_are_apart(const lg_strided *s) {
+    int64_t reach = 0;
+    for (int d = 1; d < s->rank; d++)
+        reach += (s->n[d] - 1) * (s->stride[d] < 0 ? -s->stride[d] : s->stride[d]);
+    return reach < (s->stride[0] < 0 ? -s->stride[0] : s->stride[0]);
+}
+
 static bool run_unview(const lg_call *c) {
     const lg_node *n = c->node;
     const lg_type *t = &n->type[0];
-    lg_strided s = lg_strided_of(n->attr.affine, t, &n->in[0]->type[0]);
-    spread k = {t->dtype, c->in[0], c->out[0], s.n[s.rank - 1], s.stride[s.rank - 1]};
-    memset(c->out[0], 0, lg_type_count(t) * lg_dtype_size(t->dtype));
-    lg_strided_each(&s,
-                    t->dtype == LG_F32   ? spread_f32
-                    : t->dtype == LG_F64 ? spread_f64
-                    : t->dtype == LG_I64 ? spread_i64
-                    : t->dtype == LG_I32 ? spread_i32
-                                         : spread_any,
-                    &k);
+    unviewing u = {.s = lg_strided_of(n->attr.affine, t, &n->in[0]->type[0]),
+                   .fn = t->dtype == LG_F32   ? spread_f32
+                         : t->dtype == LG_F64 ? spread_f64
+                         : t->dtype == LG_I64 ? spread_i64
+                         : t->dtype == LG_I32 ? spread_i32
+                                              : spread_any,
+                   .size = lg_dtype_size(t->dtype)};
+    size_t bytes = lg_type_count(t) * u.size;
+    u.k = (spread){t->dtype, c->in[0], c->out[0], 0, u.s.stride[u.s.rank - 1]};
+    memset(c->out[0], 0, bytes);
+    if (bytes >= SHARE_BYTES && u.s.n[0] > 1 && steps_are_apart(&u.s))
+        lg_pool_run(unview_part, &u, SHARES);
+    else
+        unview_part(&u, 0, 1);
     return true;
 }
 
@@ -178,19 +217,30 @@ static size_t block_bytes(const lg_type *t, int axis) {
     return n;
 }
 
-static bool run_concat(const lg_call *c) {
+static void concat_part(void *ctx, int part, int parts) {
+    const lg_call *c = ctx;
     const lg_node *n = c->node;
     int axis = n->attr.axis;
-    size_t outer = 1, whole = block_bytes(&n->type[0], axis);
+    size_t outer = 1, whole = block_bytes(&n->type[0], axis), at = 0;
     for (int d = 0; d < axis; d++)
         outer *= (size_t)n->type[0].shape[d];
-    size_t at = 0;
+    size_t beg = outer * (size_t)part / (size_t)parts,
+           end = outer * (size_t)(part + 1) / (size_t)parts;
     for (int k = 0; k < n->n_in; k++) {
-        size_t part = block_bytes(&n->in[k]->type[0], axis);
-        for (size_t o = 0; o < outer && part; o++)
-            memcpy((char *)c->out[0] + o * whole + at, (const char *)c->in[k] + o * part, part);
-        at += part;
+        size_t bytes = block_bytes(&n->in[k]->type[0], axis);
+        for (size_t o = beg; o < end && bytes; o++)
+            memcpy((char *)c->out[0] + o * whole + at, (const char *)c->in[k] + o * bytes, bytes);
+        at += bytes;
     }
+}
+
+static bool run_concat(const lg_call *c) {
+    bool large = block_bytes(&c->node->type[0], 0) >= SHARE_BYTES && c->node->attr.axis > 0;
+    lg_call job = *c;
+    if (large)
+        lg_pool_run(concat_part, &job, SHARES);
+    else
+        concat_part(&job, 0, 1);
     return true;
 }
 

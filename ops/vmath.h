@@ -497,6 +497,19 @@ LG_MATH double lg_floordiv_f64(double a, double b) {
     return near == near ? near : __builtin_floor(a / b);
 }
 
+/* a times 2^b for a whole number b; beyond what a float spans it makes no difference. */
+LG_MATH int lg_exponent_of(double b) {
+    return b > 9999 ? 9999 : b > -9999 ? (int)b : -9999;
+}
+
+LG_MATH float lg_ldexp_f32(float a, float b) {
+    return __builtin_ldexpf(a, lg_exponent_of((double)b));
+}
+
+LG_MATH double lg_ldexp_f64(double a, double b) {
+    return __builtin_ldexp(a, lg_exponent_of(b));
+}
+
 /* Integers: floored, and 0 where the divisor is. */
 LG_MATH long long lg_floordiv_i64(long long a, long long b) {
     if (b == 0)

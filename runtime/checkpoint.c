@@ -14,11 +14,12 @@
 #include <unistd.h>
 
 #define K_STEP "lossgraph.step"
+#define K_RUN "lossgraph.run"
 #define K_META "lossgraph.meta"
 #define K_META_SUM "lossgraph.meta_checksum"
 #define K_SUMS "lossgraph.checksums"
 
-enum { SLACK = 1 << 20 };
+enum { SLACK = 1 << 20, MOST_HEADER = 100 << 20 };
 
 static char *save_path(const char *dir, int64_t step) {
     lg_buf b = {0};
@@ -55,8 +56,8 @@ static void put_json(lg_bundle *b, const char *key, json_t *v) {
     json_decref(v);
 }
 
-static uint64_t meta_sum(int64_t step, const char *meta) {
-    return lg_hash(meta, strlen(meta), (uint64_t)step);
+static uint64_t meta_sum(int64_t step, int64_t run, const char *meta) {
+    return lg_hash(meta, strlen(meta), (uint64_t)step + ((uint64_t)run << 40));
 }
 
 /* The caller's tensors, borrowed, with our metadata; free with fini_marked. */
@@ -64,16 +65,18 @@ static lg_bundle marked(const lg_bundle *b, const lg_checkpoint_opts *o) {
     lg_bundle out = {0};
     out.list.at = b->list.at;
     out.list.n = b->list.n;
-    char step[24];
+    char step[24], run[24];
     snprintf(step, sizeof step, "%lld", (long long)o->step);
+    snprintf(run, sizeof run, "%lld", (long long)o->run);
     const char *meta = o->meta ? o->meta : "{}";
     json_t *sums = json_object();
     for (size_t i = 0; i < b->list.n; i++)
         json_object_set_new(sums, b->list.at[i].name, sum_text(tensor_sum(&b->list.at[i])));
     lg_bundle_put_meta(&out, "format", "lossgraph");
     lg_bundle_put_meta(&out, K_STEP, step);
+    lg_bundle_put_meta(&out, K_RUN, run);
     lg_bundle_put_meta(&out, K_META, meta);
-    put_json(&out, K_META_SUM, sum_text(meta_sum(o->step, meta)));
+    put_json(&out, K_META_SUM, sum_text(meta_sum(o->step, o->run, meta)));
     put_json(&out, K_SUMS, sums);
     return out;
 }
@@ -96,27 +99,77 @@ static int64_t step_of(const char *name) {
     return errno == 0 && strcmp(end, ".safetensors") == 0 ? v : -1;
 }
 
-typedef LG_VEC(int64_t) steps;
-
-static int falling(const void *a, const void *b) {
-    const int64_t *x = a, *y = b;
-    return (*x < *y) - (*x > *y);
+/* A whole number of our metadata: 0 when it is not there, -1 when it is none. */
+static int64_t number_of(const char *text) {
+    char *end;
+    errno = 0;
+    long long v = text ? strtoll(text, &end, 10) : 0;
+    return !text || (errno == 0 && end != text && !*end && v >= 0) ? v : -1;
 }
 
-/* The steps saved in a directory, newest first; false when it cannot be read. */
-static bool list_steps(const char *dir, steps *out) {
+/* The JSON header of a safetensors file, or NULL: the tensors stay on disk. */
+static json_t *header_of(const char *path) {
+    FILE *f = fopen(path, "rb");
+    unsigned char head[8];
+    uint64_t n = 0;
+    json_t *root = NULL;
+    if (f && fread(head, 1, sizeof head, f) == sizeof head) {
+        for (int i = 7; i >= 0; i--)
+            n = n << 8 | head[i];
+        char *text = n <= MOST_HEADER ? lg_alloc((size_t)n + 1) : NULL;
+        if (text && fread(text, 1, (size_t)n, f) == n)
+            root = json_loadb(text, (size_t)n, 0, NULL);
+        lg_free(text);
+    }
+    if (f)
+        fclose(f);
+    return root;
+}
+
+typedef struct {
+    int64_t run, step;
+} saved;
+
+typedef LG_VEC(saved) saves;
+
+static int64_t run_of(const char *dir, int64_t step) {
+    char *path = save_path(dir, step);
+    json_t *root = header_of(path);
+    const json_t *meta = json_object_get(root, "__metadata__");
+    int64_t run = number_of(json_string_value(json_object_get(meta, K_RUN)));
+    json_decref(root);
+    lg_free(path);
+    return run;
+}
+
+static int falling(const void *a, const void *b) {
+    const saved *x = a, *y = b;
+    int by_run = (x->run < y->run) - (x->run > y->run);
+    return by_run ? by_run : (x->step < y->step) - (x->step > y->step);
+}
+
+/* The saves of a directory, newest first: those of a later run are newer whatever their step.
+ * False when it cannot be read. */
+static bool list_saves(const char *dir, saves *out) {
     DIR *d = opendir(dir);
     if (!d)
         return false;
     for (struct dirent *e; (e = readdir(d));) {
         int64_t step = step_of(e->d_name);
         if (step >= 0)
-            LG_PUSH(*out, step);
+            LG_PUSH(*out, ((saved){run_of(dir, step), step}));
     }
     closedir(d);
     if (out->n)
         qsort(out->at, out->n, sizeof *out->at, falling);
     return true;
+}
+
+int64_t lg_checkpoint_last_run(const char *dir) {
+    saves all = {0};
+    int64_t run = list_saves(dir, &all) && all.n ? all.at[0].run : 0;
+    lg_free(all.at);
+    return run > 0 ? run : 0;
 }
 
 static bool make_dirs(const char *dir) {
@@ -204,10 +257,10 @@ static lg_status check_space(const lg_io *io, const char *dir, const lg_bundle *
 }
 
 static void prune(const char *dir, size_t keep) {
-    steps all = {0};
-    if (keep && list_steps(dir, &all))
+    saves all = {0};
+    if (keep && list_saves(dir, &all))
         for (size_t i = keep; i < all.n; i++) {
-            char *path = save_path(dir, all.at[i]);
+            char *path = save_path(dir, all.at[i].step);
             unlink(path);
             lg_free(path);
         }
@@ -261,12 +314,12 @@ static lg_status check_marks(const lg_io *io, lg_checkpoint *c) {
     c->step = -1;
     if (!step && !meta && !sum && !lg_bundle_meta(&c->tensors, K_SUMS))
         return LG_OK;
-    char *end = NULL;
-    c->step = step ? strtoll(step, &end, 10) : -1;
-    if (!step || *end || c->step < 0 || !meta || !sum)
+    int64_t run = number_of(lg_bundle_meta(&c->tensors, K_RUN));
+    c->step = step ? number_of(step) : -1;
+    if (c->step < 0 || run < 0 || !meta || !sum)
         return damaged(io, c->file, "the metadata");
     json_t *want = json_loads(sum, JSON_DECODE_ANY, NULL);
-    bool same = sum_is(want, meta_sum(c->step, meta));
+    bool same = sum_is(want, meta_sum(c->step, run, meta));
     json_decref(want);
     if (!same)
         return damaged(io, c->file, "the metadata");
@@ -308,14 +361,14 @@ static lg_status try_file(const lg_io *io, const char *path, lg_checkpoint *out)
 }
 
 static lg_status load_newest(const lg_io *io, const char *dir, lg_checkpoint *out) {
-    steps all = {0};
-    if (!list_steps(dir, &all)) {
+    saves all = {0};
+    if (!list_saves(dir, &all)) {
         lg_io_report(io, "E0601", dir, "cannot be opened: %s", strerror(errno));
         return LG_FAILED;
     }
     lg_status st = LG_FAILED;
     for (size_t i = 0; st != LG_OK && i < all.n; i++) {
-        char *path = save_path(dir, all.at[i]);
+        char *path = save_path(dir, all.at[i].step);
         st = try_file(io, path, out);
         lg_free(path);
     }

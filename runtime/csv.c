@@ -138,6 +138,21 @@ static number_kind slow_real(const char *s, size_t n, double *v) {
     return isfinite(*v) ? REAL : NONFINITE;
 }
 
+/* Most cells of most tables: a few digits and nothing else. */
+static bool plain_digits(const cell *c, int64_t *whole) {
+    if (c->n == 0 || c->n > 15)
+        return false;
+    int64_t v = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        unsigned digit = (unsigned)(unsigned char)c->at[i] - '0';
+        if (digit > 9)
+            return false;
+        v = v * 10 + digit;
+    }
+    *whole = v;
+    return true;
+}
+
 /* A decimal number, the whole of a trimmed cell. Up to 15 digits and a power of ten up to 22 are
  * exact in double, so one product or quotient rounds right (Clinger 1990); the rest is strtod's. */
 static number_kind number(cell c, int64_t *whole, double *v) {
@@ -253,11 +268,15 @@ static lg_status fill_missing(reader *r, size_t col, cell *c, bool *filled) {
 
 static lg_status infer(reader *r, size_t col, cell c) {
     bool filled;
-    if (fill_missing(r, col, &c, &filled) != LG_OK)
-        return LG_FAILED;
     trait *t = &r->traits[col];
     int64_t i;
     double v;
+    if (plain_digits(&c, &i)) {
+        t->numbers = true;
+        return LG_OK;
+    }
+    if (fill_missing(r, col, &c, &filled) != LG_OK)
+        return LG_FAILED;
     number_kind k = t->text ? NOT_A_NUMBER : number(c, &i, &v);
     if (k == NOT_A_NUMBER) {
         if (!t->text) {
@@ -276,11 +295,18 @@ static lg_status infer(reader *r, size_t col, cell c) {
 
 static lg_status store(reader *r, size_t col, cell c) {
     bool filled;
-    if (fill_missing(r, col, &c, &filled) != LG_OK)
-        return LG_FAILED;
     lg_column *to = &r->t->cols[col];
     int64_t i = 0;
     double v = 0;
+    if (to->type != LG_COL_TEXT && plain_digits(&c, &i)) {
+        if (to->type == LG_COL_I64)
+            to->i64[r->row] = i;
+        else
+            to->f64[r->row] = (double)i;
+        return LG_OK;
+    }
+    if (fill_missing(r, col, &c, &filled) != LG_OK)
+        return LG_FAILED;
     if (to->type == LG_COL_TEXT) {
         to->text[r->row] = lg_arena_alloc(r->t->arena, c.n + 1);
         if (c.n)

@@ -166,7 +166,7 @@ static bool is_warning(const lg_diag *d) {
 }
 
 static bool same_place(lg_span a, lg_span b) {
-    return a.file == b.file && a.beg == b.beg && a.end == b.end;
+    return a.file == b.file && a.beg == b.beg;
 }
 
 static bool already_said(const lg_diags *ds, const char *code, lg_span at, const char *message) {
@@ -186,6 +186,7 @@ lg_diag *lg_diag_add(lg_diags *ds, const char *code, lg_span at, const char *fmt
     lg_diag new = {.code = code, .at = at, .message = format(fmt, ap)};
     va_end(ap);
     bool heard = ds->muted || already_said(ds, code, at, new.message);
+    ds->unheard += heard && !is_warning(&new);
     bool full = !heard && !is_warning(&new) && ds->errors >= ds->limit;
     if (!heard && is_warning(&new))
         ds->warnings++;
@@ -201,6 +202,10 @@ lg_diag *lg_diag_add(lg_diags *ds, const char *code, lg_span at, const char *fmt
     *d = new;
     LG_PUSH(ds->list, d);
     return d;
+}
+
+size_t lg_diags_trouble(const lg_diags *ds) {
+    return ds->errors + ds->unheard;
 }
 
 void lg_diag_label(lg_diag *d, lg_span at, const char *fmt, ...) {

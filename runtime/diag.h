@@ -30,6 +30,7 @@ typedef struct {
     LG_VEC(lg_diag *) list;
     size_t errors, warnings, dropped;
     size_t limit;
+    size_t unheard; /* errors while muted, and those said before */
     int muted;
     lg_diag scratch;
 } lg_diags;
@@ -41,6 +42,8 @@ lg_diag *lg_diag_add(lg_diags *ds, const char *code, lg_span at, const char *fmt
 void lg_diag_label(lg_diag *d, lg_span at, const char *fmt, ...) LG_PRINTF(3, 4);
 void lg_diag_note(lg_diag *d, const char *fmt, ...) LG_PRINTF(2, 3);
 void lg_diag_help(lg_diag *d, const char *fmt, ...) LG_PRINTF(2, 3);
+/* All errors met so far, also those that were not kept: for "did anything go wrong meanwhile?" */
+size_t lg_diags_trouble(const lg_diags *ds);
 /* Prints as in docs: code, message, place, source line, carets, labels, notes, helps. */
 void lg_diags_print(const lg_diags *ds, FILE *out, bool colour);
 /* The page behind `lg explain CODE`; NULL when there is no such code. */

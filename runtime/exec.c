@@ -3,7 +3,9 @@
  * happens inside a loop kernel (loop.c) nor for making plans (mid/schedule.c). */
 #include "runtime/exec.h"
 #include "runtime/pool.h"
+#include "runtime/profile.h"
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -287,7 +289,11 @@ static bool run_first(thread *t, const lg_step *s, const lg_frame *f) {
     int n = t->n;
     unsigned state = t->state;
     t->n = 1;
+    if (n > 1)
+        atomic_store_explicit(&t->barrier->serial, true, memory_order_relaxed);
     bool ok = run_serial(t, s, f);
+    if (n > 1)
+        atomic_store_explicit(&t->barrier->serial, false, memory_order_relaxed);
     t->n = n;
     t->state = state;
     return ok;
@@ -315,9 +321,20 @@ static bool run_step(thread *t, const lg_plan *p, const lg_step *s, const lg_fra
     return ok;
 }
 
+/* A step and what it took; the wait for the others is part of it. */
+static bool time_step(thread *t, const lg_plan *p, lg_step *s, const lg_frame *f) {
+    double beg = lg_profile_now();
+    if (!run_step(t, p, s, f))
+        return false;
+    s->ns += lg_profile_now() - beg;
+    s->runs++;
+    return true;
+}
+
 static bool walk(thread *t, const lg_plan *p, const lg_frame *f) {
+    bool timed = t->id == 0 && lg_profile_on();
     for (int k = 0; k < p->n_step; k++)
-        if (!run_step(t, p, &p->step[k], f))
+        if (!(timed ? time_step(t, p, &p->step[k], f) : run_step(t, p, &p->step[k], f)))
             return false;
     return true;
 }
@@ -338,7 +355,11 @@ static void run_part(void *ctx, int part, int parts) {
     char *mine = p->base + p->workspace + (size_t)part * p->thread_bytes;
     t.pointer = (const void **)(void *)mine;
     t.scratch = mine + ((size_t)p->n_pointer * sizeof(void *) + 63) / 64 * 64;
+    if (parts > 1 && part == 0)
+        lg_pool_share(&j->barrier);
     walk(&t, p, &j->frame);
+    if (parts > 1 && part == 0)
+        lg_pool_share(NULL);
     j->fault[part] = t.fault;
 }
 
@@ -355,7 +376,12 @@ static void look_for_crowd(lg_plan *p, const lg_barrier *b) {
 }
 
 bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *fault) {
-    job j = {.plan = p, .frame = {p->base, in, out}};
+    if (p->before)
+        p->before(p);
+    job j; /* most of it is room for the faults of more threads than there are */
+    j.plan = p;
+    j.frame = (lg_frame){p->base, in, out};
+    j.barrier = (lg_barrier){0};
     if (p->alone > 0)
         p->alone--;
     bool shared = p->threads > 1 && p->alone == 0 && lg_pool_enter();

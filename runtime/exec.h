@@ -80,6 +80,28 @@ typedef struct {
 
 enum { LG_CHUNK = 1024 }; /* elements of a chunk, and of a row's partial results */
 
+/* ---- compiled loops ----
+ * What a compiled kernel is given; compiler/back/prelude.h has the same for generated C. */
+typedef struct lg_code_env {
+    char *arena;
+    const void *const *in;
+    void *const *out;
+    const void *const *konst; /* addresses of constants, by number */
+    const lg_elem_fn *fn;     /* prebuilt kernels that it calls, by number */
+    /* Random numbers, by number of the instruction: those at O x I from (o, i) on, as the loop has
+     * them in a chunk. */
+    void (*draw)(const struct lg_code_env *e, int number, int64_t o, int64_t no, int64_t i,
+                 int64_t ni, void *out);
+    const struct lg_code_draw *draws;
+} lg_code_env;
+/* Does units [beg, end). 0, or 1 + the unit in which a subscript is out of range. */
+typedef int64_t (*lg_code_fn)(const lg_code_env *e, int64_t beg, int64_t end);
+typedef struct {
+    const void *const *konst;
+    const lg_elem_fn *fn;
+    const struct lg_code_draw *draws;
+} lg_code_data;
+
 typedef struct {
     int64_t n_o, n_i; /* sizes of O and I */
     int64_t ob, ib;   /* tile, chunk */
@@ -92,7 +114,14 @@ typedef struct {
     lg_instr *instr; /* in order of execution */
     lg_reg *reg;
     size_t scratch; /* bytes a thread */
+    lg_code_fn code; /* the same compiled, or NULL; set between runs */
+    const lg_code_data *data;
 } lg_loop;
+
+typedef struct lg_code_draw {
+    const lg_loop *k;
+    const lg_instr *x;
+} lg_code_draw;
 
 /* ---- products ---- */
 
@@ -127,6 +156,9 @@ typedef struct lg_step {
     lg_place *swap;         /* SCAN: the other buffer of each carry; NONE: in place */
     size_t *stride;         /* SCAN: bytes a round of xs and yields, carries 0; inputs first */
     double cost;            /* estimate, ns on one thread */
+    int64_t traffic;        /* bytes of what it reads and writes */
+    int64_t runs;           /* of a profile */
+    double ns;
 } lg_step;
 
 struct lg_plan {
@@ -145,6 +177,10 @@ struct lg_plan {
     char *base;         /* workspace, then scratch of the threads; NULL for nested plans */
     size_t base_bytes;
     lg_plan_stats stats;
+    /* whoever compiles the plan while it runs (compiler/back/jit.c), or NULL */
+    struct lg_jit *jit;
+    void (*before)(lg_plan *p); /* each run */
+    void (*gone)(lg_plan *p);   /* the plan is freed */
 };
 
 /* ---- running, between exec.c and loop.c ---- */

@@ -1,7 +1,9 @@
 /* ffi.c: foreign calls through libffi and dlopen; libraries are loaded when they are first asked
  * for and never unloaded. Not for deciding whether foreign code may run. */
 #include "runtime/ffi.h"
+#ifndef LG_STATIC
 #include <dlfcn.h>
+#endif
 #include <ffi.h>
 #include <pthread.h>
 #include <string.h>
@@ -23,6 +25,16 @@ static lg_foreign *find(lg_sym path, lg_sym symbol) {
         f = f->next;
     return f;
 }
+
+#ifdef LG_STATIC
+
+static lg_foreign *load(lg_sym path, lg_sym symbol, lg_fault *fault) {
+    (void)symbol;
+    lg_fault_set(fault, NULL, "R0601", -1, "library `%s`: a static executable loads none", path);
+    return NULL;
+}
+
+#else
 
 static void *no_library(const char *path, lg_fault *fault) {
     const char *why = dlerror();
@@ -49,6 +61,8 @@ static lg_foreign *load(lg_sym path, lg_sym symbol, lg_fault *fault) {
     known = f;
     return f;
 }
+
+#endif
 
 lg_foreign *lg_foreign_open(const char *path, const char *symbol, lg_fault *fault) {
     pthread_mutex_lock(&lock);

@@ -204,6 +204,7 @@ lg_status lg_vocab_decode(const lg_io *io, const lg_vocab *v, const int32_t *ids
 typedef struct {
     int64_t step;
     const char *meta; /* JSON text of the caller: phase, epoch, seed, program, position ... */
+    int64_t run;      /* counts the runs that saved into the directory; later ones are newer */
     size_t keep;      /* newest saves to leave in the directory; 0: all */
 } lg_checkpoint_opts;
 lg_status lg_checkpoint_save(const lg_io *io, const char *dir, const lg_bundle *b,
@@ -218,6 +219,7 @@ typedef struct {
  * names the tensor. Of a file that one, and damage is an error. */
 lg_status lg_checkpoint_load(const lg_io *io, const char *path, lg_checkpoint *out);
 void lg_checkpoint_fini(lg_checkpoint *c);
+int64_t lg_checkpoint_last_run(const char *dir); /* the highest `run` of its saves, or 0 */
 /* Makes the directory and locks it against other writers; leftovers of broken saves are removed.
  * Held until lg_checkpoint_unlock or the end of the process. */
 lg_status lg_checkpoint_lock(const lg_io *io, const char *dir, int *lock);

@@ -197,10 +197,10 @@ static bool draw_run(void *ctx, int64_t at, int64_t n, int64_t stride, int64_t d
     return true;
 }
 
-static void draw(const chunk *c, const lg_instr *x) {
+static void draw(const chunk *c, const lg_instr *x, void *out) {
     const void *first = x->first ? lg_place_at(c->f, x->first) : NULL;
     draws d = {x, (const int64_t *)(const void *)lg_place_at(c->f, x->addr),
-               first ? *(const int64_t *)first : 0, c->ptr[x->out], lg_dtype_size(x->to)};
+               first ? *(const int64_t *)first : 0, out, lg_dtype_size(x->to)};
     each_run(c, x->acc, x->row, draw_run, &d);
 }
 
@@ -398,7 +398,7 @@ static bool run_one(const chunk *c, const lg_instr *x) {
         each_run(c, x->acc, x->row, iota_run, c->ptr[x->out]);
         return true;
     case LG_I_RAND:
-        draw(c, x);
+        draw(c, x, c->ptr[x->out]);
         return true;
     case LG_I_GATHER:
         return pick(c, x);
@@ -553,10 +553,8 @@ int64_t lg_loop_units(const lg_loop *k) {
     return (k->n_o + k->ob - 1) / k->ob * blocks(k);
 }
 
-bool lg_loop_run(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
-                 lg_fault *fault) {
-    if (beg >= end)
-        return true;
+static bool interpret(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
+                      lg_fault *fault) {
     chunk c = {.k = k, .f = f, .scratch = scratch, .fault = fault};
     point_registers(&c);
     fill_uniform(&c);
@@ -564,6 +562,37 @@ bool lg_loop_run(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg
         if (!(k->split ? run_block(&c, u) : run_tile(&c, u)))
             return false;
     return true;
+}
+
+static void draw_for_code(const lg_code_env *e, int number, int64_t o, int64_t no, int64_t i,
+                          int64_t ni, void *out) {
+    const lg_code_draw *d = &e->draws[number];
+    lg_frame f = {e->arena, e->in, e->out};
+    chunk c = {.k = d->k, .f = &f, .o0 = o, .no = no, .i0 = i, .ni = ni};
+    draw(&c, d->x, out);
+}
+
+/* The compiled kernel only says that a subscript is wrong; going over that unit again tells which. */
+static bool run_code(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
+                     lg_fault *fault) {
+    lg_code_env e = {f->arena,    f->in,         f->out,        k->data->konst,
+                     k->data->fn, draw_for_code, k->data->draws};
+    int64_t bad = k->code(&e, beg, end);
+    if (!bad)
+        return true;
+    if (!interpret(k, f, scratch, bad - 1, bad, fault))
+        return false;
+    for (int j = 0; j < k->n_instr; j++)
+        if (k->instr[j].kind == LG_I_GATHER)
+            return lg_fault_set(fault, k->instr[j].node, "R0101", -1, "an index is out of range");
+    return false;
+}
+
+bool lg_loop_run(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
+                 lg_fault *fault) {
+    if (beg >= end)
+        return true;
+    return (k->code ? run_code : interpret)(k, f, scratch, beg, end, fault);
 }
 
 bool lg_loop_finish(const lg_loop *k, const lg_frame *f, char *scratch, lg_fault *fault) {

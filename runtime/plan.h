@@ -20,6 +20,7 @@ typedef struct {
     bool no_fuse;     /* tests: run op by op */
     bool no_simplify; /* tests: the graph as it was built */
     bool check_nan;   /* fault R0102 at the first op with a non-finite result */
+    bool may_fail;    /* give NULL where memory does not suffice; else the program ends */
     const char *dump; /* "graph", "grad" (the graph once simplified) or "plan": print it */
 } lg_plan_opts;
 
@@ -35,6 +36,8 @@ typedef struct {
  * written to the buffer given at run time; an output that donates slot s may be given the same
  * buffer as input s: the plan makes every read of it happen first. */
 lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts);
+/* A node of more elements than any memory or patience has room for, bodies included; NULL: none. */
+const lg_node *lg_plan_oversized(const lg_graph *g);
 void lg_plan_free(lg_plan *p);
 lg_plan_stats lg_plan_get_stats(const lg_plan *p);
 void lg_plan_print(const lg_plan *p, FILE *out);

@@ -24,6 +24,7 @@ static struct {
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 static _Thread_local bool inside; /* a job: jobs within jobs run in place */
+static _Thread_local lg_barrier *shared; /* or among those who wait there */
 
 void lg_pause(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -87,6 +88,51 @@ static void run_alone(void (*fn)(void *ctx, int part, int parts), void *ctx, int
         fn(ctx, p, parts);
 }
 
+enum { PART_BITS = 20 };
+
+static int ticket_parts(uint64_t t) {
+    return (int)(t >> PART_BITS) & ((1 << PART_BITS) - 1);
+}
+
+static int ticket_next(uint64_t t) {
+    return (int)t & ((1 << PART_BITS) - 1);
+}
+
+/* Takes a part of the job at the barrier, if one is left. A job cannot end, nor the next begin,
+ * while somebody has a part of it. */
+static bool help(lg_barrier *b) {
+    uint64_t t = atomic_load_explicit(&b->ticket, memory_order_acquire);
+    while (ticket_next(t) < ticket_parts(t))
+        if (atomic_compare_exchange_weak(&b->ticket, &t, t + 1)) {
+            b->fn(b->ctx, ticket_next(t), ticket_parts(t));
+            atomic_fetch_add_explicit(&b->done, 1, memory_order_release);
+            return true;
+        }
+    return false;
+}
+
+void lg_pool_share(lg_barrier *b) {
+    shared = b;
+}
+
+static void run_shared(lg_barrier *b, void (*fn)(void *ctx, int part, int parts), void *ctx,
+                       int parts) {
+    uint64_t job = (atomic_load(&b->ticket) >> 2 * PART_BITS) + 1;
+    shared = NULL; /* jobs within this one run in place */
+    b->fn = fn;
+    b->ctx = ctx;
+    atomic_store(&b->done, 0);
+    atomic_store(&b->ticket, job << 2 * PART_BITS | (uint64_t)parts << PART_BITS);
+    while (help(b)) {
+    }
+    for (int i = 0; atomic_load_explicit(&b->done, memory_order_acquire) < parts; i++)
+        if (i < SPINS)
+            lg_pause();
+        else
+            sched_yield();
+    shared = b;
+}
+
 static void post(void) {
     atomic_fetch_add(&pool.job, 1);
     if (atomic_load(&pool.asleep) == 0)
@@ -98,6 +144,10 @@ static void post(void) {
 
 void lg_pool_run(void (*fn)(void *ctx, int part, int parts), void *ctx, int parts) {
     lg_pool_init(0);
+    if (shared && parts > 1 && parts < 1 << PART_BITS) {
+        run_shared(shared, fn, ctx, parts);
+        return;
+    }
     if (inside || parts == 1 || parts > pool.n) {
         run_alone(fn, ctx, parts);
         return;
@@ -138,7 +188,11 @@ void lg_barrier_wait(lg_barrier *b) {
     for (int i = 0; atomic_load_explicit(&b->turn, memory_order_acquire) == turn; i++) {
         if (atomic_load_explicit(&b->broken, memory_order_relaxed))
             return;
-        if (i == SPINS)
+        if (help(b)) {
+            i = 0;
+            continue;
+        }
+        if (i == SPINS && !atomic_load_explicit(&b->serial, memory_order_relaxed))
             atomic_fetch_add_explicit(&b->slow, 1, memory_order_relaxed);
         if (i < SPINS)
             lg_pause();

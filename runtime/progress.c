@@ -10,7 +10,7 @@
 #define REDRAW 0.1 /* seconds between two pictures on a terminal */
 #define LINES 5.0  /* seconds between two plain lines */
 
-enum { BAR = 24, TEXT = 160 };
+enum { BAR = 24, TEXT = 160, MOST_LINES = 20 /* plain ones, of a run */ };
 
 static struct {
     bool on, terminal, colour, drawn;
@@ -60,7 +60,7 @@ void lg_progress_begin(const char *label, int64_t total, const lg_progress_opts 
     bar.total = total > 0 ? total : 0;
     bar.last_done = -1;
     bar.began = now();
-    bar.last = bar.began - LINES;
+    bar.last = bar.terminal ? bar.began - REDRAW : bar.began; /* a short run is one line */
     copy(bar.label, sizeof bar.label, label);
 }
 
@@ -130,14 +130,18 @@ static void draw(double t) {
     bar.last_done = bar.done;
 }
 
+/* The last step is left to lg_progress_end: evaluations of it are still to come. */
 void lg_progress_step(int64_t done, const char *text) {
     if (!bar.on)
         return;
     bar.done = done < 0 ? 0 : bar.total && done > bar.total ? bar.total : done;
     double t = now();
-    bool due = t - bar.last >= (bar.terminal ? REDRAW : LINES);
-    if (text && (due || bar.done == bar.total))
-        copy(bar.text, sizeof bar.text, text);
+    bool due = bar.done != bar.total && t - bar.last >= (bar.terminal ? REDRAW : LINES);
+    if (due && !bar.terminal && bar.last_done >= 0) /* the longer it takes, the rarer */
+        due = bar.total ? (bar.done - bar.last_done) * MOST_LINES >= bar.total
+                        : t - bar.last >= (t - bar.began) / 4;
+    if (text)
+        copy(bar.text, sizeof bar.text, text); /* any step may turn out to be the last */
     if (due && (bar.terminal || bar.done != bar.last_done))
         draw(t);
 }
@@ -154,9 +158,9 @@ void lg_progress_hide(void) {
 void lg_progress_end(void) {
     if (!bar.on)
         return;
-    if (bar.terminal || bar.done != bar.last_done)
+    if (bar.done > 0 && (bar.terminal || bar.done != bar.last_done))
         draw(now());
-    if (bar.terminal)
+    if (bar.terminal && bar.drawn)
         fputc('\n', bar.out);
     fflush(bar.out);
     bar.on = false;

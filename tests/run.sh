@@ -29,6 +29,7 @@ for program in "$build"/test_*; do
     [ -f "$program" ] && [ -x "$program" ] && run "$(basename "$program")" "$program"
 done
 for suite in tests/*/run.sh; do
+    [ "$suite" = tests/slow/run.sh ] && continue # minutes: .ci/run has it
     run "$(dirname "${suite#tests/}")" bash "$suite"
 done
 echo "$passed passed, $failed failed"

@@ -67,31 +67,12 @@ static lg_module *load_library(lg_session *s, const char *name, lg_span at) {
     return NULL;
 }
 
-/* "nn" of std.nn, "digits" of dir/digits.lg */
-static lg_sym last_name(const lg_ast *import) {
-    char cut = import->flags & LG_AF_FILE ? '/' : '.';
-    const char *at = strrchr(import->text, cut);
-    at = at ? at + 1 : import->text;
-    const char *end = import->flags & LG_AF_FILE ? strchr(at, '.') : NULL;
-    return lg_intern_n(at, end && end != at ? (size_t)(end - at) : strlen(at));
-}
-
-static void import(lg_session *s, lg_module *into, const lg_ast *t) {
+static void import(lg_session *s, lg_loaded *into, const lg_ast *t) {
     lg_module *m = t->flags & LG_AF_FILE ? load_file(s, beside(s, t->span, t->text), t->span)
                                          : load_library(s, t->text, t->span);
-    if (!m)
-        return;
-    lg_sym name = t->name ? t->name : last_name(t);
-    lg_binding *was = lg_find_local(into->frame, name, false);
-    if (was) {
-        lg_diag *d = lg_diag_add(&s->ds, "E0304", t->span, "`%s` is declared twice", name);
-        lg_diag_label(d, was->at, "declared here too");
-        lg_diag_help(d, "give the module another name: import ... as m");
-        return;
-    }
-    lg_value *v = lg_v_new(s->E, LG_V_MODULE, t->span);
-    v->module = m;
-    lg_bind(s->E, into->frame, name, v, t->span);
+    LG_PUSH(into->imports, m);
+    if (m)
+        lg_elab_import(s->E, into->module, t, m);
 }
 
 static lg_loaded *find_loaded(lg_session *s, const char *real) {
@@ -125,13 +106,13 @@ static lg_module *load_file(lg_session *s, const char *path, lg_span at) {
     if (!file)
         return NULL;
     known = LG_NEW(s->arena, lg_loaded);
-    *known = (lg_loaded){.path = real, .loading = true};
+    *known = (lg_loaded){.path = real, .source = file, .loading = true};
     LG_PUSH(s->files, known);
     lg_ast *tree = lg_parse(s->arena, file, &s->ds);
     known->module = lg_elab_add_module(s->E, lg_source_name(file), tree, false);
     for (uint32_t i = 0; i < tree->n; i++)
         if (tree->kid[i]->kind == LG_A_IMPORT)
-            import(s, known->module, tree->kid[i]);
+            import(s, known, tree->kid[i]);
     known->loading = false;
     return known->module;
 }
@@ -152,6 +133,8 @@ void lg_session_init(lg_session *s) {
 }
 
 void lg_session_fini(lg_session *s) {
+    for (size_t i = 0; i < s->files.n; i++)
+        lg_free(s->files.at[i]->imports.at);
     lg_free(s->files.at);
     lg_diags_fini(&s->ds);
     lg_arena_free(s->arena);
@@ -164,6 +147,8 @@ lg_module *lg_session_load(lg_session *s, const char *path) {
 
 bool lg_session_check(lg_session *s) {
     lg_host_attach(s->E, NULL);
+    for (size_t i = 0; i < s->files.n; i++)
+        lg_host_foresee(s->E, s->files.at[i]->module);
     for (size_t i = 0; i < s->files.n; i++)
         lg_elab_check_module(s->E, s->files.at[i]->module);
     for (size_t i = 0; i < s->files.n; i++)

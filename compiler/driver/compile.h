@@ -6,14 +6,16 @@
 typedef struct {
     lg_module *module;
     char *path; /* with links resolved */
+    uint32_t source; /* its text */
     bool loading;
+    LG_VEC(lg_module *) imports; /* what its import statements name, in order; NULL: not found */
 } lg_loaded;
 
 typedef struct {
     lg_arena *arena;
     lg_diags ds;
     lg_elab *E;
-    LG_VEC(lg_loaded *) files; /* imported ones first */
+    LG_VEC(lg_loaded *) files; /* in the order in which they were met */
 } lg_session;
 void lg_session_init(lg_session *s);
 void lg_session_fini(lg_session *s);

@@ -10,6 +10,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"run", "FILE [ENTRY] [--name value ...]", "check a program and run it", lg_cmd_run},
+    {"build", "FILE [-o EXE]", "make one executable of a program", lg_cmd_build},
     {"check", "FILE ...", "check programs without running them", lg_cmd_check},
     {"fmt", "FILE ...", "lay programs out tidily", lg_cmd_fmt},
     {"help", "[NAME]", "what a function, loss, optimizer, op or word is", lg_cmd_help},
@@ -50,14 +51,6 @@ static void out_of_memory(size_t wanted) {
     exit(LG_EXIT_FAILED);
 }
 
-/* A full disk is an error; a closed pipe has ended the process by its signal before. */
-static int finish(int status) {
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
-    fprintf(stderr, "lg: the output could not be written\n");
-    return status ? status : LG_EXIT_FAILED;
-}
-
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_DFL);
     lg_out_of_memory = out_of_memory;
@@ -68,12 +61,12 @@ int main(int argc, char **argv) {
     const char *word = argv[1];
     if (!strcmp(word, "--help") || !strcmp(word, "-h")) {
         usage(stdout);
-        return finish(LG_EXIT_OK);
+        return lg_finish("lg", LG_EXIT_OK);
     }
     if (!strcmp(word, "--version"))
         word = "version";
     for (size_t i = 0; i < LG_COUNT(commands); i++)
         if (!strcmp(commands[i].name, word))
-            return finish(commands[i].run(argc - 2, argv + 2));
+            return lg_finish("lg", commands[i].run(argc - 2, argv + 2));
     return unknown_command(word);
 }

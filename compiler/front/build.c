@@ -344,6 +344,19 @@ lg_ast *lg_build_declared(lg_parser *p, lg_sym word, lg_span at, lg_sym name, lg
     return t;
 }
 
+void lg_build_no_colon(lg_parser *p, lg_span at) {
+    lg_span colon = {at.file, at.beg, at.beg + 1};
+    lg_diag *d = fault(p, "E0101", colon, "the type of a result does not follow `:`");
+    lg_diag_help(d, "write `->` between the parameters and the type of the result");
+}
+
+void lg_build_with(lg_parser *p, lg_sym name, lg_span at) {
+    if (!strcmp(name, "vjp"))
+        return;
+    lg_diag *d = lg_diag_add(p->ds, "E0101", at, "there is no rule `with %s`", name);
+    lg_diag_help(d, "a derivative is stated as `with vjp(dy) = {x: ...}`");
+}
+
 static lg_ast *not_assignable(lg_parser *p, lg_ast *left, lg_span at) {
     lg_diag *d = fault(p, "E0111", left->span, "this cannot stand on the left of `=`");
     if (left->kind == LG_A_FIELD)

@@ -105,6 +105,8 @@ lg_ast *lg_build_declared(lg_parser *p, lg_sym word, lg_span at, lg_sym name, lg
                           const lg_decl_parts *parts);
 lg_ast *lg_build_assign(lg_parser *p, lg_ast *left, lg_ast *right, lg_span at);
 lg_ast *lg_build_statement(lg_parser *p, lg_ast *e, lg_span at);
+void lg_build_no_colon(lg_parser *p, lg_span at);              /* `f(x): T` for `f(x) -> T` */
+void lg_build_with(lg_parser *p, lg_sym name, lg_span at);     /* reports an unknown rule */
 lg_ast *lg_build_effect(lg_parser *p, lg_sym word, lg_ast *args, lg_ast *every, lg_span at);
 lg_ast *lg_build_append(lg_parser *p, lg_ast *list, lg_ast *t); /* t may be NULL; dim lists join */
 

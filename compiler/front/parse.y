@@ -173,7 +173,9 @@ fn_or_word:
 head:
     opt_params opt_index opt_result opt_shape
                                         { $$ = (lg_decl_parts){.params = $1, .index = $2, .for_param = $4};
-                                          if ($3) { $$.type = $3->kid[0]; $$.allowed = $3->kid[1]; } }
+                                          if ($3) { $$.type = $3->kid[0]; $$.allowed = $3->kid[1]; }
+                                          if ($1 && $3 && $3->flags & LG_AF_STATIC)
+                                              lg_build_no_colon(p, @3); }
   ;
 opt_params:
     %empty                              { $$ = NULL; }
@@ -184,7 +186,7 @@ opt_index:
   | SQUARE subs SQUARE_END              { $$ = lg_build_retag($2, LG_A_INDEXPAT, @$); }
   ;
 opt_result:
-    opt_type
+    opt_type                            { $$ = $1; if ($1) $$->flags |= LG_AF_STATIC; /* a colon */ }
   | ARROW type allowed                  { $$ = NODE(LIST, @$, 2, $2, $3); }
   ;
 opt_shape:
@@ -214,9 +216,11 @@ with_rules:
 with_rule:
     WITH NAME PAREN params PAREN_END ASSIGN expr
                                         { $4->span = lg_span_join(@3, @5);
+                                          lg_build_with(p, $2, @2);
                                           $$ = NODE(WITH, @$, 2, $4, $7); $$->name = $2; $$->name_span = @2; }
   | WITH NAME PAREN params PAREN_END block
                                         { $4->span = lg_span_join(@3, @5);
+                                          lg_build_with(p, $2, @2);
                                           $$ = NODE(WITH, @$, 2, $4, $6); $$->name = $2; $$->name_span = @2; }
   ;
 opt_guard:

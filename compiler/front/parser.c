@@ -106,8 +106,24 @@ static uint32_t beginning(const char *text, size_t n) {
 
 /* ---- the interface ---- */
 
+/* A bracket that is never closed is noticed late: before what the grammar found behind it. (A brace
+ * may be missing anywhere, and what the scanner found comes first.) */
+static void brackets_first(const lg_parser *p, lg_diags *ds, size_t from) {
+    for (size_t i = from + 1; i < ds->list.n; i++) {
+        lg_diag *d = ds->list.at[i];
+        if (strcmp(d->code, "E0102") != 0 || p->text[d->at.beg] == '{')
+            continue;
+        size_t k = i;
+        for (; k > from && ds->list.at[k - 1]->at.beg > d->at.beg &&
+               !strncmp(ds->list.at[k - 1]->code, "E01", 3);
+             k--)
+            ds->list.at[k] = ds->list.at[k - 1];
+        ds->list.at[k] = d;
+    }
+}
+
 lg_ast *lg_parse(lg_arena *a, uint32_t file, lg_diags *ds) {
-    size_t n;
+    size_t n, said = ds->list.n;
     lg_parser p = {.arena = a, .file = file, .text = lg_source_text(file, &n), .ds = ds};
     lg_span whole = {file, 0, (uint32_t)n};
     if (!readable(&p, n)) {
@@ -121,6 +137,7 @@ lg_ast *lg_parse(lg_arena *a, uint32_t file, lg_diags *ds) {
     p.result->span = whole;
     lg_finish_tree(&p, p.result);
     lg_filter_fini(&p.filter);
+    brackets_first(&p, ds, said);
     return p.result;
 }
 

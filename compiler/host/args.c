@@ -21,6 +21,27 @@ static bool is_option(const char *s) {
     return s[0] == '-' && s[1] == '-' && s[2];
 }
 
+static lg_option *find_option(lg_host *H, lg_sym name) {
+    for (size_t k = 0; k < H->option.n; k++)
+        if (H->option.at[k].name == name)
+            return &H->option.at[k];
+    return NULL;
+}
+
+/* What was said when the program was built stands where the command line is silent. */
+static void options_built_in(lg_host *H) {
+    for (int i = 0; i < H->o.n_with; i++) {
+        const char *s = H->o.with[i], *eq = strchr(s, '=');
+        if (!eq)
+            continue;
+        lg_option o = {.name = option_name(s, (size_t)(eq - s)), .text = eq + 1, .built_in = true};
+        char no[128];
+        snprintf(no, sizeof no, "no_%.120s", o.name);
+        if (!find_option(H, o.name) && !find_option(H, lg_intern(no)))
+            LG_PUSH(H->option, o);
+    }
+}
+
 bool lg_options_read(lg_host *H) {
     for (int i = 0; i < H->o.argc; i++) {
         const char *s = H->o.argv[i];
@@ -36,13 +57,13 @@ bool lg_options_read(lg_host *H) {
             o.text = eq + 1;
         else if (i + 1 < H->o.argc && !is_option(H->o.argv[i + 1]))
             o.text = H->o.argv[++i];
-        for (size_t k = 0; k < H->option.n; k++)
-            if (H->option.at[k].name == o.name) {
-                lg_err(H->E, "E0702", (lg_span){0}, "--%s is given twice", o.name);
-                return false;
-            }
+        if (find_option(H, o.name)) {
+            lg_err(H->E, "E0702", (lg_span){0}, "--%s is given twice", o.name);
+            return false;
+        }
         LG_PUSH(H->option, o);
     }
+    options_built_in(H);
     return true;
 }
 
@@ -180,10 +201,13 @@ lg_value *lg_arg_value(lg_elab *E, lg_frame *f, const lg_ast *d) {
              lg_dtype_is_int(lg_dtype_from_name(type->name)))) {
             lg_err(E, "E0208", e->span, "the default of `%s` is %s, its type is %s", d->name,
                    lg_v_type_text(E, dflt), lg_ast_text(E->arena, type));
-            return lg_v_error(E, at);
+            return H->keep ? lg_v_error(E, at) : v;
         }
     }
-    if (in && !allowed(E, v, lg_host_expr(E, f, in), d->name, in, at))
+    lg_value *set = in ? lg_host_expr(E, f, in) : NULL;
+    if (set && !H->keep && dflt)
+        allowed(E, dflt, set, d->name, in, e->span);
+    else if (set && !allowed(E, v, set, d->name, in, v == dflt ? e->span : at))
         return lg_v_error(E, at);
     if (v->kind == LG_V_NUM && v->num.is_int && !v->num.known && !v->num.dim)
         v->num.dim = lg_dim_var(E->dims, d->name, at); /* as a dim it keeps its name */
@@ -197,12 +221,26 @@ lg_value *lg_arg_value(lg_elab *E, lg_frame *f, const lg_ast *d) {
     return v;
 }
 
+/* Does e say what it is without the parameters? */
+static bool stands_alone(const lg_ast *e, const lg_ast *params) {
+    for (uint32_t i = 0; e->kind == LG_A_NAME && i < params->n; i++)
+        if (params->kid[i]->name == e->name)
+            return false;
+    for (uint32_t i = 0; i < e->n; i++)
+        if (e->kid[i] && !stands_alone(e->kid[i], params))
+            return false;
+    return true;
+}
+
 int lg_param_options(lg_elab *E, lg_frame *f, const lg_ast *params, lg_arg **out) {
     int n = params ? (int)params->n : 0, k = 0;
     *out = LG_NEW_N(E->arena, lg_arg, n + 1);
     for (int i = 0; i < n; i++) {
         const lg_ast *p = params->kid[i];
         lg_value *v = lg_option_value(E, f, p->name, p->kid[0], p->span);
+        if (v && p->kid[1] && stands_alone(p->kid[1], params) &&
+            !allowed(E, v, lg_host_expr(E, f, p->kid[1]), p->name, p->kid[1], p->span))
+            continue;
         if (v)
             (*out)[k++] = (lg_arg){p->name, v, NULL, p->span};
         else if (!p->kid[2])
@@ -240,7 +278,7 @@ bool lg_options_all_used(lg_host *H, const lg_ast *what) {
     bool ok = true;
     for (size_t i = 0; i < H->option.n; i++) {
         lg_option *o = &H->option.at[i];
-        bool known = false;
+        bool known = o->built_in;
         for (size_t k = 0; k < all.v.n; k++)
             known = known || all.v.at[k] == o->name ||
                     (!strncmp(o->name, "no_", 3) && !strcmp(o->name + 3, all.v.at[k]));
@@ -256,6 +294,57 @@ bool lg_options_all_used(lg_host *H, const lg_ast *what) {
     }
     lg_free(all.v.at);
     return ok;
+}
+
+/* ---- settings of a build ---- */
+
+static bool has_options(const lg_ast *d) {
+    return d->kind == LG_A_DECL && d->name && (!strcmp(d->text, "train") || !strcmp(d->text, "entry"));
+}
+
+/* Values of the parameters of a train or entry, as far as they are given. */
+static void check_params(lg_elab *E, lg_module *m, const lg_ast *d, names *known) {
+    const lg_ast *params = d->kid[LG_D_PARAMS];
+    for (uint32_t i = 0; params && i < params->n; i++) {
+        const lg_ast *p = params->kid[i];
+        LG_PUSH(known->v, p->name);
+        lg_value *v = lg_option_value(E, m->frame, p->name, p->kid[0], p->span);
+        if (v && p->kid[1])
+            allowed(E, v, lg_host_expr(E, m->frame, p->kid[1]), p->name, p->kid[1], p->span);
+    }
+}
+
+static void check_args(lg_elab *E, lg_module *m, names *known) {
+    for (uint32_t i = 0; i < m->tree->n; i++) {
+        const lg_ast *d = m->tree->kid[i];
+        if (d->kind != LG_A_DECL || !d->name || strcmp(d->text, "arg") != 0)
+            continue;
+        LG_PUSH(known->v, d->name);
+        if (find_option(lg_host_of(E), d->name))
+            lg_arg_value(E, m->frame, d);
+    }
+}
+
+bool lg_options_check(lg_host *H, lg_module *m) {
+    lg_elab *E = H->E;
+    names known = {0};
+    for (lg_module *k = E->modules; k; k = k->next)
+        if (!k->library)
+            check_args(E, k, &known);
+    for (uint32_t i = 0; i < m->tree->n; i++)
+        if (has_options(m->tree->kid[i]))
+            check_params(E, m, m->tree->kid[i], &known);
+    for (size_t i = 0; i < H->option.n; i++) {
+        const lg_option *o = &H->option.at[i];
+        if (o->used)
+            continue;
+        lg_diag *d = lg_err(E, "E0701", (lg_span){0}, "the program has no argument `%s`", o->name);
+        const char *near = lg_nearest(o->name, known.v.at, known.v.n);
+        if (near)
+            lg_diag_help(d, "did you mean `%s`?", near);
+    }
+    lg_free(known.v.at);
+    return lg_host_ok(E);
 }
 
 static void help_row(FILE *out, lg_arena *a, const char *name, const lg_ast *type, const lg_ast *in,

@@ -19,7 +19,8 @@ static bool quiet_now(const effect *x) {
 
 /* ---- print ---- */
 
-static void put_line(const char *text) {
+static void put_line(lg_elab *E, const char *text) {
+    lg_host_of(E)->shown = (lg_table_head){0}; /* a table goes on below its own rows only */
     lg_progress_hide();
     fputs(text, stdout);
     fputc('\n', stdout);
@@ -46,7 +47,7 @@ static void print(const effect *x) {
             lg_format_array(x->E, &b, v);
     }
     if (!quiet_now(x) && lg_host_ok(x->E))
-        put_line(b.at ? b.at : "");
+        put_line(x->E, b.at ? b.at : "");
     lg_buf_free(&b);
 }
 
@@ -78,37 +79,52 @@ static void put_cell(lg_buf *b, const char *text, size_t width, bool right, bool
         lg_buf_put(b, "  ", 2);
 }
 
+/* Room of each column: what these rows need, and the rows above them when the table goes on. */
+static lg_table_head head_of(lg_elab *E, const lg_host *H, bool goes_on) {
+    const lg_table_row *row = H->table.at;
+    lg_table_head h = H->shown;
+    if (!goes_on) {
+        h = (lg_table_head){.row = row[0]};
+        h.column = LG_NEW_N(E->arena, lg_table_column, row[0].n + 1);
+        for (int c = 0; c < row[0].n; c++)
+            h.column[c] = (lg_table_column){shown_width(row[0].name[c]), true};
+    }
+    for (int c = 0; c < row[0].n; c++)
+        for (size_t r = 0; r < H->table.n; r++) {
+            size_t w = shown_width(row[r].cell[c]);
+            h.column[c].width = w > h.column[c].width ? w : h.column[c].width;
+            if (!goes_on)
+                h.column[c].number = h.column[c].number && is_number(row[r].cell[c]);
+        }
+    return h;
+}
+
+static void put_row(lg_buf *b, const lg_table_head *h, int n, const char *const *cell) {
+    if (b->n)
+        lg_buf_put(b, "\n", 1);
+    for (int c = 0; c < n; c++)
+        put_cell(b, cell[c], h->column[c].width, h->column[c].number, c + 1 == n);
+}
+
 void lg_host_flush(lg_elab *E) {
     lg_host *H = lg_host_of(E);
     if (!H->table.n)
         return;
-    lg_buf b = {0};
     int n = H->table.at[0].n;
-    size_t *width = lg_alloc(sizeof *width * (size_t)(n ? n : 1));
-    bool *number = lg_alloc(sizeof *number * (size_t)(n ? n : 1));
-    for (int c = 0; c < n; c++) {
-        width[c] = shown_width(H->table.at[0].name[c]);
-        number[c] = true;
-        for (size_t r = 0; r < H->table.n; r++) {
-            size_t w = shown_width(H->table.at[r].cell[c]);
-            width[c] = w > width[c] ? w : width[c];
-            number[c] = number[c] && is_number(H->table.at[r].cell[c]);
-        }
-    }
-    for (int c = 0; c < n; c++)
-        put_cell(&b, H->table.at[0].name[c], width[c], number[c], c + 1 == n);
+    bool goes_on = H->shown.column && same_columns(&H->shown.row, &H->table.at[0]);
+    lg_table_head h = head_of(E, H, goes_on);
+    lg_buf b = {0};
+    if (!goes_on)
+        put_row(&b, &h, n, (const char *const *)H->table.at[0].name);
     for (size_t r = 0; r < H->table.n; r++) {
-        lg_buf_put(&b, "\n", 1);
-        for (int c = 0; c < n; c++) {
-            put_cell(&b, H->table.at[r].cell[c], width[c], number[c], c + 1 == n);
+        put_row(&b, &h, n, (const char *const *)H->table.at[r].cell);
+        for (int c = 0; c < n; c++)
             lg_free(H->table.at[r].cell[c]);
-        }
         lg_free(H->table.at[r].cell);
     }
     H->table.n = 0;
-    put_line(b.at);
-    lg_free(width);
-    lg_free(number);
+    put_line(E, b.at ? b.at : "");
+    H->shown = h;
     lg_buf_free(&b);
 }
 
@@ -305,7 +321,7 @@ static void plot(const effect *x) {
         if (path)
             lg_file_write(&io, path, text.at, text.n);
         else if (text.n)
-            text.at[text.n - 1] = 0, put_line(text.at);
+            text.at[text.n - 1] = 0, put_line(x->E, text.at);
         lg_buf_free(&text);
     }
     lg_bundle_fini(&b);
@@ -376,7 +392,7 @@ static void accept(const effect *x) {
     if (known && !quiet_now(x) && lg_host_ok(x->E)) {
         lg_buf b = {0};
         lg_buf_printf(&b, "%-12s %s", yes ? "ok" : "FALLS SHORT", claim);
-        put_line(b.at);
+        put_line(x->E, b.at);
         lg_buf_free(&b);
         if (!yes)
             lg_host_of(x->E)->status = 1;

@@ -23,6 +23,13 @@ static bool is_decl(const lg_ast *s, const char *word) {
 static bool hook_statement(lg_elab *E, lg_frame *f, const lg_ast *s) {
     if (f->kind == LG_F_TRAIN)
         return lg_train_statement(E, f, s);
+    if (s->kind == LG_A_EFFECT && f->kind == LG_F_BLOCK) { /* of a `when`: shown.c */
+        const lg_frame *t = f;
+        while (t && t->kind == LG_F_BLOCK)
+            t = t->up;
+        if (t && t->kind == LG_F_TRAIN)
+            return true;
+    }
     if (is_decl(s, "arg") && s->name) {
         put(E, f, s, lg_arg_value(E, f, s));
         return true;
@@ -54,9 +61,20 @@ static lg_value *settled_args(lg_elab *E, int n, const lg_arg *arg, lg_arg **out
     return NULL;
 }
 
+bool lg_host_within(const lg_elab *E, const lg_ast *decl) {
+    for (const lg_frame *f = E->frame; f; f = f->caller)
+        if (f->decl == decl && f->kind == LG_F_HOST)
+            return true;
+    return false;
+}
+
 static lg_value *run_entry(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
                            lg_span at) {
     lg_host *H = lg_host_of(E);
+    if (lg_host_within(E, decl)) {
+        lg_err(E, "E0326", at, "the entry `%s` runs itself", decl->name);
+        return lg_v_error(E, at);
+    }
     lg_context c = lg_host_enter(E, H->keep, true);
     lg_frame *f = lg_frame_new(E, LG_F_HOST, env);
     f->decl = decl;
@@ -64,8 +82,7 @@ static lg_value *run_entry(lg_elab *E, const lg_ast *decl, lg_frame *env, int n,
     f->path_hash = lg_hash(decl->name, strlen(decl->name), 11);
     lg_value *r = lg_v_new(E, LG_V_NONE, at);
     E->step = &H->step;
-    if (lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at,
-                       lg_txt(E, "entry `%s`", decl->name))) {
+    if (lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at, decl->name)) {
         E->frame = f;
         lg_host_block(E, f, decl->kid[LG_D_BLOCK] ? decl->kid[LG_D_BLOCK] : decl->kid[LG_D_VALUE]);
         if (f->result)
@@ -289,18 +306,36 @@ static const lg_ast *choose(lg_elab *E, lg_module *m, const char *name, bool *to
 
 /* Names of top-level `let`s are known from the start; each is evaluated when its turn comes, or
  * when an earlier statement needs it. */
-static void foresee(lg_elab *E, lg_module *m) {
-    for (uint32_t i = 0; i < m->tree->n; i++) {
-        const lg_ast *s = m->tree->kid[i];
-        if (s->kind != LG_A_LET)
-            continue;
-        const lg_ast *p = s->kid[0];
-        if (p->kind == LG_A_RECPAT || lg_find_local(m->frame, p->name, false))
-            continue;
-        lg_bind(E, m->frame, p->name, NULL, p->span);
-        m->frame->names->state = LG_B_PENDING;
-        m->frame->names->stmt = s;
-    }
+static void foresee_name(lg_elab *E, lg_frame *f, const lg_ast *s, lg_sym name, lg_span at) {
+    if (!strcmp(name, "_") || lg_find_local(f, name, false))
+        return;
+    lg_bind(E, f, name, NULL, at);
+    f->names->state = LG_B_PENDING;
+    f->names->stmt = s;
+}
+
+static void foresee_pattern(lg_elab *E, lg_frame *f, const lg_ast *s, const lg_ast *p) {
+    if (p->kind == LG_A_NAME || p->kind == LG_A_INDEXPAT)
+        foresee_name(E, f, s, p->name, p->span);
+    for (uint32_t i = 0; p->kind == LG_A_RECPAT && i < p->n; i++)
+        if (p->kid[i]->n && p->kid[i]->kid[0])
+            foresee_pattern(E, f, s, p->kid[i]->kid[0]);
+        else
+            foresee_name(E, f, s, p->kid[i]->name, p->kid[i]->span);
+}
+
+void lg_host_foresee(lg_elab *E, lg_module *m) {
+    for (uint32_t i = 0; i < m->tree->n; i++)
+        if (m->tree->kid[i]->kind == LG_A_LET)
+            foresee_pattern(E, m->frame, m->tree->kid[i], m->tree->kid[i]->kid[0]);
+}
+
+/* A name that the top-level statement s is to define, or has defined. */
+static lg_binding *defined_by(lg_frame *f, const lg_ast *s) {
+    lg_binding *b = f->names;
+    while (b && b->stmt != s)
+        b = b->next;
+    return b;
 }
 
 static void run_top(lg_elab *E, lg_module *m) {
@@ -311,15 +346,10 @@ static void run_top(lg_elab *E, lg_module *m) {
     E->step = &H->step;
     for (uint32_t i = 0; i < m->tree->n && (!H->keep || E->diags->errors == errors); i++) {
         const lg_ast *s = m->tree->kid[i];
-        lg_binding *b = NULL;
         if (!runs_at_top(s))
             continue;
-        lg_sym name = s->kind == LG_A_LET && s->kid[0]->kind != LG_A_RECPAT ? s->kid[0]->name
-                      : s->kind == LG_A_DECL                                ? s->name
-                                                                            : NULL;
-        if (name)
-            b = lg_find_local(m->frame, name, false);
-        if (b && b->stmt == s)
+        lg_binding *b = defined_by(m->frame, s);
+        if (b)
             lg_force(E, m->frame, b, s->span);
         else
             lg_host_do(E, m->frame, s);
@@ -333,6 +363,7 @@ static void start_afresh(lg_elab *E) {
     lg_host *H = lg_host_of(E);
     for (lg_module *m = E->modules; m; m = m->next) {
         m->frame->dims.n = 0;
+        m->frame->call_count = m->frame->rand_count = 0; /* places of draws are those of the run */
         lg_binding **at = &m->frame->names;
         while (*at) {
             lg_binding *b = *at;
@@ -367,6 +398,22 @@ static bool arguments(lg_elab *E) {
     return lg_host_ok(E);
 }
 
+bool lg_host_check_with(lg_elab *E, lg_module *m, const lg_host_opts *o) {
+    lg_host_attach(E, o);
+    lg_host *H = lg_host_of(E);
+    H->main = m;
+    if (!lg_options_read(H))
+        return false;
+    start_afresh(E);
+    lg_host_foresee(E, m);
+    lg_context c = lg_host_enter(E, H->keep, true);
+    E->frame = m->frame;
+    E->step = &H->step;
+    bool ok = lg_options_check(H, m);
+    lg_host_leave(E, &c);
+    return ok;
+}
+
 int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
     lg_host_attach(E, o);
     lg_host *H = lg_host_of(E);
@@ -388,7 +435,7 @@ int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
         return 1;
     start_afresh(E);
     E->allow_foreign = o->allow_foreign;
-    foresee(E, m);
+    lg_host_foresee(E, m);
     if (!arguments(E))
         return 2;
     if (top) {
@@ -396,12 +443,12 @@ int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
     } else {
         lg_arg *arg;
         int n = lg_param_options(E, m->frame, what->kid[LG_D_PARAMS], &arg);
-        if (lg_host_ok(E)) {
-            if (is_decl(what, "train"))
-                lg_train_run(E, what, m->frame, n, arg, what->name_span);
-            else
-                run_entry(E, what, m->frame, n, arg, what->name_span);
-        }
+        if (!lg_host_ok(E))
+            return 2;
+        if (is_decl(what, "train"))
+            lg_train_run(E, what, m->frame, n, arg, what->name_span);
+        else
+            run_entry(E, what, m->frame, n, arg, what->name_span);
     }
     lg_host_flush(E);
     lg_log_close(H->log);
@@ -456,6 +503,7 @@ static void check_entry(lg_elab *E, lg_frame *env, const lg_ast *d) {
     for (uint32_t i = 0; params && i < params->n; i++)
         lg_bind(E, f, params->kid[i]->name, lg_param_any(E, f, params->kid[i]),
                 params->kid[i]->span);
+    lg_check_defaults(E, f, params);
     if (d->kid[LG_D_BLOCK])
         lg_host_block(E, f, d->kid[LG_D_BLOCK]);
     lg_host_leave(E, &c);
@@ -474,24 +522,54 @@ static void check_data(lg_elab *E, lg_frame *env, const lg_ast *d) {
     lg_host_leave(E, &c);
 }
 
+/* Statements that the top of a file has no place for. */
+static void check_top(lg_elab *E, lg_module *m) {
+    static const char *const words[] = {"phase", "eval", "field"}, *const named[] = {"loss", "optimizer",
+                                                                                     "data", "fn"};
+    for (uint32_t i = 0; i < m->tree->n; i++) {
+        const lg_ast *s = m->tree->kid[i];
+        bool stray = s->kind == LG_A_RETURN || s->kind == LG_A_YIELD || s->kind == LG_A_STOP ||
+                     s->kind == LG_A_FREEZE || s->kind == LG_A_QUANTIZE;
+        for (size_t k = 0; k < LG_COUNT(words); k++)
+            stray = stray || is_decl(s, words[k]);
+        for (size_t k = 0; k < LG_COUNT(named); k++)
+            stray = stray || (is_decl(s, named[k]) && !s->name);
+        if (stray)
+            lg_diag_help(lg_err(E, "E0443", s->span, "this does not stand at the top of a file"),
+                         s->kind == LG_A_RETURN || s->kind == LG_A_YIELD ? "it belongs to a function"
+                         : is_decl(s, "field")                           ? "it belongs to `data`"
+                                                                         : "it belongs to a `train`");
+        else if (s->kind == LG_A_ASSIGN)
+            lg_host_do(E, m->frame, s);
+    }
+}
+
+static void check_declared(lg_elab *E, lg_module *m, const lg_ast *s) {
+    if (is_decl(s, "arg"))
+        lg_force(E, m->frame, lg_find_local(m->frame, s->name, false), s->span);
+    else if (is_decl(s, "data"))
+        check_data(E, m->frame, s);
+    else if (is_decl(s, "train"))
+        lg_train_check(E, s, m->frame);
+    else
+        check_entry(E, m->frame, s);
+}
+
 void lg_host_check_module(lg_elab *E, lg_module *m) {
     lg_host_attach(E, NULL);
     lg_host *H = lg_host_of(E);
     lg_graph *keep = H->keep, *g = E->g;
     H->keep = NULL;
     E->g = NULL;
-    foresee(E, m);
-    run_top(E, m);
-    for (uint32_t i = 0; i < m->tree->n; i++) {
-        const lg_ast *s = m->tree->kid[i];
-        if (!s->name)
-            continue;
-        if (is_decl(s, "data"))
-            check_data(E, m->frame, s);
-        else if (is_decl(s, "entry"))
-            check_entry(E, m->frame, s);
-        else if (is_decl(s, "train"))
-            lg_train_check(E, s, m->frame);
+    lg_host_foresee(E, m);
+    check_top(E, m);
+    static const char *const order[] = {"arg", "data", "train", NULL, "entry"}; /* causes before effects */
+    for (size_t k = 0; k < LG_COUNT(order); k++) {
+        if (!order[k])
+            run_top(E, m);
+        for (uint32_t i = 0; order[k] && i < m->tree->n; i++)
+            if (m->tree->kid[i]->name && is_decl(m->tree->kid[i], order[k]))
+                check_declared(E, m, m->tree->kid[i]);
     }
     H->keep = keep;
     E->g = g;
@@ -522,7 +600,7 @@ bool lg_host_predict(lg_elab *E, lg_module *m, const lg_host_opts *o, FILE *out)
     H->main = m;
     lg_pool_init(H->o.threads);
     start_afresh(E);
-    foresee(E, m);
+    lg_host_foresee(E, m);
     bool ok = true;
     lg_context c = lg_host_enter(E, H->keep, true);
     E->frame = m->frame;

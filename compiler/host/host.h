@@ -3,6 +3,7 @@
  * programs. */
 #ifndef LG_HOST_H
 #define LG_HOST_H
+#include "compiler/back/jit.h"
 #include "compiler/mid/elab.h"
 #include "runtime/plan.h"
 
@@ -11,6 +12,10 @@ typedef struct lg_host_opts {
         *entry; /* name of an entry or train; NULL: the top level, or the file's only train */
     int argc;   /* options of the program itself: --hidden 256 --help */
     char **argv;
+    int n_with; /* "name=value": defaults of arguments, in place of the program's own */
+    const char *const *with;
+    const char *beside; /* data and saves that the working directory lacks are looked for beside
+                           this file; NULL: beside the source */
     const char *program; /* as the user calls it, for --help: "lg run digits.lg" */
     const char *log;     /* JSON lines of training, or NULL */
     const char *resume;  /* directory of saves to go on from, or NULL */
@@ -18,10 +23,12 @@ typedef struct lg_host_opts {
     bool allow_foreign;
     int threads; /* 0: all of the machine */
     int64_t seed;
+    bool seed_given;           /* it goes before the `seed` of a train */
     lg_dtype float_dtype;      /* LG_NO_DTYPE: as the program says */
     int64_t memory;            /* most bytes a step may take; 0: no limit */
     bool no_fuse, no_simplify; /* for tests: plans as they were built */
-    const char *dump; /* graph, grad or plan: print that of each train's step; NULL: nothing */
+    lg_jit_mode jit;           /* compile steps while they run */
+    const char *dump; /* graph, grad, plan or c: print that of each train's step; NULL: nothing */
 } lg_host_opts;
 
 /* Runs the chosen part of module m. 0: well; 1: an error was reported in E->diags (the caller
@@ -30,6 +37,10 @@ typedef struct lg_host_opts {
 int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o);
 /* Checks host code, data, trains and entries of m with unknown values; part of every check. */
 void lg_host_check_module(lg_elab *E, lg_module *m);
+/* Makes the names of m's top-level `let`s known before anything is checked. */
+void lg_host_foresee(lg_elab *E, lg_module *m);
+/* The settings o->with: every one names an argument of the program, and its value is allowed. */
+bool lg_host_check_with(lg_elab *E, lg_module *m, const lg_host_opts *o);
 /* What `lg check` adds: state sizes, memory and work of each train at its defaults, to `out`; then
  * the `check` lines of the file. False when one of them fell short. */
 bool lg_host_predict(lg_elab *E, lg_module *m, const lg_host_opts *o, FILE *out);

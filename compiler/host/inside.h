@@ -13,6 +13,7 @@ typedef struct {
     lg_sym name;
     const char *text; /* as written after --name; NULL: a flag without a value */
     bool used;
+    bool built_in; /* given when the program was built: another entry may not know it */
 } lg_option;
 
 typedef struct {
@@ -20,6 +21,15 @@ typedef struct {
     lg_sym *name;
     char **cell; /* heap texts */
 } lg_table_row;
+typedef struct {
+    size_t width;
+    bool number; /* on the right */
+} lg_table_column;
+
+typedef struct {
+    lg_table_row row; /* names; its cells are gone */
+    lg_table_column *column;
+} lg_table_head;
 
 typedef struct lg_host {
     lg_host_opts o;
@@ -31,15 +41,23 @@ typedef struct lg_host {
     LG_VEC(lg_option) option;
     LG_VEC(lg_table_row)
     table;                     /* rows not printed yet: they wait for the widths of those to come */
+    lg_table_head shown;       /* of the table that the last printed line belongs to */
     LG_VEC(lg_data *) data;    /* every instance made so far */
     struct lg_file_rows *file; /* every file read so far */
+    LG_VEC(const lg_ast *) told; /* trains and phases whose plan was told */
+    LG_VEC(lg_span) checked_run; /* check mode: runs whose result got a type */
     lg_log *log;
+    size_t made_bytes; /* of all constants so far */
     bool in_run; /* the call under evaluation follows `run` */
     int trial;   /* > 0: predictions; nothing is printed or written */
 } lg_host;
 
 lg_host *lg_host_of(lg_elab *E);
 lg_io lg_host_io(lg_elab *E, lg_span at);
+/* The file that relative paths of the program at `at` may mean: see lg_io_find. On the heap. */
+char *lg_host_path(lg_elab *E, const char *path, lg_span at);
+/* Is the body of this data or entry being worked on? */
+bool lg_host_within(const lg_elab *E, const lg_ast *decl);
 bool lg_host_ok(lg_elab *E); /* no error so far */
 
 /* ---- values of host code (interp.c) ---- */
@@ -77,6 +95,15 @@ lg_value *lg_host_copy(lg_elab *E, const lg_value *like,
                        const lg_tensor *x); /* of what x holds now */
 lg_value *lg_host_array(lg_elab *E, lg_tensor *x, const char *rows, lg_span at); /* new dims */
 void lg_host_block(lg_elab *E, lg_frame *f, const lg_ast *block);
+/* sweep.c: where a loop began, and what there was when it last looked. */
+typedef struct {
+    size_t from, seen, bytes; /* nodes of the graph of constants, twice; their bytes */
+} lg_loop_mark;
+lg_loop_mark lg_host_mark(lg_elab *E);
+/* Between two rounds of a loop in frame f: once it is worth it, frees constants made since *m that
+ * neither names nor also[0..n) reach. */
+void lg_host_sweep(lg_elab *E, const lg_frame *f, lg_loop_mark *m, lg_value *const *also,
+                   size_t n);
 /* One statement of host code. */
 void lg_host_do(lg_elab *E, lg_frame *f, const lg_ast *s);
 void lg_host_fault(lg_elab *E, const lg_fault *fault, lg_span at);
@@ -106,6 +133,8 @@ lg_value *lg_arg_value(lg_elab *E, lg_frame *f, const lg_ast *decl); /* arg n: T
 /* Parameters of an entry or train from options. */
 int lg_param_options(lg_elab *E, lg_frame *f, const lg_ast *params, lg_arg **out);
 bool lg_options_all_used(lg_host *H, const lg_ast *what); /* reports unknown ones */
+/* Options of a build: each is an argument of some part of m, and its value is allowed. */
+bool lg_options_check(lg_host *H, lg_module *m);
 void lg_options_help(lg_host *H, const lg_ast *what);
 
 /* ---- data (data.c, source.c, pipeline.c) ---- */
@@ -162,6 +191,8 @@ bool lg_is_reader(lg_sym name);
 /* n rows of every column; the results are owned. False after reporting. */
 bool lg_source_fetch(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, const bool *want,
                      lg_tensor **out); /* want NULL: all; others stay NULL */
+/* n rows of computed columns (rows.c); owned. */
+bool lg_source_mapped(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, lg_tensor **out);
 /* Types of computed columns. */
 bool lg_source_type(lg_elab *E, lg_source *s);
 /* Rows at positions pos[0..n) of the data (epoch order); owned. */

@@ -14,6 +14,11 @@ lg_io lg_host_io(lg_elab *E, lg_span at) {
     return (lg_io){.ds = E->diags, .at = at};
 }
 
+char *lg_host_path(lg_elab *E, const char *path, lg_span at) {
+    const char *beside = lg_host_of(E)->o.beside;
+    return lg_io_find(path, beside ? beside : lg_source_name(at.file));
+}
+
 bool lg_host_ok(lg_elab *E) {
     return E->diags->errors == 0;
 }
@@ -192,6 +197,7 @@ static bool evaluate(settling *s, lg_span at, bool last) {
     for (size_t i = 0; ok && i < n; i++) {
         lg_value *v = s->open.at[where[i]];
         v->t.node = lg_g_const(H->keep, out[i], v->at);
+        H->made_bytes += lg_tensor_bytes(out[i]);
         lg_tensor_release(out[i]);
     }
     if (!last)
@@ -232,6 +238,7 @@ void lg_host_fault(lg_elab *E, const lg_fault *fault, lg_span at) {
 
 lg_value *lg_host_const(lg_elab *E, const lg_value *like, lg_tensor *x, lg_span at) {
     lg_value *r = lg_v_copy(E, like);
+    lg_host_of(E)->made_bytes += lg_tensor_bytes(x);
     r->at = at;
     r->t.dtype = x->dtype;
     r->t.n_open = 0;
@@ -277,6 +284,13 @@ static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects);
 
 typedef lg_value *(*host_fn)(lg_elab *E, lg_frame *f, const void *what);
 
+/* The number of the round of the loops around f. */
+static lg_value *host_lane(const lg_frame *f) {
+    while (f && f->kind == LG_F_HOST && !f->draw_lane)
+        f = f->up;
+    return f && f->kind == LG_F_HOST ? f->draw_lane : NULL;
+}
+
 static lg_value *fresh(lg_elab *E, lg_frame *f, host_fn fn, const void *what) {
     lg_host *H = lg_host_of(E);
     if (!H->keep) { /* check mode */
@@ -290,6 +304,7 @@ static lg_value *fresh(lg_elab *E, lg_frame *f, host_fn fn, const void *what) {
     lg_context c = lg_host_enter(E, g, true);
     if (!E->step)
         E->step = &H->step;
+    E->draw_lane = host_lane(f);
     lg_value *v = fn(E, f, what);
     bool closures = true;
     if (E->diags->errors == errors)
@@ -398,10 +413,11 @@ static void when(lg_elab *E, lg_frame *f, const lg_ast *s) {
     }
 }
 
-/* What a loop gave back round by round: a list of what it yielded, stacked where that is possible.
- */
+/* What a loop gave back round by round. */
 typedef struct {
     LG_VEC(lg_value *) v;
+    lg_value *over;
+    const char **path; /* of a record: where the values belong */
 } yields;
 
 static lg_value *row_of(lg_elab *E, lg_value *xs, int64_t i, lg_span at) {
@@ -420,17 +436,10 @@ static lg_value *row_of(lg_elab *E, lg_value *xs, int64_t i, lg_span at) {
     return v;
 }
 
-static lg_value *path_item(lg_elab *E, lg_value *path, lg_value *value, int64_t i, lg_span at) {
-    lg_value *r = lg_v_record(E, 0, at);
-    lg_v_set_field(E, r, lg_intern("name"), path);
-    lg_v_set_field(E, r, lg_intern("value"), value);
-    lg_v_set_field(E, r, lg_intern("index"), lg_v_int(E, i, at));
-    return r;
-}
-
 /* The items of what a `for` runs over. n < 0 after reporting; `known` false in check mode when only
  * their type is known (one item stands for all). */
-static int64_t items(lg_elab *E, const lg_ast *pattern, lg_value *xs, lg_value ***out, lg_span at) {
+static int64_t items(lg_elab *E, const lg_ast *pattern, lg_value *xs, lg_value ***out,
+                     const char ***path, lg_span at) {
     int64_t lo, hi, n = 0;
     switch (xs->kind) {
     case LG_V_ERROR:
@@ -451,17 +460,9 @@ static int64_t items(lg_elab *E, const lg_ast *pattern, lg_value *xs, lg_value *
         return n;
     }
     case LG_V_RECORD:
-    case LG_V_MODEL: {
-        lg_leaf *leaf;
-        n = lg_v_leaves(E, xs, &leaf);
-        *out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
-        for (int64_t i = 0; i < n; i++) {
-            lg_value *path = lg_v_str(E, leaf[i].path, at);
-            (*out)[i] =
-                pattern->kind == LG_A_RECPAT ? path_item(E, path, leaf[i].value, i, at) : path;
-        }
-        return n;
-    }
+    case LG_V_MODEL:
+    case LG_V_SELECTOR:
+        return lg_loop_items(E, xs, pattern, out, path, at);
     case LG_V_TENSOR:
         if (xs->t.rank) {
             bool known = xs->t.node != NULL;
@@ -477,7 +478,7 @@ static int64_t items(lg_elab *E, const lg_ast *pattern, lg_value *xs, lg_value *
     default:
         break;
     }
-    lg_err(E, "E0208", at, "`for` wants a list, a range, a record or an array, got %s",
+    lg_err(E, "E0208", at, "`for` wants a list, a range, a record, a selector or an array, got %s",
            lg_v_type_text(E, xs));
     return -1;
 }
@@ -490,23 +491,40 @@ static yields *yield_target(lg_frame *f) {
 }
 
 static lg_value *stacked(lg_elab *E, lg_frame *f, const void *what) {
-    (void)f;
     const yields *y = what;
     lg_span at = y->v.n ? y->v.at[0]->at : (lg_span){0};
-    if (!y->v.n)
-        return lg_v_list(E, 0, at);
-    return lg_stack(E, (int)y->v.n, y->v.at, at);
+    lg_frame *was = E->frame;
+    E->frame = f;
+    lg_value *r = lg_loop_collected(E, y->over, (int)y->v.n, y->v.at, y->path, at);
+    E->frame = was;
+    return r;
+}
+
+/* Check mode: is it known how often the loop runs? Else one round stands for all. */
+static bool counted(lg_elab *E, const lg_value *xs) {
+    int64_t n;
+    return xs->kind == LG_V_RANGE
+               ? lg_v_static_int(E, xs->range.lo, &n) && lg_v_static_int(E, xs->range.hi, &n)
+               : xs->kind != LG_V_TENSOR;
 }
 
 static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects) {
+    lg_host *H = lg_host_of(E);
     lg_value *xs = lg_host_expr(E, f, s->kid[1]);
     lg_value **item = NULL;
-    int64_t n = items(E, s->kid[0], xs, &item, s->kid[1]->span);
-    yields y = {0};
+    const char **path = NULL;
+    lg_frame *was = E->frame;
+    E->frame = f;
+    int64_t n = items(E, s->kid[0], xs, &item, &path, s->kid[1]->span);
+    E->frame = was;
+    yields y = {.over = xs};
     size_t errors = E->diags->errors;
+    uint64_t place = lg_hash_mix(f->path_hash, ++f->call_count);
+    lg_loop_mark m = lg_host_mark(E);
     for (int64_t i = 0; i < n && E->diags->errors == errors; i++) {
         lg_frame *body = lg_frame_new(E, LG_F_HOST, f);
-        body->path_hash = lg_hash_mix(f->path_hash, (uint64_t)i + 1); /* each round draws its own */
+        body->path_hash = place; /* each round draws its own: its number tells them apart */
+        body->draw_lane = lg_draw_lane(E, host_lane(f), lg_v_int(E, i, s->span), s->span);
         if (collects)
             body->ext = &y;
         if (s->kid[0]->kind == LG_A_NAME)
@@ -514,10 +532,13 @@ static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects) {
         else
             lg_bind_pattern(E, body, s->kid[0], item[i], false);
         lg_host_block(E, body, s->kid[2]);
+        lg_host_sweep(E, f, &m, y.v.at, y.v.n);
     }
-    lg_value *r = n < 0 || E->diags->errors != errors ? lg_v_error(E, s->span)
-                  : collects                          ? fresh(E, f, stacked, &y)
-                                                      : lg_v_new(E, LG_V_NONE, s->span);
+    bool some = n >= 0 && E->diags->errors == errors && (H->keep || counted(E, xs));
+    y.path = (int64_t)y.v.n == n ? path : NULL;
+    lg_value *r = !some       ? lg_v_error(E, s->span)
+                  : collects ? fresh(E, f, stacked, &y)
+                             : lg_v_new(E, LG_V_NONE, s->span);
     lg_free(y.v.at);
     return r;
 }
@@ -609,6 +630,8 @@ void lg_host_do(lg_elab *E, lg_frame *f, const lg_ast *s) {
         f->result = lg_host_expr(E, f, s->kid[0]);
         break;
     case LG_A_IMPORT:
+        lg_err(E, "E0443", s->span, "`import` stands at the top of a file");
+        break;
     case LG_A_ERROR:
         break;
     case LG_A_ASSIGN:

@@ -85,6 +85,15 @@ typedef struct {
     bool unknown; /* check mode: some argument is not known */
 } stage;
 
+/* Where an argument stands, else the stage. */
+static lg_span arg_at(const stage *s, const char *name, int position) {
+    int seen = 0;
+    for (int i = 0; i < s->n; i++)
+        if (s->arg[i].name ? !strcmp(s->arg[i].name, name) : seen++ == position)
+            return s->arg[i].at;
+    return s->at;
+}
+
 static lg_value *arg_of(stage *s, const char *name, int position) {
     int seen = 0;
     for (int i = 0; i < s->n; i++)
@@ -98,6 +107,13 @@ static lg_value *arg_of(stage *s, const char *name, int position) {
 static bool integer(stage *s, const char *name, int position, bool needed, int64_t *out) {
     lg_value *v = arg_of(s, name, position);
     if (!v) {
+        for (int i = 0; needed && i < s->n; i++)
+            if (!(s->used >> i & 1) && s->arg[i].name) { /* most likely meant as that one */
+                lg_diag *d = lg_err(s->E, "E0220", lg_arg_at(&s->arg[i]),
+                                    "`%s` has no argument `%s`", s->stage, s->arg[i].name);
+                lg_diag_help(d, "did you mean `%s`?", name);
+                return false;
+            }
         if (needed)
             lg_err(s->E, "E0220", s->at, "`%s` wants %s", s->stage, name);
         return !needed;
@@ -119,7 +135,7 @@ static bool no_more(stage *s, const char *takes) {
         if (!(s->used >> i & 1)) {
             lg_diag *d =
                 s->arg[i].name
-                    ? lg_err(s->E, "E0220", s->arg[i].at, "`%s` has no argument `%s`", s->stage,
+                    ? lg_err(s->E, "E0220", lg_arg_at(&s->arg[i]), "`%s` has no argument `%s`", s->stage,
                              s->arg[i].name)
                     : lg_err(s->E, "E0220", s->arg[i].at, "`%s` has too many arguments", s->stage);
             lg_diag_help(d, "it is %s", takes);
@@ -151,7 +167,7 @@ static lg_data *do_batch(stage *s, lg_data *d) {
     if (!no_more(s, "batch(n, drop_last=false)"))
         return NULL;
     if (n < 1 && !s->unknown) {
-        lg_err(s->E, "E0628", s->at, "a batch has at least one row, got %lld", (long long)n);
+        lg_err(s->E, "E0628", arg_at(s, "n", 0), "a batch has at least one row, got %lld", (long long)n);
         return NULL;
     }
     lg_data *r = lg_arena_dup(s->E->arena, d, sizeof *d); /* the same rows: what was made stays */
@@ -219,19 +235,22 @@ static lg_data *do_split(stage *s, lg_data *d) {
     } else if (share && !lg_v_static_real(s->E, share, &cut[0])) {
         s->unknown = true;
     }
-    if (s->unknown || !part->str || d->src->unknown)
+    if (s->unknown)
         return lg_data_derive(s->E, d);
     if (!(cut[0] > 0 && cut[0] < 1 && cut[cuts - 1] < 1)) {
-        lg_err(s->E, "E0628", s->at, "`at` of `split` is a share between 0 and 1, got %g", cut[0]);
+        lg_err(s->E, "E0628", arg_at(s, "at", 1),
+               "`at` of `split` is a share between 0 and 1, got %g", cut[0]);
         return NULL;
     }
+    if (!part->str || d->src->unknown)
+        return lg_data_derive(s->E, d);
     static const char *const second[] = {"test", "valid", "val", "eval", "dev", "validation"};
     int which = !strcmp(part->str, "train") ? 0 : -1;
     for (size_t i = 0; which < 0 && i < LG_COUNT(second); i++)
         if (!strcmp(part->str, second[i]))
             which = cuts == 1 || i > 0 ? 1 : 2;
     if (which < 0) {
-        lg_err(s->E, "E0628", s->at, "`split` knows the parts train, valid and test, not `%s`",
+        lg_err(s->E, "E0628", part->at, "`split` knows the parts train, valid and test, not `%s`",
                part->str);
         return NULL;
     }

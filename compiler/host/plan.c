@@ -1,12 +1,10 @@
 /* plan.c: a step as a plan: first values of variables, buffers, one run, effects with its values.
  * Plans are kept by batch size, so a short last batch has its own. */
 #include "compiler/host/train.h"
+#include "compiler/mid/parts.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static const size_t IN_PLACE_BYTES = (size_t)64
-                                     << 20; /* variables above it are overwritten in place */
 
 /* ---- first values ---- */
 
@@ -33,6 +31,8 @@ static const void *step_number(const lg_train *T, lg_slot_kind kind) {
         return &T->run_step;
     case LG_S_SEED:
         return &T->seed;
+    case LG_S_FIRST:
+        return &T->first_item;
     case LG_S_FIELD:
     case LG_S_VAR:
     case LG_S_SERIES:
@@ -212,9 +212,34 @@ static int slot_of_var(const lg_build *b, int var) {
     return -1;
 }
 
+/* Where much is kept, next values take the place of the old ones; when the loss is tested first,
+ * only those that wait for the test. */
+static void choose_in_place(lg_train *T, lg_step_plan *p) {
+    const lg_build *b = p->b;
+    p->in_place = LG_NEW_N(T->E->arena, bool, b->result.n + 1);
+    if (p->eval || T->set.stop_nonfinite || p->check_nan || variable_bytes(T) <= LG_IN_PLACE_BYTES)
+        return;
+    bool *after = lg_alloc(b->g->node.n + 1);
+    for (size_t i = 0; b->tested && i < b->g->node.n; i++) {
+        const lg_node *n = b->g->node.at[i];
+        after[i] = n == b->tested;
+        for (int k = 0; !after[i] && k < n->n_in; k++)
+            after[i] = after[n->in[k]->id];
+    }
+    for (size_t i = 0; i < b->result.n; i++) {
+        const lg_result *r = &b->result.at[i];
+        p->in_place[i] = r->kind == LG_R_VAR && (!b->tested || after[r->node->id]) &&
+                         slot_of_var(b, r->index) >= 0;
+        p->in_place_any = p->in_place_any || p->in_place[i];
+    }
+    lg_free(after);
+}
+
 static void buffers(lg_train *T, lg_step_plan *p) {
     lg_build *b = p->b;
-    p->in = LG_NEW_N(T->E->arena, const void *, b->slot.n + 1);
+    const lg_part_sum *sum;
+    size_t n_sum = p->parts ? (size_t)lg_parts_sums(p->parts, &sum) : 0;
+    p->in = LG_NEW_N(T->E->arena, const void *, b->slot.n + n_sum + 1);
     p->out = LG_NEW_N(T->E->arena, void *, b->result.n + 1);
     p->extra = LG_NEW_N(T->E->arena, lg_tensor *, b->result.n + 1);
     for (size_t i = 0; i < b->result.n; i++) {
@@ -222,64 +247,145 @@ static void buffers(lg_train *T, lg_step_plan *p) {
         const lg_type *t = r->node->type;
         if (r->kind != LG_R_VAR)
             p->extra[i] = lg_tensor_new(t->dtype, t->rank, t->shape);
-        else if (!p->in_place && !T->var.at[r->index].next)
+        else if (!p->in_place[i] && !T->var.at[r->index].next)
             T->var.at[r->index].next = lg_tensor_new(t->dtype, t->rank, t->shape);
     }
 }
 
+static void not_compiled(const char *why) {
+    lg_progress_hide();
+    fprintf(stderr, "not compiled: %s\n", why);
+}
+
+/* Looking for what is not finite goes from op to op, which compiled code does not. */
+static void compiled(lg_train *T, const lg_step_plan *p, lg_plan *plan) {
+    const char *dump = T->H->o.dump;
+    if (dump && !strcmp(dump, "c") && !p->eval)
+        lg_jit_print(plan, stdout);
+    if (!p->check_nan)
+        lg_jit_attach(plan, T->H->o.jit, p->eval ? 0 : T->steps - T->step,
+                      T->H->o.jit == LG_JIT_ON ? not_compiled : NULL);
+}
+
+lg_plan *lg_step_planned(lg_train *T, lg_step_plan *p, lg_graph *g) {
+    if (T->set.compute != LG_NO_DTYPE)
+        lg_round_products(g, T->set.compute);
+    const lg_node *big = lg_plan_oversized(g);
+    lg_plan *plan = big ? NULL
+                        : lg_plan_new(g, &(lg_plan_opts){.threads = T->H->o.threads,
+                                                         .check_nan = p->check_nan,
+                                                         .may_fail = true,
+                                                         .no_fuse = T->H->o.no_fuse,
+                                                         .no_simplify = T->H->o.no_simplify,
+                                                         .dump = p->eval ? NULL : T->H->o.dump});
+    if (!plan)
+        lg_diag_help(lg_err(T->E, "E0437", big && big->span.file ? big->span : T->at,
+                            "a step does not fit into memory"),
+                     "a smaller batch, `micro = 4` or `remat` takes less");
+    else
+        compiled(T, p, plan);
+    return plan;
+}
+
+lg_plan_stats lg_step_plan_stats(const lg_step_plan *p) {
+    lg_plan_stats all = lg_plan_get_stats(p->plan);
+    for (const lg_piece *x = p->pieces; x; x = x->next) {
+        lg_plan_stats st = lg_plan_get_stats(x->plan);
+        int64_t times = x->rows == p->part ? p->rows[p->lead] / p->part : 1;
+        all.arena_bytes = st.arena_bytes > all.arena_bytes ? st.arena_bytes : all.arena_bytes;
+        all.io_bytes = st.io_bytes > all.io_bytes ? st.io_bytes : all.io_bytes;
+        all.flops += st.flops * times;
+        all.bytes += st.bytes * times;
+        all.n_kernels += st.n_kernels;
+        all.n_nodes += st.n_nodes;
+    }
+    return all;
+}
+
+static bool within_limit(lg_train *T, const lg_step_plan *p) {
+    lg_plan_stats st = lg_step_plan_stats(p);
+    double need = (double)(st.arena_bytes + st.io_bytes), most = (double)T->H->o.memory;
+    if (T->H->o.memory <= 0 || need <= most)
+        return true;
+    lg_diag *x =
+        lg_err(T->E, "E0438", T->at, "a step takes %.1f MB, more than the limit of %.1f MB",
+               need / 1e6, most / 1e6);
+    lg_diag_note(x, "%.1f MB of workspace, %.1f MB of inputs, constants and results",
+                 (double)st.arena_bytes / 1e6, (double)st.io_bytes / 1e6);
+    lg_diag_help(x, "a smaller batch, `micro = 4` or `remat` takes less");
+    return false;
+}
+
+static int64_t part_of(const lg_train *T, const lg_ast *eval, const int64_t *rows) {
+    int lead = eval ? 0 : lg_train_lead(T);
+    int64_t k = eval ? 1 : T->set.micro;
+    return k > 1 && lead >= 0 && rows[lead] > 1 ? (rows[lead] + k - 1) / k : 0;
+}
+
+static void drop(lg_step_plan *p) {
+    for (size_t i = 0; p->extra && i < p->b->result.n; i++)
+        lg_tensor_release(p->extra[i]);
+    if (p->plan)
+        lg_plan_free(p->plan);
+    if (p->cond) {
+        lg_plan_free(p->cond);
+        lg_graph_free(p->cond_g);
+    }
+    lg_pieces_free(p);
+    lg_build_free(p->b);
+}
+
+/* part > 0: in parts of so many items, if that is possible. */
 static lg_step_plan *make(lg_train *T, const lg_ast *eval, lg_data *d, const int64_t *rows,
-                          bool effects, bool check_nan) {
+                          bool effects, bool check_nan, int64_t part) {
     lg_step_plan *p = LG_NEW(T->E->arena, lg_step_plan);
     size_t n = eval ? 1 : T->feed.n;
     memcpy(p->rows, rows, sizeof *rows * n);
     p->eval = eval;
     p->phase = T->phase;
     p->effects = effects;
-    p->b = lg_build_new(T, eval, d, p->rows, effects);
+    p->check_nan = check_nan;
+    bool maybe = part > 0; /* else it must */
+    part = part ? part : part_of(T, eval, rows);
+    p->b = lg_build_new(T, eval, d, p->rows, effects, part > 0);
     if (!lg_build_run(p->b) || !lg_build_inits(p->b)) {
-        lg_build_free(p->b);
+        drop(p);
         return NULL;
     }
     if (!eval)
         conditions(T, p);
-    p->in_place =
-        !eval && !T->set.stop_nonfinite && !check_nan && variable_bytes(T) > IN_PLACE_BYTES;
-    for (size_t i = 0; i < p->b->result.n; i++) {
-        const lg_result *r = &p->b->result.at[i];
-        int slot = r->kind == LG_R_VAR && p->in_place ? slot_of_var(p->b, r->index) : -1;
-        lg_g_output(p->b->g, r->node, slot, NULL);
-    }
-    if (T->set.compute != LG_NO_DTYPE)
-        lg_round_products(p->b->g, T->set.compute);
-    buffers(T, p);
-    p->plan = lg_plan_new(p->b->g, &(lg_plan_opts){.threads = T->H->o.threads,
-                                                   .check_nan = check_nan,
-                                                   .no_fuse = T->H->o.no_fuse,
-                                                   .no_simplify = T->H->o.no_simplify,
-                                                   .dump = eval ? NULL : T->H->o.dump});
-    if (!p->plan) {
-        lg_err(T->E, "E0437", T->at, "this step cannot be planned");
+    choose_in_place(T, p);
+    if (part && !lg_pieces_make(T, p, d, part, maybe)) {
+        drop(p);
         return NULL;
     }
-    lg_plan_stats st = lg_plan_get_stats(p->plan);
-    if (T->H->o.memory > 0 && (int64_t)(st.arena_bytes + st.io_bytes) > T->H->o.memory) {
-        lg_diag *x =
-            lg_err(T->E, "E0438", T->at, "a step takes %.1f MB, more than the limit of %.1f MB",
-                   (double)(st.arena_bytes + st.io_bytes) / 1e6, (double)T->H->o.memory / 1e6);
-        lg_diag_help(x, "a smaller batch or remat takes less");
+    for (size_t i = 0; i < p->b->result.n; i++) {
+        const lg_result *r = &p->b->result.at[i];
+        int slot = p->in_place[i] ? slot_of_var(p->b, r->index) : -1;
+        if (p->rest)
+            p->rest->output.at[i].donates = slot;
+        else
+            lg_g_output(p->b->g, r->node, slot, NULL);
+    }
+    buffers(T, p);
+    p->plan = lg_step_planned(T, p, p->rest ? p->rest : p->b->g);
+    if (!p->plan || (!eval && !within_limit(T, p))) {
+        drop(p);
         return NULL;
     }
     return p;
 }
 
 lg_step_plan *lg_step_plan_for(lg_train *T, const lg_ast *eval, lg_data *d, const int64_t *rows,
-                               bool effects) {
+                               bool effects, int64_t part) {
     size_t n = eval ? 1 : T->feed.n;
     for (lg_step_plan *p = T->plans; p; p = p->next)
         if (p->eval == eval && p->phase == T->phase && p->effects == effects &&
             !memcmp(p->rows, rows, sizeof *rows * n))
             return p;
-    lg_step_plan *p = make(T, eval, d, rows, effects, false);
+    lg_step_plan *p = make(T, eval, d, rows, effects, false, part);
+    if (!p && part && lg_host_ok(T->E))
+        p = make(T, eval, d, rows, effects, false, 0);
     if (p) {
         p->next = T->plans;
         T->plans = p;
@@ -287,35 +393,38 @@ lg_step_plan *lg_step_plan_for(lg_train *T, const lg_ast *eval, lg_data *d, cons
     return p;
 }
 
+const void *lg_step_input(lg_train *T, const lg_slot *x, lg_tensor *const *const *fields) {
+    switch (x->kind) {
+    case LG_S_FIELD:
+        return fields ? fields[x->feed][x->index]->data : NULL;
+    case LG_S_VAR:
+        return T->var.at[x->index].x->data;
+    case LG_S_SERIES:
+        return &T->series.at[x->index].last;
+    case LG_S_STEP:
+    case LG_S_EPOCH:
+    case LG_S_STEPS:
+    case LG_S_RUN_STEP:
+    case LG_S_SEED:
+    case LG_S_FIRST:
+        break;
+    }
+    return step_number(T, x->kind);
+}
+
 static bool run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields, lg_fault *fault) {
     lg_build *b = p->b;
-    for (size_t s = 0; s < b->slot.n; s++) {
-        const lg_slot *x = &b->slot.at[s];
-        switch (x->kind) {
-        case LG_S_FIELD:
-            p->in[s] = fields[x->feed][x->index]->data;
-            break;
-        case LG_S_VAR:
-            p->in[s] = T->var.at[x->index].x->data;
-            break;
-        case LG_S_SERIES:
-            p->in[s] = &T->series.at[x->index].last;
-            break;
-        case LG_S_STEP:
-        case LG_S_EPOCH:
-        case LG_S_STEPS:
-        case LG_S_RUN_STEP:
-        case LG_S_SEED:
-            p->in[s] = step_number(T, x->kind);
-            break;
-        }
-    }
+    T->first_item = 0;
+    for (size_t s = 0; s < b->slot.n; s++)
+        p->in[s] = lg_step_input(T, &b->slot.at[s], p->stream ? NULL : fields);
     for (size_t i = 0; i < b->result.n; i++) {
         const lg_result *r = &b->result.at[i];
         p->out[i] = r->kind != LG_R_VAR ? p->extra[i]->data
-                    : p->in_place       ? T->var.at[r->index].x->data
+                    : p->in_place[i]    ? T->var.at[r->index].x->data
                                         : T->var.at[r->index].next->data;
     }
+    if (p->parts && !lg_pieces_run(T, p, fields, fault))
+        return false;
     return lg_plan_run(p->plan, p->in, p->out, fault);
 }
 
@@ -333,14 +442,17 @@ bool lg_step_plan_run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fie
         return true;
     }
     lg_progress_hide();
-    lg_host_fault(T->E, &fault, T->at);
+    if (p->b->tested && !strcmp(fault.text, LG_NOT_FINITE))
+        lg_train_nonfinite(T, p, fields, (double)NAN);
+    else
+        lg_host_fault(T->E, &fault, T->at);
     return false;
 }
 
 void lg_step_plan_commit(lg_train *T, lg_step_plan *p) {
-    for (size_t i = 0; !p->in_place && i < p->b->result.n; i++) {
+    for (size_t i = 0; i < p->b->result.n; i++) {
         const lg_result *r = &p->b->result.at[i];
-        if (r->kind != LG_R_VAR)
+        if (r->kind != LG_R_VAR || p->in_place[i])
             continue;
         lg_var *v = &T->var.at[r->index];
         lg_tensor *x = v->x;
@@ -357,8 +469,8 @@ void lg_train_nonfinite(lg_train *T, lg_step_plan *p, lg_tensor *const *const *f
     lg_progress_hide();
     lg_fault fault = {.row = -1};
     bool found = false;
-    if (!p->in_place) {
-        lg_step_plan *slow = make(T, NULL, NULL, p->rows, false, true);
+    if (!p->in_place_any || p->b->tested) {
+        lg_step_plan *slow = make(T, NULL, NULL, p->rows, false, true, 0);
         found = slow && !run(T, slow, fields, &fault);
     }
     if (!lg_host_ok(E))
@@ -414,15 +526,7 @@ void lg_step_plan_effects(lg_train *T, lg_step_plan *p) {
 }
 
 void lg_step_plans_free(lg_train *T) {
-    for (lg_step_plan *p = T->plans; p; p = p->next) {
-        for (size_t i = 0; i < p->b->result.n; i++)
-            lg_tensor_release(p->extra[i]);
-        lg_plan_free(p->plan);
-        if (p->cond) {
-            lg_plan_free(p->cond);
-            lg_graph_free(p->cond_g);
-        }
-        lg_build_free(p->b);
-    }
+    for (lg_step_plan *p = T->plans; p; p = p->next)
+        drop(p);
     T->plans = NULL;
 }

@@ -25,13 +25,15 @@ double lg_now(void) {
 
 enum { MOST_FEEDS = 16 };
 
-static int64_t steps_an_epoch(const lg_train *T) {
-    const lg_feed *lead = NULL;
-    for (size_t i = 0; i < T->feed.n && !lead; i++)
+int lg_train_lead(const lg_train *T) {
+    for (size_t i = 0; i < T->feed.n; i++)
         if (!T->feed.at[i].name)
-            lead = &T->feed.at[i];
-    if (!lead && T->feed.n)
-        lead = &T->feed.at[0];
+            return (int)i;
+    return T->feed.n ? 0 : -1;
+}
+
+static int64_t steps_an_epoch(const lg_train *T) {
+    const lg_feed *lead = T->feed.n ? &T->feed.at[lg_train_lead(T)] : NULL;
     if (!lead || lead->data->n < 0)
         return -1;
     int64_t batch = lg_data_batch(lead->data), n = lead->data->n;
@@ -116,6 +118,23 @@ static bool due(const lg_ast *every, lg_train *T, bool epoch_ends) {
     return epochs ? epoch_ends && T->epoch % n == 0 : T->step % n == 0;
 }
 
+/* Rows of an evaluation that are in memory at once. */
+static int64_t eval_part(const lg_train *T) {
+    enum { LEAST = 64, ALONE = 1024 };
+    int lead = lg_train_lead(T);
+    int64_t n = lead < 0 ? ALONE : lg_data_batch(T->feed.at[lead].data);
+    return n < LEAST ? LEAST : n > ALONE ? ALONE : n;
+}
+
+static bool fetch_all(lg_elab *E, lg_data *d, int64_t n, lg_tensor **out) {
+    int64_t *pos = lg_alloc(sizeof *pos * (size_t)(n ? n : 1));
+    for (int64_t i = 0; i < n; i++)
+        pos[i] = i;
+    bool ok = lg_data_rows(E, d, pos, n, out);
+    lg_free(pos);
+    return ok;
+}
+
 static bool evaluate(lg_train *T, const lg_ast *eval) {
     lg_elab *E = T->E;
     const lg_ast *target = eval->kid[LG_D_TARGET] ? eval->kid[LG_D_TARGET] : eval->kid[LG_D_VALUE];
@@ -127,20 +146,13 @@ static bool evaluate(lg_train *T, const lg_ast *eval) {
                d->name);
         return false;
     }
-    int64_t rows[1] = {d ? (d->n < 0 ? d->batch : d->n) : 0};
+    int64_t rows[1] = {d ? (d->n < 0 ? d->batch : d->n) : 0}, part = eval_part(T);
+    lg_step_plan *p = lg_step_plan_for(T, eval, d, rows, true, d && rows[0] > part ? part : 0);
     lg_tensor **field = lg_alloc(sizeof *field * (size_t)(d ? d->src->n_cols + 1 : 1));
-    bool ok = true;
-    if (d) {
-        int64_t *pos = lg_alloc(sizeof *pos * (size_t)(rows[0] ? rows[0] : 1));
-        for (int64_t i = 0; i < rows[0]; i++)
-            pos[i] = i;
-        ok = lg_data_rows(E, d, pos, rows[0], field);
-        lg_free(pos);
-    }
-    lg_step_plan *p = ok ? lg_step_plan_for(T, eval, d, rows, true) : NULL;
+    bool whole = d && p && !p->stream, ok = p && (!whole || fetch_all(E, d, rows[0], field));
     lg_tensor *const *fields[1] = {field};
-    ok = p && lg_step_plan_run(T, p, fields);
-    for (int i = 0; d && ok && i < d->src->n_cols; i++)
+    ok = ok && lg_step_plan_run(T, p, fields);
+    for (int i = 0; whole && i < d->src->n_cols; i++)
         lg_tensor_release(field[i]);
     lg_free(field);
     if (ok) {
@@ -221,9 +233,9 @@ static bool one_step(lg_train *T, const batch *b, const int64_t *rows) {
     lg_tensor *const *fields[MOST_FEEDS];
     for (size_t i = 0; i < T->feed.n; i++)
         fields[i] = b->field[i];
-    lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false);
+    lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
     if (p && lg_step_plan_shows(T, p))
-        p = lg_step_plan_for(T, NULL, NULL, rows, true);
+        p = lg_step_plan_for(T, NULL, NULL, rows, true, 0);
     if (!p || !lg_step_plan_run(T, p, fields))
         return false;
     bool has_loss, has_norm, has_stop;
@@ -258,12 +270,8 @@ static bool run_phase(lg_train *T) {
         int64_t all = an_epoch * T->set.epochs;
         T->steps = T->steps < 0 || all < T->steps ? all : T->steps;
     }
-    if (T->steps < 0) {
-        lg_diag *d = lg_err(E, "E0435", T->at, "the train `%s` does not say how long it runs",
-                            T->decl->name ? T->decl->name : "");
-        lg_diag_help(d, "add `epochs = ...` or `max_steps = ...`");
-        return false;
-    }
+    if (T->steps < 0)
+        return lg_train_has_length(T) && false;
     bool ok = true, told = false;
     lg_progress_opts po = {.quiet = T->H->o.quiet || T->H->trial};
     while (ok && T->step < T->steps && !T->stopped) {
@@ -271,7 +279,7 @@ static bool run_phase(lg_train *T) {
         int64_t rows[MOST_FEEDS];
         ok = next_batch(T, &b, rows);
         if (ok && !told) {
-            lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false);
+            lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
             ok = p != NULL;
             if (ok)
                 lg_train_begin_report(T, p);
@@ -379,8 +387,11 @@ static bool run_phases(lg_train *T) {
             if (!lg_train_restore(T, T->H->o.resume))
                 return false;
             resumed = true;
-            while (k < T->phase_no) /* the phases before are over */
+            while (k < T->phase_no) { /* the phases before are over */
                 begin_phase(T, phase[++k]);
+                if (!lg_host_ok(T->E) || !lg_train_feeds(T))
+                    return false;
+            }
             if (!lg_train_restore(T, T->H->o.resume))
                 return false;
         } else {
@@ -395,15 +406,35 @@ static bool run_phases(lg_train *T) {
     return true;
 }
 
+/* Check mode: the type of the result. Of a place that runs often only that of the first rounds. */
+static lg_value *checked(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
+                         lg_span at) {
+    enum { OFTEN = 8 };
+    lg_host *H = lg_host_of(E);
+    int times = 0;
+    for (size_t i = 0; i < H->checked_run.n; i++)
+        times += H->checked_run.at[i].beg == at.beg && H->checked_run.at[i].file == at.file;
+    if (times >= OFTEN)
+        return lg_v_error(E, at);
+    LG_PUSH(H->checked_run, at);
+    lg_context c = lg_host_enter(E, NULL, true);
+    E->step = &H->step;
+    lg_train *T = lg_train_new(E, decl, env, n, arg, at, false);
+    lg_value *r = T ? lg_train_result_type(T) : lg_v_error(E, at);
+    if (T)
+        lg_train_free(T);
+    lg_host_leave(E, &c);
+    return r;
+}
+
 lg_value *lg_train_run(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
                        lg_span at) {
     lg_host *H = lg_host_of(E);
-    if (!H->keep) { /* check mode: the body is checked by itself; its results are not known */
-        return lg_v_error(E, at);
-    }
+    if (!H->keep)
+        return checked(E, decl, env, n, arg, at);
     lg_context c = lg_host_enter(E, H->keep, true);
     E->step = &H->step;
-    lg_train *T = lg_train_new(E, decl, env, n, arg, at);
+    lg_train *T = lg_train_new(E, decl, env, n, arg, at, false);
     lg_value *r = NULL;
     if (T) {
         struct sigaction now = {.sa_handler = on_signal}, was_int, was_term;

@@ -77,6 +77,8 @@ bool lg_train_save(lg_train *T, const char *dir) {
         if (lg_checkpoint_lock(&io, dir, &T->lock) != LG_OK)
             return false;
         T->locked_dir = lg_intern(dir);
+        int64_t last = lg_checkpoint_last_run(dir); /* going on is the same run */
+        T->save_run = T->H->o.resume && last ? last : last + 1;
     }
     lg_bundle b = {0};
     for (size_t i = 0; i < T->var.n; i++)
@@ -85,7 +87,8 @@ bool lg_train_save(lg_train *T, const char *dir) {
     char *meta = position(T);
     bool ok = lg_checkpoint_save(
                   &io, dir, &b,
-                  &(lg_checkpoint_opts){.step = T->run_step, .meta = meta, .keep = 5}) == LG_OK;
+                  &(lg_checkpoint_opts){
+                      .step = T->run_step, .run = T->save_run, .meta = meta, .keep = 5}) == LG_OK;
     free(meta);
     lg_bundle_fini(&b);
     return ok;
@@ -185,16 +188,24 @@ bool lg_train_restore(lg_train *T, const char *dir) {
 
 /* ---- `from` ---- */
 
-/* "net.l1.w" below "net" is "l1.w"; what optimizers keep there is left out. */
+/* Is the piece at `at` of a path the word, or the word with a number behind it? */
+static bool is_piece(const char *at, const char *word) {
+    size_t n = strlen(word);
+    if (strncmp(at, word, n) != 0)
+        return false;
+    return at[n + strspn(at + n, "0123456789")] == '.';
+}
+
+/* "net.l1.w" below "net" is "l1.w"; what optimizers and quantizers keep there is left out. */
 static const char *below(const char *path, lg_sym part) {
     size_t n = strlen(part);
     if (strncmp(path, part, n) != 0 || path[n] != '.')
         return NULL;
     const char *rest = path + n + 1;
-    return strncmp(rest, "optimizer", 9) != 0 ||
-                   (rest[9] != '.' && (rest[9] < '0' || rest[9] > '9'))
-               ? rest
-               : NULL;
+    for (const char *dot = path + n; dot; dot = strchr(dot + 1, '.'))
+        if (is_piece(dot + 1, "optimizer") || is_piece(dot + 1, "quantizer"))
+            return NULL;
+    return rest;
 }
 
 static lg_value *record_of_bundle(lg_elab *E, const lg_bundle *b, lg_sym part, lg_span at) {
@@ -227,7 +238,7 @@ lg_value *lg_host_record_from(lg_elab *E, lg_value *v, lg_sym part, lg_span at) 
         return lg_v_error(E, at); /* known when it runs */
     lg_io io = lg_host_io(E, at);
     lg_checkpoint c = {0};
-    char *path = lg_io_find(v->str, lg_source_name(at.file));
+    char *path = lg_host_path(E, v->str, at);
     lg_status st = lg_checkpoint_load(&io, path, &c);
     lg_free(path);
     if (st != LG_OK)
@@ -251,7 +262,12 @@ lg_value *lg_host_part(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_value *m = lg_expr_in(E, f, e);
     if (m->kind == LG_V_DECL && !strcmp(m->decl.decl->text, "model"))
         m = lg_call_value(E, m, 0, NULL, e->span);
-    if (!from || m->kind == LG_V_ERROR)
+    if (m->kind != LG_V_MODEL) {
+        if (m->kind != LG_V_ERROR)
+            lg_err(E, "E0331", e->span, "a part is a model, got %s", lg_v_type_text(E, m));
+        return lg_v_error(E, e->span);
+    }
+    if (!from)
         return m;
     lg_value *r = lg_expr_in(E, f, from);
     if (r->kind == LG_V_RECORD || r->kind == LG_V_STR)

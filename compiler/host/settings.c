@@ -10,7 +10,7 @@ static bool count(lg_train *T, const lg_ast *s, lg_value *v, int64_t least, int6
     if (v->kind == LG_V_ERROR || (v->kind == LG_V_NUM && !v->num.known))
         return false;
     if (!lg_v_static_int(T->E, v, out) || *out < least) {
-        lg_err(T->E, "E0439", s->span, "`%s` is an integer from %lld, got %s", s->name,
+        lg_err(T->E, "E0439", s->kid[0]->span, "`%s` is an integer from %lld, got %s", s->name,
                (long long)least, lg_v_type_text(T->E, v));
         return false;
     }
@@ -31,13 +31,13 @@ static void text_setting(lg_train *T, const lg_ast *s, lg_settings *out) {
         if (named == LG_BF16 || named == LG_F16)
             out->compute = named;
         else if (named != LG_F32 && named != LG_F64)
-            lg_err(E, "E0439", s->span, "`compute` is bf16, f16 or f32");
+            lg_err(E, "E0439", e->span, "`compute` is bf16, f16 or f32");
         return;
     }
     if (v->kind == LG_V_STR && (!v->str || !strcmp(v->str, "stop")))
         out->stop_nonfinite = true;
     else
-        lg_err(E, "E0439", s->span, "`nonfinite` is \"stop\"");
+        lg_err(E, "E0439", e->span, "`nonfinite` is \"stop\"");
 }
 
 static void one_setting(lg_train *T, const lg_ast *s, lg_settings *out) {
@@ -66,9 +66,10 @@ static void one_setting(lg_train *T, const lg_ast *s, lg_settings *out) {
         out->epochs = x;
     else if (!strcmp(s->name, "max_steps") && count(T, s, v, 0, &x))
         out->max_steps = x;
-    else if (!strcmp(s->name, "micro") && count(T, s, v, 1, &x))
+    else if (!strcmp(s->name, "micro") && count(T, s, v, 1, &x)) {
         out->micro = x;
-    else if (!strcmp(s->name, "seed") && count(T, s, v, INT64_MIN, &x)) {
+        out->micro_at = s->span;
+    } else if (!strcmp(s->name, "seed") && count(T, s, v, INT64_MIN, &x)) {
         out->seed = x;
         out->has_seed = true;
     }
@@ -89,7 +90,7 @@ void lg_train_settings(lg_train *T, const lg_ast *phase, lg_settings *out) {
             if (block[k]->kid[i]->kind == LG_A_SETTING)
                 one_setting(T, block[k]->kid[i], out);
     }
-    if (out->has_seed && !T->seed_given)
+    if (out->has_seed && !T->seed_given && !T->H->o.seed_given)
         T->seed = (uint64_t)out->seed;
 }
 
@@ -97,6 +98,7 @@ void lg_train_settings(lg_train *T, const lg_ast *phase, lg_settings *out) {
 bool lg_train_feeds(lg_train *T) {
     lg_elab *E = T->E;
     size_t errors = E->diags->errors;
+    bool ok = true; /* what is wrong with the data may have been said already */
     const lg_ast *block[2] = {T->decl->kid[LG_D_BLOCK],
                               T->phase ? T->phase->kid[LG_D_BLOCK] : NULL};
     LG_VEC(lg_feed) old = {T->feed.at, T->feed.n, T->feed.cap};
@@ -119,6 +121,7 @@ bool lg_train_feeds(lg_train *T) {
             if (!new.data) {
                 const lg_ast *e = s->kid[LG_D_FROM] ? s->kid[LG_D_FROM] : s->kid[LG_D_VALUE];
                 new.data = e ? lg_data_expr(E, T->settings_frame, e, s) : NULL;
+                ok = ok && new.data;
             }
             bool replaced = false;
             for (size_t j = 0; j < T->feed.n; j++)
@@ -146,13 +149,18 @@ bool lg_train_feeds(lg_train *T) {
     for (size_t j = 0; j < old.n; j++)
         lg_free(old.at[j].order);
     lg_free(old.at);
-    return E->diags->errors == errors;
+    return ok && E->diags->errors == errors;
+}
+
+static bool is_unknown_integer(const lg_value *v) { /* while checking */
+    return v->kind == LG_V_NUM && !v->num.known && v->num.is_int && !v->num.is_bool;
 }
 
 lg_train *lg_train_new(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
-                       lg_span at) {
+                       lg_span at, bool generic) {
     lg_host *H = lg_host_of(E);
     lg_train *T = lg_alloc(sizeof *T);
+    T->generic = generic;
     T->E = E;
     T->H = H;
     T->decl = decl;
@@ -171,7 +179,8 @@ lg_train *lg_train_new(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, con
         if (seed && lg_v_static_int(E, arg[i].value, &s)) {
             T->seed = (uint64_t)s;
             T->seed_given = true;
-        } else if (seed && !has_seed && arg[i].value->kind != LG_V_ERROR) {
+        } else if (seed && !has_seed && arg[i].value->kind != LG_V_ERROR &&
+                   !is_unknown_integer(arg[i].value)) {
             lg_err(E, "E0208", arg[i].at, "`seed` is an integer, got %s",
                    lg_v_type_text(E, arg[i].value));
         }
@@ -184,7 +193,7 @@ lg_train *lg_train_new(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, con
     f->decl = decl;
     f->call_at = at;
     size_t errors = E->diags->errors;
-    if (!H->keep)
+    if (generic)
         lg_bind_unknown(E, f, params);
     else
         lg_bind_params(E, f, params, T->n_arg, rest, at, lg_txt(E, "train `%s`", decl->name));
@@ -227,7 +236,7 @@ static void check_evals(lg_train *T) {
         lg_data *d = target ? lg_data_expr(E, T->settings_frame, target, NULL) : NULL;
         if (target && (!d || (d->src->unknown && !d->src->n_cols)))
             continue;
-        lg_build *b = lg_build_new(T, s, d, NULL, true);
+        lg_build *b = lg_build_new(T, s, d, NULL, true, false);
         lg_build_run(b);
         lg_build_free(b);
     }
@@ -240,16 +249,37 @@ static bool is_known(const lg_train *T) {
     return true;
 }
 
+static bool says_length(const lg_ast *block) {
+    for (uint32_t i = 0; block && i < block->n; i++)
+        if (block->kid[i]->kind == LG_A_SETTING &&
+            (!strcmp(block->kid[i]->name, "epochs") || !strcmp(block->kid[i]->name, "max_steps")))
+            return true;
+    return false;
+}
+
+bool lg_train_has_length(lg_train *T) {
+    if (says_length(T->decl->kid[LG_D_BLOCK]) ||
+        (T->phase && says_length(T->phase->kid[LG_D_BLOCK])))
+        return true;
+    const lg_ast *what = T->phase ? T->phase : T->decl;
+    lg_diag *d = lg_err(T->E, "E0435", what->name ? what->name_span : what->span,
+                        "the %s `%s` does not say how long it runs", T->phase ? "phase" : "train",
+                        what->name ? what->name : "");
+    lg_diag_help(d, "add `epochs = ...` or `max_steps = ...`");
+    return false;
+}
+
 static void check_phase(lg_train *T, const lg_ast *phase) {
     T->phase = phase;
     lg_train_settings(T, phase, &T->set);
+    lg_train_has_length(T);
     if (!lg_train_feeds(T) || !is_known(T))
         return;
     const lg_ast *block = phase ? phase->kid[LG_D_BLOCK] : NULL;
     for (uint32_t i = 0; block && i < block->n; i++)
         if (block->kid[i]->kind == LG_A_QUANTIZE)
             LG_PUSH(T->quantize, block->kid[i]);
-    lg_build *b = lg_build_new(T, NULL, NULL, NULL, true);
+    lg_build *b = lg_build_new(T, NULL, NULL, NULL, true, false);
     if (lg_build_run(b))
         check_evals(T);
     lg_build_free(b);
@@ -259,8 +289,9 @@ void lg_train_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
     lg_context c = lg_host_enter(E, NULL, true);
     E->frame = env;
     E->step = &lg_host_of(E)->step;
-    lg_train *T = lg_train_new(E, decl, env, 0, NULL, decl->name_span);
+    lg_train *T = lg_train_new(E, decl, env, 0, NULL, decl->name_span, true);
     const lg_ast *block = decl->kid[LG_D_BLOCK];
+    size_t errors = E->diags->errors;
     bool phases = false;
     for (uint32_t i = 0; T && block && i < block->n; i++)
         if (block->kid[i]->kind == LG_A_QUANTIZE)
@@ -272,7 +303,9 @@ void lg_train_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
         }
     if (T && !phases)
         check_phase(T, NULL);
-    if (T)
+    if (T) {
+        lg_train_places(T, E->diags->errors != errors);
         lg_train_free(T);
+    }
     lg_host_leave(E, &c);
 }

@@ -19,7 +19,6 @@ typedef struct {
     bool used[MOST_ARGS];
     bool unknown;       /* check mode: an argument is not known */
     lg_dim *window_dim; /* of `window`, when it is given in names */
-    const char *beside; /* the file that asks */
 } arglist;
 
 static lg_value *take_arg(arglist *a, const char *name, int position) {
@@ -362,7 +361,7 @@ static bool read_idx(arglist *a, lg_source *s, const char *path) {
         return false;
     add_col(a->E, s, labels ? "image" : "value", x, a->at);
     if (labels) {
-        char *found = lg_io_find(labels, a->beside);
+        char *found = lg_host_path(a->E, labels, a->at);
         lg_status st = lg_idx_load(&io, found, &x);
         lg_free(found);
         if (st != LG_OK || scalar_column(a, labels, x))
@@ -541,8 +540,7 @@ lg_source *lg_source_read(lg_elab *E, lg_frame *f, const lg_ast *call) {
         lg_err(E, "E0220", a.at, "%s wants a path first", a.reader);
         return NULL;
     }
-    a.beside = lg_source_name(call->span.file);
-    char *found = lg_io_find(path, a.beside);
+    char *found = lg_host_path(E, path, call->span);
     s->name = lg_intern(found);
     lg_free(found);
     const char *key = key_of(E, &a, s->name);

@@ -32,7 +32,7 @@ int lg_build_result(lg_build *b, lg_result_kind kind, int index, lg_node *node) 
 
 /* ---- inputs ---- */
 
-static lg_node *input(lg_build *b, lg_type t, lg_slot slot, lg_span at) {
+lg_node *lg_build_input(lg_build *b, lg_type t, lg_slot slot, lg_span at) {
     if (!b->g)
         return NULL;
     lg_node *n = lg_g_input(b->g, t, at);
@@ -41,171 +41,11 @@ static lg_node *input(lg_build *b, lg_type t, lg_slot slot, lg_span at) {
 }
 
 static lg_value *scalar_input(lg_build *b, lg_slot_kind kind, lg_dtype t, int index) {
-    lg_node *n = input(b, lg_type_make(t, 0, NULL), (lg_slot){.kind = kind, .index = index}, b->at);
+    lg_node *n =
+        lg_build_input(b, lg_type_make(t, 0, NULL), (lg_slot){.kind = kind, .index = index}, b->at);
     lg_value *v = lg_v_tensor(b->E, t, 0, NULL, n, b->at);
     v->t.weak = true;
     return v;
-}
-
-lg_value *lg_build_leaf(lg_build *b, const char *path, lg_value *init, lg_var_kind kind, int *var) {
-    lg_elab *E = b->E;
-    lg_span at = init->at;
-    *var = -1;
-    init = lg_arrayed(E, init, at);
-    if (init->kind == LG_V_NUM)
-        init = lg_to_tensor(E, init, LG_NO_DTYPE, at);
-    if (init->kind != LG_V_TENSOR) {
-        if (init->kind != LG_V_ERROR && init->kind != LG_V_OPAQUE)
-            lg_err(E, "E0426", at, "`%s` cannot be kept from step to step: it is %s", path,
-                   lg_v_type_text(E, init));
-        return init;
-    }
-    lg_value *v = lg_v_copy(E, init);
-    v->t.weak = false;
-    v->weight = NULL;
-    if (!b->g)
-        return v;
-    lg_node *first = lg_node_as(E, init, 0, NULL, init->t.rank, init->t.dim, at);
-    *var = lg_train_var(b->T, lg_intern(path), kind);
-    b->T->var.at[*var].kind = kind; /* one that was read from a save did not say */
-    v->t.node =
-        input(b, first->type[0], (lg_slot){.kind = LG_S_VAR, .index = *var, .init = first}, at);
-    return v;
-}
-
-/* ---- hidden state ---- */
-
-static lg_cell *find_cell(lg_build *b, const char *path) {
-    for (size_t i = 0; i < b->cell.n; i++)
-        if (!strcmp(b->cell.at[i].path, path))
-            return &b->cell.at[i];
-    return NULL;
-}
-
-static lg_value *cell_get(lg_build *b, const char *path, lg_value *init, lg_var_kind kind) {
-    lg_cell *c = find_cell(b, path);
-    if (c)
-        return c->now;
-    lg_elab *E = b->E;
-    lg_leaf *leaf;
-    int n = lg_v_leaves(E, init, &leaf);
-    lg_cell new = {.path = path, .n = n, .kind = kind};
-    new.var = LG_NEW_N(E->arena, int, n + 1);
-    lg_value **now = LG_NEW_N(E->arena, lg_value *, n + 1);
-    for (int i = 0; i < n; i++)
-        now[i] = lg_build_leaf(b, *leaf[i].path ? lg_txt(E, "%s.%s", path, leaf[i].path) : path,
-                               leaf[i].value, kind, &new.var[i]);
-    new.now = lg_v_rebuild(E, init, now);
-    LG_PUSH(b->cell, new);
-    return new.now;
-}
-
-static void cell_set(lg_build *b, const char *path, lg_value *next) {
-    lg_cell *c = find_cell(b, path);
-    if (c && !b->eval) {
-        c->now = next;
-        c->written = true;
-    }
-}
-
-static lg_value *rule_get(lg_store *s, lg_elab *E, const char *path, lg_value *init) {
-    (void)E;
-    return cell_get(s->ctx, path, init, LG_VAR_RULE);
-}
-
-static lg_value *state_get(lg_store *s, lg_elab *E, const char *path, lg_value *init) {
-    (void)E;
-    return cell_get(s->ctx, path, init, LG_VAR_STATE);
-}
-
-static void store_set(lg_store *s, lg_elab *E, const char *path, lg_value *next) {
-    (void)E;
-    cell_set(s->ctx, path, next);
-}
-
-/* ---- parts, params, states ---- */
-
-static void name_is(lg_build *b, lg_sym name, lg_value *v, lg_span at) {
-    lg_binding *x = lg_find_local(b->f, name, false);
-    if (x && x->state != LG_B_VALUE) {
-        x->value = v;
-        x->state = LG_B_VALUE;
-    } else if (!x) {
-        lg_bind(b->E, b->f, name, v, at);
-    }
-}
-
-static void known_state(lg_build *b, const char *path, lg_value *now, int var) {
-    lg_cell c = {.path = path, .now = now, .n = 1, .kind = LG_VAR_STATE};
-    c.var = LG_NEW(b->E->arena, int);
-    c.var[0] = var;
-    LG_PUSH(b->cell, c);
-}
-
-static void add_part(lg_build *b, const lg_ast *s) {
-    lg_elab *E = b->E;
-    lg_value *m = lg_host_part(E, b->f, s);
-    if (m->kind != LG_V_MODEL) {
-        if (m->kind != LG_V_ERROR)
-            lg_err(E, "E0331", s->span, "a part is a model, got %s", lg_v_type_text(E, m));
-        name_is(b, s->name, lg_v_error(E, s->span), s->name_span);
-        return;
-    }
-    lg_model_set_name(E, m, s->name);
-    lg_group g = {.name = s->name, .at = s->name_span};
-    g.n = lg_model_leaves(E, m, &g.leaf);
-    g.value = LG_NEW_N(E->arena, lg_value *, g.n + 1);
-    g.next = LG_NEW_N(E->arena, lg_value *, g.n + 1);
-    g.var = LG_NEW_N(E->arena, int, g.n + 1);
-    g.frozen = LG_NEW_N(E->arena, bool, g.n + 1);
-    for (int i = 0; i < g.n; i++) {
-        const lg_model_leaf *l = &g.leaf[i];
-        if (l->alias >= 0) {
-            g.value[i] = g.value[l->alias];
-            g.var[i] = -1;
-            continue;
-        }
-        const char *path = lg_txt(E, "%s.%s", s->name, l->path);
-        lg_value *first = m->model.leaf && m->model.leaf[i] ? m->model.leaf[i] : l->init;
-        g.value[i] =
-            lg_build_leaf(b, path, first, l->is_state ? LG_VAR_STATE : LG_VAR_PARAM, &g.var[i]);
-        if (l->is_state)
-            known_state(b, path, g.value[i], g.var[i]);
-    }
-    g.model = lg_model_with(E, m, g.value);
-    LG_PUSH(b->group, g);
-    name_is(b, s->name, g.model, s->name_span);
-}
-
-static void add_param(lg_build *b, const lg_ast *s) {
-    lg_elab *E = b->E;
-    lg_value *init = lg_initial(E, b->f, s);
-    lg_group g = {.name = s->name, .at = s->name_span, .is_param = true, .n = 1};
-    g.leaf = LG_NEW(E->arena, lg_model_leaf);
-    g.leaf[0] = (lg_model_leaf){.path = "", .alias = -1, .at = s->name_span, .init = init};
-    g.value = LG_NEW(E->arena, lg_value *);
-    g.next = LG_NEW(E->arena, lg_value *);
-    g.var = LG_NEW(E->arena, int);
-    g.frozen = LG_NEW(E->arena, bool);
-    g.value[0] = lg_build_leaf(b, s->name, init, LG_VAR_PARAM, &g.var[0]);
-    g.model = g.value[0];
-    LG_PUSH(b->group, g);
-    name_is(b, s->name, g.value[0], s->name_span);
-}
-
-static void add_state(lg_build *b, const lg_ast *s) {
-    lg_elab *E = b->E;
-    lg_value *init = lg_initial(E, b->f, s);
-    if (init->kind == LG_V_ERROR) {
-        name_is(b, s->name, init, s->name_span);
-        return;
-    }
-    if (init->kind == LG_V_MODEL) { /* a frozen copy: used through net.at(ref) or by itself */
-        lg_value *rec = cell_get(b, s->name, lg_model_record(E, init), LG_VAR_STATE);
-        name_is(b, s->name, lg_model_at(E, init, rec, s->span), s->name_span);
-        return;
-    }
-    name_is(b, s->name, cell_get(b, s->name, init, LG_VAR_STATE), s->name_span);
 }
 
 /* ---- losses ---- */
@@ -238,7 +78,8 @@ lg_value *lg_build_loss(lg_build *b, const lg_ast *s) {
         v = lg_v_copy(E, term);
         v->weight = weight;
     }
-    lg_value *r = lg_scalar_of_terms(E, v, e->span);
+    bool terms = v->kind != LG_V_TENSOR || lg_dtype_is_float(v->t.dtype);
+    lg_value *r = terms ? lg_scalar_of_terms(E, v, e->span) : v;
     E->frame = was;
     if (r->kind != LG_V_ERROR &&
         (r->kind != LG_V_TENSOR || !lg_dtype_is_float(r->t.dtype) || r->t.rank)) {
@@ -316,19 +157,15 @@ bool lg_train_statement(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_frame *was = E->frame;
     E->frame = f;
     bool mine = true;
-    if (lg_is_word(s, "part")) {
-        add_part(b, s);
-    } else if (lg_is_word(s, "param")) {
-        add_param(b, s);
-    } else if (lg_is_word(s, "state")) {
-        add_state(b, s);
+    if (lg_is_word(s, "part") || lg_is_word(s, "param") || lg_is_word(s, "state")) {
+        lg_build_keep(b, s);
     } else if (lg_is_word(s, "metric")) {
-        name_is(b, s->name, lg_expr_in(E, f, s->kid[LG_D_VALUE]), s->name_span);
+        lg_step_name(b, s->name, lg_expr_in(E, f, s->kid[LG_D_VALUE]), s->name_span);
     } else if (lg_is_word(s, "loss") && !s->kid[LG_D_PARAMS]) {
         if (!s->kid[LG_D_VALUE])
-            name_is(b, lg_intern("loss"), total_loss(b), s->span);
+            lg_step_name(b, lg_intern("loss"), total_loss(b), s->span);
         else if (s->name)
-            name_is(b, s->name, lg_build_loss(b, s), s->name_span);
+            lg_step_name(b, s->name, lg_build_loss(b, s), s->name_span);
     } else {
         mine = lg_is_word(s, "data") || lg_is_word(s, "eval") || lg_is_word(s, "phase") ||
                (lg_is_word(s, "optimizer") && !s->kid[LG_D_BLOCK]);
@@ -347,7 +184,8 @@ static void bind_step(lg_build *b) {
     b->step.steps = scalar_input(b, LG_S_STEPS, LG_I64, 0);
     b->step.run_step = scalar_input(b, LG_S_RUN_STEP, LG_I64, 0);
     b->step.seed = scalar_input(b, LG_S_SEED, LG_I64, 0);
-    b->step.first_item = lg_v_int(E, 0, b->at);
+    b->step.first_item =
+        b->in_parts ? scalar_input(b, LG_S_FIRST, LG_I64, 0) : lg_v_int(E, 0, b->at);
     b->step.training = b->eval == NULL;
     E->step = &b->step;
     lg_bind(E, b->f, lg_intern("step"), b->step.step, b->at);
@@ -375,7 +213,8 @@ static lg_value *field_values(lg_build *b, lg_data *d, int feed, lg_dim *rows, l
         }
         if (b->g)
             ty.shape[0] = lg_dim_size(E, rows, at);
-        lg_node *node = input(b, ty, (lg_slot){.kind = LG_S_FIELD, .feed = feed, .index = i}, at);
+        lg_node *node =
+            lg_build_input(b, ty, (lg_slot){.kind = LG_S_FIELD, .feed = feed, .index = i}, at);
         lg_value *v = lg_v_tensor(E, t->t.dtype, ty.rank, dim, node, at);
         v->t.bound = t->t.bound;
         lg_v_set_field(E, r, d->src->col[i].name, v);
@@ -498,11 +337,7 @@ static void freeze(lg_build *b) {
     for (size_t k = 0; k < b->body.n; k++) {
         const lg_ast *s = b->body.at[k];
         for (uint32_t j = 0; s->kind == LG_A_FREEZE && j < s->n; j++) {
-            const char *sel = s->kid[j]->kind == LG_A_SELECTOR ? s->kid[j]->text
-                              : s->kid[j]->kind == LG_A_NAME
-                                  ? lg_txt(E, "%s, %s.**", s->kid[j]->name, s->kid[j]->name)
-                                  : NULL;
-            bool any = false;
+            const char *sel = lg_selector_text(E, s->kid[j], "freeze");
             for (size_t i = 0; sel && i < b->group.n; i++) {
                 lg_group *g = &b->group.at[i];
                 for (int l = 0; l < g->n; l++) {
@@ -510,14 +345,13 @@ static void freeze(lg_build *b) {
                         *g->leaf[l].path ? lg_txt(E, "%s.%s", g->name, g->leaf[l].path) : g->name;
                     if (!lg_path_matches(sel, path))
                         continue;
-                    any = true;
                     g->frozen[l] = true;
                     if (b->g && g->value[l]->kind == LG_V_TENSOR)
                         LG_PUSH(b->frozen, g->value[l]->t.node);
                 }
             }
-            if (!any)
-                lg_err(E, "E0311", s->kid[j]->span, "this matches no parameter");
+            if (sel)
+                lg_build_names(b, sel, false, s->kid[j]->span);
         }
     }
     E->frozen = b->frozen.at;
@@ -530,9 +364,13 @@ static void quantize(lg_build *b) {
     for (size_t k = 0; k < b->T->quantize.n; k++) {
         const lg_ast *s = b->T->quantize.at[k];
         lg_quantized *q = LG_NEW(E->arena, lg_quantized);
-        q->selector = s->kid[0]->text;
+        q->selector = lg_selector_text(E, s->kid[0], "quantize");
+        if (!q->selector || !lg_build_names(b, q->selector, true, s->kid[0]->span))
+            continue;
         q->quant = lg_expr_in(E, b->f, s->kid[1]);
-        if (q->quant->kind == LG_V_DECL) { /* `with int_sym` without arguments */
+        if (q->quant->kind == LG_V_DECL &&
+            !strcmp(q->quant->decl.decl->text,
+                    "quantizer")) { /* `with int_sym` without arguments */
             q->quant = lg_quant_make(E, q->quant->decl.decl, q->quant->decl.env, 0, NULL, s->span);
         }
         if (q->quant->kind == LG_V_ERROR)
@@ -545,7 +383,7 @@ static void quantize(lg_build *b) {
         *end = q;
         end = &q->next;
     }
-    E->quantized = all;
+    E->quantized = b->quantized = all;
 }
 
 /* ---- the whole ---- */
@@ -581,15 +419,33 @@ static void scalar_result(lg_build *b, lg_sym name, lg_value *v, lg_span at, boo
     E->frame = was;
 }
 
+/* Rules that the step applies may be asked for their states in its evals. */
+static void lend_rules(lg_build *b) {
+    lg_elab *E = b->E;
+    const lg_binding *x = b->T->step_frame ? b->T->step_frame->names : NULL;
+    for (; x; x = x->next) {
+        if (!x->value || x->value->kind != LG_V_RULE || !lg_rule_target(x->value))
+            continue;
+        lg_binding *mine = lg_find_local(b->f, x->name, false);
+        lg_binding *fed = lg_find_local(b->f, lg_rule_target(x->value), false);
+        lg_value *rule = mine && fed ? lg_force(E, b->f, mine, mine->at) : NULL;
+        lg_value *p = rule ? lg_force(E, b->f, fed, fed->at) : NULL;
+        if (p && rule->kind == LG_V_RULE)
+            lg_rule_lend(E, rule, x->value, p->kind == LG_V_MODEL ? lg_model_record(E, p) : p,
+                         &b->store);
+    }
+}
+
 static void run_eval(lg_build *b) {
     lg_elab *E = b->E;
     lg_frame *outer = b->f;
+    lend_rules(b);
     const lg_ast *block = b->eval->kid[LG_D_BLOCK];
     for (uint32_t i = 0; block && i < block->n; i++) {
         const lg_ast *s = block->kid[i];
         if (s->kind == LG_A_SETTING) {
             lg_value *v = lg_expr_in(E, outer, s->kid[0]);
-            scalar_result(b, s->name, v, s->span, true);
+            scalar_result(b, s->name, v, s->kid[0]->span, true);
             if (!lg_find_local(outer, s->name, false))
                 lg_bind(E, outer, s->name, lg_v_copy(E, v), s->span);
         } else if (s->kind == LG_A_LET) {
@@ -618,8 +474,8 @@ static void follow(lg_build *b) {
         const lg_ast *s = b->body.at[i];
         if (lg_is_word(s, "metric") && s->name) {
             scalar_result(b, s->name,
-                          lg_force(E, b->f, lg_find_local(b->f, s->name, false), s->span), s->span,
-                          false);
+                          lg_force(E, b->f, lg_find_local(b->f, s->name, false), s->span),
+                          s->kid[LG_D_VALUE]->span, false);
         } else if (lg_is_word(s, "loss") && s->name && !s->kid[LG_D_PARAMS]) {
             scalar_result(b, s->name, lg_find_local(b->f, s->name, false)->value, s->span, false);
         } else if (s->kind == LG_A_STOP) {
@@ -638,7 +494,7 @@ static void follow(lg_build *b) {
 }
 
 lg_build *lg_build_new(lg_train *T, const lg_ast *eval, lg_data *eval_data, const int64_t *rows,
-                       bool with_effects) {
+                       bool with_effects, bool in_parts) {
     lg_build *b = lg_alloc(sizeof *b);
     b->T = T;
     b->E = T->E;
@@ -646,10 +502,10 @@ lg_build *lg_build_new(lg_train *T, const lg_ast *eval, lg_data *eval_data, cons
     b->eval_data = eval_data;
     b->rows = rows;
     b->effects = with_effects;
+    b->in_parts = in_parts;
     b->at = T->decl->name_span.file ? T->decl->name_span : T->decl->span;
     b->g = T->H->keep ? lg_graph_new(NULL) : NULL;
-    b->store = (lg_store){.get = rule_get, .set = store_set, .ctx = b};
-    b->states = (lg_store){.get = state_get, .set = store_set, .ctx = b};
+    lg_build_stores(b);
     return b;
 }
 
@@ -657,6 +513,7 @@ bool lg_build_run(lg_build *b) {
     lg_elab *E = b->E;
     lg_train *T = b->T;
     size_t errors = E->diags->errors;
+    b->trouble = lg_diags_trouble(E->diags);
     lg_context c = lg_host_enter(E, b->g, false);
     E->frame = T->env;
     b->f = lg_frame_new(E, LG_F_TRAIN, T->env);
@@ -668,7 +525,7 @@ bool lg_build_run(lg_build *b) {
     E->frame = b->f;
     E->states = &b->states;
     bind_step(b);
-    if (!b->g)
+    if (T->generic)
         lg_bind_unknown(E, b->f, T->decl->kid[LG_D_PARAMS]);
     else
         lg_bind_params(E, b->f, T->decl->kid[LG_D_PARAMS], T->n_arg, T->arg, T->at,
@@ -687,11 +544,12 @@ bool lg_build_run(lg_build *b) {
         lg_binding *l = lg_find_local(b->f, lg_intern("loss"), false);
         if (b->loss.n)
             b->total = lg_force(E, b->f, l, b->at);
-        if (E->diags->errors == errors)
+        if (lg_diags_trouble(E->diags) == b->trouble)
             lg_build_update(b);
-        if (E->diags->errors == errors)
+        if (lg_diags_trouble(E->diags) == b->trouble)
             follow(b);
         lg_build_effects(b);
+        T->step_frame = b->f;
     }
     lg_host_leave(E, &c);
     return E->diags->errors == errors;

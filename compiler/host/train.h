@@ -34,6 +34,7 @@ typedef struct {
     int64_t seed;
     bool has_seed, stop_nonfinite;
     lg_dtype compute; /* LG_NO_DTYPE: as the program says */
+    lg_span micro_at;
 } lg_settings;
 
 typedef struct {
@@ -59,11 +60,14 @@ typedef struct lg_train {
     lg_settings set;
     int64_t step, steps, epoch, run_step, steps_before; /* of the phase; of all phases */
     int64_t gradients, gradients_a_step;
+    int64_t first_item; /* of the part under way */
     uint64_t seed;
     double started;
-    bool stopped, by_signal, seed_given;
+    bool stopped, by_signal, seed_given, generic;
     const char *locked_dir; /* the directory that this run saves into */
+    int64_t save_run;       /* its number among the runs that saved there */
     int lock;
+    lg_frame *step_frame;     /* of the latest step that was elaborated */
     lg_frame *settings_frame; /* parameters of the run, for host expressions */
     struct lg_step_plan *plans;
 } lg_train;
@@ -75,6 +79,7 @@ typedef enum {
     LG_S_STEPS,
     LG_S_RUN_STEP,
     LG_S_SEED,
+    LG_S_FIRST, /* position of the first item of a part in its batch */
     LG_S_FIELD,
     LG_S_VAR,
     LG_S_SERIES
@@ -127,6 +132,9 @@ typedef struct {
     int cond_result;
 } lg_action;
 
+#define LG_NOT_FINITE "the loss is not finite"
+#define LG_IN_PLACE_BYTES ((size_t)64 << 20) /* more of variables are overwritten in place */
+
 typedef struct lg_build {
     lg_train *T;
     lg_elab *E;
@@ -136,6 +144,7 @@ typedef struct lg_build {
     lg_store store, states;
     const lg_ast *eval; /* elaborates this eval block instead of a step */
     bool effects;       /* with the values that effects show */
+    bool in_parts;      /* to be cut: the position of the first item is an input */
     LG_VEC(lg_slot) slot;
     LG_VEC(lg_result) result;
     LG_VEC(lg_group) group;
@@ -148,14 +157,23 @@ typedef struct lg_build {
     const int64_t *rows; /* batch size of each feed */
     lg_data *eval_data;
     lg_value *total; /* loss */
+    struct lg_quantized *quantized; /* what is quantized, and how */
+    lg_node *tested; /* fails when the loss is not finite; NULL: tested after the step */
+    size_t trouble;  /* errors before it was elaborated */
     lg_span at;
 } lg_build;
 
 lg_build *lg_build_new(lg_train *T, const lg_ast *eval, lg_data *eval_data, const int64_t *rows,
-                       bool effects);
+                       bool effects, bool in_parts);
+int lg_train_lead(const lg_train *T); /* the feed whose batch dim is B; -1: there is none */
 bool lg_build_run(lg_build *b); /* false after reporting */
 void lg_build_free(lg_build *b);
 bool lg_build_inits(lg_build *b); /* first values of variables that have none */
+lg_node *lg_build_input(lg_build *b, lg_type t, lg_slot slot, lg_span at); /* NULL in check mode */
+/* kept.c: a declaration of a part, param or state; where hidden state lives; a name gets its value. */
+void lg_build_keep(lg_build *b, const lg_ast *s);
+void lg_build_stores(lg_build *b);
+void lg_step_name(lg_build *b, lg_sym name, lg_value *v, lg_span at);
 lg_value *lg_build_leaf(lg_build *b, const char *path, lg_value *init, lg_var_kind kind, int *var);
 bool lg_build_update(lg_build *b);
 lg_value *lg_build_loss(lg_build *b, const lg_ast *s);
@@ -171,13 +189,24 @@ int lg_train_series(lg_train *T, lg_sym name, bool eval);
 void lg_round_products(lg_graph *g, lg_dtype t);
 bool lg_is_word(const lg_ast *s, const char *word); /* a declaration that begins with it */
 
+/* One pass of a step over a part of its batch. */
+typedef struct lg_piece {
+    int pass, n; /* sums that it adds to */
+    int *which;
+    int64_t rows;
+    lg_graph *g;
+    lg_plan *plan;
+    struct lg_piece *next;
+} lg_piece;
+
 /* A planned step, kept for its batch sizes. */
 typedef struct lg_step_plan {
     lg_build *b;
     lg_plan *plan;
     int64_t rows[16];
     const lg_ast *eval, *phase;
-    bool effects, in_place;
+    bool effects, *in_place; /* by result: overwrites the variable */
+    bool in_place_any;
     void **out;
     const void **in;
     lg_tensor **extra;    /* buffers of results that are no variables */
@@ -185,11 +214,28 @@ typedef struct lg_step_plan {
     lg_graph *cond_g;     /* conditions of effects that depend on the step alone */
     lg_plan *cond;
     bool always; /* some condition depends on more */
-    lg_tensor *const *const *fields;
+    bool check_nan;
+    /* run in parts (pieces.c); plan is then what comes after them */
+    struct lg_parts *parts;
+    lg_graph *rest;
+    lg_piece *pieces;
+    int64_t part; /* items a part */
+    int lead;     /* the feed that is cut */
+    lg_tensor **sum;
+    lg_data *stream; /* an eval's rows, fetched part by part */
     struct lg_step_plan *next;
 } lg_step_plan;
+/* part > 0: an eval, in parts of so many items when that is possible. */
 lg_step_plan *lg_step_plan_for(lg_train *T, const lg_ast *eval, lg_data *d, const int64_t *rows,
-                               bool effects);
+                               bool effects, int64_t part);
+lg_plan *lg_step_planned(lg_train *T, lg_step_plan *p, lg_graph *g); /* options of the run */
+lg_plan_stats lg_step_plan_stats(const lg_step_plan *p);
+/* pieces.c: prepares p, whose step was built, to run in parts of `part` items; false after
+ * reporting, or silently when `maybe` and it cannot be cut. */
+bool lg_pieces_make(lg_train *T, lg_step_plan *p, lg_data *d, int64_t part, bool maybe);
+bool lg_pieces_run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields, lg_fault *fault);
+void lg_pieces_free(lg_step_plan *p);
+const void *lg_step_input(lg_train *T, const lg_slot *x, lg_tensor *const *const *fields);
 /* Runs it on the given fields; false after reporting. fields[feed][column]. */
 bool lg_step_plan_run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields);
 void lg_step_plan_commit(lg_train *T, lg_step_plan *p); /* new values take the place of the old */
@@ -198,12 +244,23 @@ bool lg_step_plan_shows(lg_train *T,
 void lg_step_plan_effects(lg_train *T, lg_step_plan *p);
 void lg_step_plans_free(lg_train *T);
 
+/* ---- what stands where (placing.c), what selectors name (paths.c) ---- */
+/* `wrong`: something is amiss already, so that a missing length is not mentioned. */
+void lg_train_places(lg_train *T, bool wrong);
+/* Does the selector name a parameter (or, with `outputs`, the output of a part)? Reported at `at`,
+ * unless that is nowhere, when not. */
+bool lg_build_names(lg_build *b, const char *selector, bool outputs, lg_span at);
+/* The text of a selector, `net, net.**` for a name; NULL after reporting anything else. */
+const char *lg_selector_text(lg_elab *E, const lg_ast *s, const char *word);
+
 /* ---- settings and phases (settings.c) ---- */
 void lg_train_settings(lg_train *T, const lg_ast *phase, lg_settings *out);
+/* generic: check mode, whatever the arguments may be. */
 lg_train *lg_train_new(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
-                       lg_span at);
+                       lg_span at, bool generic);
 void lg_train_free(lg_train *T);
 bool lg_train_feeds(lg_train *T);
+bool lg_train_has_length(lg_train *T); /* epochs or max_steps is said; else reports */
 
 /* ---- save.c ---- */
 bool lg_train_save(lg_train *T, const char *dir);
@@ -213,6 +270,9 @@ bool lg_train_restore(lg_train *T, const char *dir);
 void lg_train_begin_report(lg_train *T, lg_step_plan *p);
 void lg_train_log_step(lg_train *T, double loss, bool is_eval);
 void lg_train_nonfinite(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields, double loss);
+void lg_train_end_report(lg_train *T);
+/* result.c */
 lg_value *lg_train_result(lg_train *T);
+lg_value *lg_train_result_type(lg_train *T); /* check mode; an error value when it is not known */
 double lg_now(void);
 #endif

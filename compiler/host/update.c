@@ -24,12 +24,14 @@ static bool fits(lg_build *b, const lg_value *old, lg_value **next, const char *
     lg_value *v = *next;
     if (v->kind == LG_V_ERROR)
         return false;
+    bool fills = v->kind == LG_V_NUM || (v->kind == LG_V_TENSOR && v->t.weak);
     if (v->kind == LG_V_NUM)
         v = lg_to_tensor(E, v, old->t.dtype, at);
-    if (v->kind == LG_V_TENSOR && v->t.weak && v->t.dtype != old->t.dtype)
+    if (v->kind == LG_V_TENSOR && v->t.weak && v->t.dtype != old->t.dtype &&
+        v->t.dtype != LG_BOOL)
         v = lg_cast(E, v, old->t.dtype, at);
     bool same = v->kind == LG_V_TENSOR && v->t.dtype == old->t.dtype &&
-                (v->t.rank == old->t.rank || !v->t.rank);
+                (v->t.rank == old->t.rank || (!v->t.rank && fills));
     for (int i = 0; same && v->t.rank && i < v->t.rank; i++)
         same = lg_dims_match(v->t.dim[i], old->t.dim[i]);
     if (!same) {
@@ -158,6 +160,24 @@ static lg_value *flat(lg_build *b, const targets *all, int group, const bool *ta
     return r;
 }
 
+/* Large variables are overwritten in place: their rules wait until the loss is known to be finite,
+ * so that a step that fails can be looked at with the old values. */
+static bool large(const lg_build *b) {
+    size_t bytes = 0;
+    for (size_t s = 0; s < b->slot.n; s++)
+        if (b->slot.at[s].kind == LG_S_VAR) {
+            const lg_type *t = b->slot.at[s].init->type;
+            bytes += lg_type_count(t) * lg_dtype_size(t->dtype);
+        }
+    return bytes > LG_IN_PLACE_BYTES / 4; /* rules keep several times as much */
+}
+
+static lg_node *finite(lg_build *b, lg_node *loss) {
+    lg_node *yes = lg_g_elem(b->g, lg_op_find("isfinite"), 1, &loss, b->at);
+    b->tested = lg_g_require(b->g, yes, LG_NOT_FINITE, b->at);
+    return b->tested;
+}
+
 static bool gradients(lg_build *b, targets *all) {
     lg_elab *E = b->E;
     int n = (int)all->t.n;
@@ -173,17 +193,21 @@ static bool gradients(lg_build *b, targets *all) {
             *one = lg_g_scalar(b->g, b->total->t.dtype, 1.0, b->at);
     if (!lg_grad_vjp(E, b->g, 1, &y, &one, n, x, dx, b->at))
         return false;
-    for (int i = 0; i < n; i++)
-        all->t.at[i].grad->t.node = dx[i] ? dx[i] : lg_g_fill(b->g, x[i]->type[0], 0.0, b->at);
+    lg_node *tested = large(b) ? finite(b, y) : NULL;
+    for (int i = 0; i < n; i++) {
+        lg_node *d = dx[i] ? dx[i] : lg_g_fill(b->g, x[i]->type[0], 0.0, b->at);
+        all->t.at[i].grad->t.node = tested ? lg_g_barrier(b->g, d, tested, b->at) : d;
+    }
     return true;
 }
 
-static lg_value *setting(lg_build *b, const char *name) {
+/* Its value, and the expression that gives it. */
+static lg_value *setting(lg_build *b, const char *name, const lg_ast **e) {
     lg_value *v = NULL;
     for (size_t i = 0; i < b->body.n; i++) {
         const lg_ast *s = b->body.at[i];
         if (s->kind == LG_A_SETTING && !strcmp(s->name, name))
-            v = lg_schedule_now(b->E, lg_expr_in(b->E, b->f, s->kid[0]));
+            v = lg_schedule_now(b->E, lg_expr_in(b->E, b->f, *e = s->kid[0]));
     }
     return v;
 }
@@ -199,7 +223,8 @@ static lg_value *norm_of(lg_build *b, const targets *all) {
 /* One norm over all leaves of the shorthand. */
 static void clip(lg_build *b, targets *all) {
     lg_elab *E = b->E;
-    lg_value *most = setting(b, "clip");
+    const lg_ast *e = NULL;
+    lg_value *most = setting(b, "clip", &e);
     if (!most && !b->T->set.stop_nonfinite)
         return;
     lg_value *norm = norm_of(b, all);
@@ -210,7 +235,7 @@ static void clip(lg_build *b, targets *all) {
     if (!most || most->kind == LG_V_ERROR)
         return;
     if (most->kind != LG_V_NUM && !(most->kind == LG_V_TENSOR && !most->t.rank)) {
-        lg_err(E, "E0208", b->at, "`clip` is a number, got %s", lg_v_type_text(E, most));
+        lg_err(E, "E0439", e->span, "`clip` is a number, got %s", lg_v_type_text(E, most));
         return;
     }
     lg_value *in[2] = {lg_v_real(E, 1.0, b->at), NULL};
@@ -286,11 +311,38 @@ static void uncovered(lg_build *b, const targets *all) {
                 at = g->at;
             }
         }
-    if (!missing)
+    if (!missing || lg_diags_trouble(E->diags) != b->trouble)
         return;
     lg_diag *d = lg_err(E, "E0433", at, "no optimizer covers `%s`%s", first,
-                        missing > 1 ? lg_txt(E, " and %d more parameters", missing - 1) : "");
+                        missing > 1 ? lg_txt(E, " and %d more parameter%s", missing - 1, missing > 2 ? "s" : "") : "");
+    if (b->T->phase && b->T->phase->name)
+        lg_diag_note(d, "in phase `%s`", b->T->phase->name);
     lg_diag_help(d, "add `optimizer = ...` for the rest, or `freeze` it");
+}
+
+/* Statements give all next values: an optimizer line would be ignored. */
+static void nothing_left(lg_build *b) {
+    for (size_t i = 0; i < b->body.n; i++) {
+        const lg_ast *s = b->body.at[i];
+        if (!lg_is_word(s, "optimizer") || s->kid[LG_D_BLOCK])
+            continue;
+        lg_diag *d = lg_err(b->E, "E0424", s->span, "this optimizer has nothing to update");
+        for (size_t k = 0; k < b->group.n; k++) {
+            lg_binding *p = primed(b, b->group.at[k].name);
+            if (p)
+                lg_diag_label(d, p->at, "the next value is given here");
+        }
+        lg_diag_help(d, "leave one of them out");
+        return;
+    }
+}
+
+static void selects_nothing(lg_build *b, const lg_ast *sel) {
+    if (!lg_build_names(b, sel->text, false, sel->span))
+        return;
+    lg_diag *d = lg_err(b->E, "E0311", sel->span, "selector `%s` matches no parameter that is trained",
+                        sel->text);
+    lg_diag_note(d, "what it matches is frozen, or a statement gives its next value");
 }
 
 static void shorthand(lg_build *b) {
@@ -309,6 +361,11 @@ static void shorthand(lg_build *b) {
     if (!any_rule) {
         if (b->loss.n && all.t.n && !any_primed)
             uncovered(b, &all);
+        lg_free(all.t.at);
+        return;
+    }
+    if (any_primed && !all.t.n) {
+        nothing_left(b);
         lg_free(all.t.at);
         return;
     }
@@ -336,7 +393,7 @@ static void shorthand(lg_build *b) {
                 x->done = x->done || hit;
             }
             if (sel && !matched)
-                lg_err(E, "E0311", sel->span, "selector `%s` matches no parameter", sel->text);
+                selects_nothing(b, sel);
             lg_value *rule = rule_of(b, s);
             if (rule->kind == LG_V_RULE)
                 apply_rule(b, &all, s, rule, take);

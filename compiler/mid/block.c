@@ -25,6 +25,14 @@ static bool is_given(lg_frame *f, lg_sym name, bool prime) {
     return false;
 }
 
+bool lg_refuse_given(lg_elab *E, lg_frame *f, lg_sym name, lg_span at) {
+    if (!is_given(f, name, false))
+        return false;
+    lg_diag *d = lg_err(E, "E0425", at, "`%s` is given here and cannot be redefined", name);
+    lg_diag_help(d, "give it another name");
+    return true;
+}
+
 static void pend(lg_elab *E, lg_frame *f, lg_sym name, bool prime, const lg_ast *s, lg_span at) {
     lg_binding *was = lg_find_local(f, name, prime);
     if (was && was->stmt == s)
@@ -272,16 +280,31 @@ static void unused(lg_elab *E, lg_frame *f, const lg_ast *s) {
         lg_diag_help(d, "write `let name = ...` to keep it");
 }
 
+/* A number that is no size; a quotient says what does not divide what. */
+static void no_size(lg_elab *E, lg_frame *f, const lg_ast *s, double size) {
+    const lg_ast *e = s->kid[LG_D_VALUE];
+    lg_diag *d = lg_err(E, "E0214", e->span, "`%s` would be %g, which is no size", s->name, size);
+    int64_t x, y;
+    if (e->kind == LG_A_BINARY && !strcmp(e->name, "/") &&
+        lg_v_static_int(E, lg_expr_in(E, f, e->kid[0]), &x) &&
+        lg_v_static_int(E, lg_expr_in(E, f, e->kid[1]), &y))
+        lg_diag_note(d, "%s must divide %s, and %s is %lld/%lld", lg_ast_text(E->arena, e->kid[1]),
+                     lg_ast_text(E->arena, e->kid[0]), lg_ast_text(E->arena, e), (long long)x,
+                     (long long)y);
+}
+
 static void local_dim(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_dim *d = NULL;
     lg_span at = s->name_span.file ? s->name_span : s->span;
     if (s->kid[LG_D_VALUE]) {
         lg_value *v = lg_expr(E, s->kid[LG_D_VALUE]);
         int64_t n;
-        if (v->kind == LG_V_NUM && v->num.dim && !lg_v_static_int(E, v, &n) && v->num.known) {
-            lg_err(E, "E0214", s->kid[LG_D_VALUE]->span, "`%s` would be %g, which is no size",
-                   s->name, v->num.d);
-        } else if (v->kind == LG_V_NUM && v->num.dim) {
+        if (v->kind == LG_V_NUM && v->num.known && !v->num.is_bool && !lg_v_static_int(E, v, &n)) {
+            no_size(E, f, s, v->num.d);
+            define(E, f, s->name, false, lg_v_error(E, at), at);
+            return;
+        }
+        if (v->kind == LG_V_NUM && v->num.dim) {
             d = v->num.dim; /* a synonym */
         } else if (lg_v_static_int(E, v, &n)) {
             lg_dim *size = lg_v_to_dim(E, v, s->kid[LG_D_VALUE]->span);
@@ -365,11 +388,14 @@ static void not_here(lg_elab *E, lg_frame *f, const lg_ast *s) {
         lg_diag_help(d, "write `let %s = ...`", s->name);
         return;
     }
+    if (s->kind == LG_A_IMPORT) {
+        lg_err(E, "E0443", s->span, "`import` stands at the top of a file");
+        return;
+    }
     const char *word = s->kind == LG_A_EFFECT && s->name ? s->name
                        : s->kind == LG_A_STOP            ? "stop"
                        : s->kind == LG_A_FREEZE          ? "freeze"
                        : s->kind == LG_A_QUANTIZE        ? "quantize"
-                       : s->kind == LG_A_IMPORT          ? "import"
                                                          : "this statement";
     lg_diag *d = lg_err(E, "E0440", s->span, "`%s` is an effect, and graph code has none", word);
     lg_diag_help(d, "effects stand at the top level, in an `entry`, and in `when` of a `train`");

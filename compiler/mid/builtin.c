@@ -41,13 +41,13 @@ bool lg_args(lg_elab *E, const char *fn, int n, const lg_arg *arg, lg_span at, i
     for (int i = 0; i < n; i++) {
         int k = arg[i].name ? place_of(n_names, names, arg[i].name) : next++;
         if (k < 0 || k >= n_names) {
-            bad_argument(E, arg[i].at, fn, n_names, names,
+            bad_argument(E, lg_arg_at(&arg[i]), fn, n_names, names,
                          arg[i].name ? "has no argument" : "was given too many arguments",
                          arg[i].name);
             return false;
         }
         if (out[k]) {
-            bad_argument(E, arg[i].at, fn, n_names, names, "was given twice:", names[k]);
+            bad_argument(E, lg_arg_at(&arg[i]), fn, n_names, names, "was given twice:", names[k]);
             return false;
         }
         out[k] = arg[i].value;
@@ -186,17 +186,19 @@ static lg_value *call_elem(lg_elab *E, const lg_builtin *b, int n, const lg_arg 
     lg_value *r = lg_elem_call(E, b->op, count, in, at);
     /* floor(rho*N) as a size: known by what the program calls it */
     if (r->kind == LG_V_NUM && !r->num.known && !r->num.is_bool && !r->num.dim &&
-        (b->op->traits & LG_T_NODIFF) && count == 1 && n == 1 && arg[0].ast)
+        (b->op->traits & LG_T_NODIFF) && count == 1 && n == 1 && arg[0].ast) {
+        const lg_ast *of = arg[0].name ? arg[0].ast->kid[0] : arg[0].ast;
         r->num.dim = lg_dim_opaque(
-            E->dims, lg_intern(lg_txt(E, "%s(%s)", b->name, lg_ast_text(E->arena, arg[0].ast))),
-            false, 0);
+            E->dims, lg_intern(lg_txt(E, "%s(%s)", b->name, lg_ast_text(E->arena, of))), false, 0);
+    }
     return r;
 }
 
 /* ---- the table ---- */
 
 static const lg_builtin *const tables[] = {lg_builtins_make, lg_builtins_shape, lg_builtins_rows,
-                                           lg_builtins_conv, lg_builtins_misc};
+                                           lg_builtins_conv, lg_builtins_misc,
+                                           lg_builtins_reduce};
 static struct {
     LG_VEC(lg_builtin) row;
     bool made;

@@ -5,7 +5,7 @@
 #include "compiler/mid/elab.h"
 
 extern const lg_builtin lg_builtins_make[], lg_builtins_shape[], lg_builtins_rows[],
-    lg_builtins_conv[], lg_builtins_misc[];
+    lg_builtins_conv[], lg_builtins_misc[], lg_builtins_reduce[];
 
 /* Kernels (op classes KERNEL and CUM) called by the signature of their op. */
 lg_value *lg_kernel_call(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at);

@@ -118,15 +118,36 @@ static lg_value *scatter(lg_elab *E, const char *fn, const lg_op *op, lg_value *
     return r;
 }
 
+typedef struct {
+    const char *fn;
+    const lg_op *op;
+    lg_value *index;
+} scattering;
+
+static lg_value *scatter_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, lg_span at) {
+    const scattering *s = ctx;
+    (void)n;
+    return scatter(E, s->fn, s->op, leaf[0], s->index, leaf[1], at);
+}
+
+/* Leaf by leaf where x is a record. */
+static lg_value *scatter_into(lg_elab *E, const char *fn, const lg_op *op, lg_value *const *v,
+                              lg_span at) {
+    if (v[0]->kind == LG_V_OPAQUE)
+        return v[0];
+    if (!lg_v_is_vector(v[0]))
+        return scatter(E, fn, op, v[0], v[1], v[2], at);
+    scattering s = {fn, op, v[1]};
+    return lg_leafwise(E, scatter_leaf, &s, 2, (lg_value *[]){v[0], v[2]}, at);
+}
+
 static lg_value *scatter_add(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg,
                              lg_span at) {
     static const char *const names[] = {"x", "index", "rows"};
     lg_value *v[3];
     if (!lg_args(E, b->name, n, arg, at, 3, names, 3, v))
         return lg_v_error(E, at);
-    return v[0]->kind == LG_V_OPAQUE
-               ? v[0]
-               : scatter(E, b->name, &lg_op_scatter_add, v[0], v[1], v[2], at);
+    return scatter_into(E, b->name, &lg_op_scatter_add, v, at);
 }
 
 static lg_value *put(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
@@ -138,13 +159,7 @@ static lg_value *put(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, 
         return v[0];
     if (v[1]->kind == LG_V_STR || v[1]->kind == LG_V_SELECTOR)
         return lg_put_path(E, v[0], v[1]->str, v[2], at);
-    if (lg_v_is_vector(v[0])) {
-        lg_diag *d = lg_err(E, "E0220", v[1]->at, "`put` into a record wants a path, got %s",
-                            lg_v_type_text(E, v[1]));
-        lg_diag_help(d, "write put(r, \"l1.w\", value), or with a selector in backquotes");
-        return lg_v_error(E, at);
-    }
-    return scatter(E, b->name, &lg_op_scatter_put, v[0], v[1], v[2], at);
+    return scatter_into(E, b->name, &lg_op_scatter_put, v, at);
 }
 
 const lg_builtin lg_builtins_rows[] = {

@@ -13,6 +13,37 @@ static lg_dim *product(lg_elab *E, int n, lg_dim *const *dim, int but) {
     return p;
 }
 
+/* d with another prime for each name: two counts that then differ are different in names too. False
+ * when something in it is no polynomial of names. */
+static bool sampled(lg_elab *E, const lg_dim *const *var, size_t n, const lg_dim *d, int64_t *out) {
+    static const int64_t primes[] = {101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157};
+    const lg_dim *to[LG_COUNT(primes)];
+    if (n > LG_COUNT(primes))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        to[i] = lg_dim_num(E->dims, primes[i]);
+    const lg_dim *s = lg_dim_subst(E->dims, d, n, var, to);
+    return s && lg_dim_is_num(s, out);
+}
+
+/* In a body, whose names are rigid: can the two numbers of elements never be proved equal? */
+static bool differ_in_names(lg_elab *E, const lg_dim *a, const lg_dim *b) {
+    enum { MOST = 24 };
+    const lg_dim *var[MOST];
+    size_t n = lg_dim_vars(a, var, MOST / 2);
+    const lg_dim *more[MOST];
+    size_t k = lg_dim_vars(b, more, MOST / 2);
+    for (size_t i = 0; i < k; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < n; j++)
+            seen = seen || var[j] == more[i];
+        if (!seen && n < MOST)
+            var[n++] = more[i];
+    }
+    int64_t x, y;
+    return !E->host && sampled(E, var, n, a, &x) && sampled(E, var, n, b, &y) && x != y;
+}
+
 static lg_value *reshape(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
     static const char *const names[] = {"x", "shape"};
     lg_value *v[2];
@@ -33,7 +64,7 @@ static lg_value *reshape(lg_elab *E, const lg_builtin *b, int n, const lg_arg *a
                    lg_dim_text(E->arena, have), lg_dim_text(E->arena, want));
             return lg_v_error(E, at);
         }
-    } else if (known && h != w) {
+    } else if (known ? h != w : differ_in_names(E, have, want)) {
         lg_diag *d = lg_err(E, "E0215", at, "reshape keeps the number of elements: %s is not %s",
                             lg_dim_text(E->arena, have), lg_dim_text(E->arena, want));
         lg_diag_note(d, "the array is %s", lg_v_type_text(E, x));
@@ -204,8 +235,11 @@ static lg_value *stack_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf,
 static lg_value *join(lg_elab *E, lg_leaf_fn fn, joining *j, int n, lg_value *const *v,
                       lg_span at) {
     for (int i = 0; i < n; i++)
-        if (v[i]->kind == LG_V_ERROR || v[i]->kind == LG_V_OPAQUE)
+        if (v[i]->kind == LG_V_ERROR)
             return v[i];
+    for (int i = 0; i < n; i++)
+        if (v[i]->kind == LG_V_OPAQUE)
+            return lg_v_stacked(E, v[i], -1, NULL, at);
     if (!lg_v_is_vector(v[0]))
         return fn(E, j, n, v, at);
     lg_leaf **leaf = LG_NEW_N(E->arena, lg_leaf *, n);

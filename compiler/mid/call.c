@@ -3,7 +3,9 @@
  * Not for types (types.c) and not for what models, rules and quantizers do when called. */
 #include "compiler/mid/elab.h"
 #include "compiler/mid/model.h"
+#include "runtime/io.h"
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_DEPTH = 160 };
 
@@ -122,7 +124,7 @@ static lg_value *schedule_at(lg_elab *E, lg_value *s, int n, const lg_arg *arg, 
             if (!*to)
                 return lg_v_error(E, at);
         } else {
-            lg_err(E, "E0322", arg[i].at, "a schedule takes `step`, `epoch` and `steps` here");
+            lg_err(E, "E0322", lg_arg_at(&arg[i]), "a schedule takes `step`, `epoch` and `steps` here");
             return lg_v_error(E, at);
         }
     }
@@ -144,6 +146,13 @@ static lg_value *times_weight(lg_elab *E, lg_value *term, lg_value *weight, lg_s
     lg_value *r = lg_binary(E, "*", bare, weight, at);
     if (r->kind == LG_V_ERROR)
         return r;
+    if (r->kind == LG_V_TENSOR && term->kind == LG_V_TENSOR && r->t.rank != term->t.rank) {
+        lg_diag *d = lg_err(E, "E0203", weight->at.file ? weight->at : at,
+                            "`weight` is %s, and there is one term for each of %s",
+                            lg_v_type_text(E, weight), lg_v_type_text(E, term));
+        lg_diag_note(d, "a weight has the dims of the terms, or fewer of them");
+        return lg_v_error(E, at);
+    }
     r = lg_v_copy(E, r);
     r->weight = own ? lg_binary(E, "*", own, weight, at) : weight;
     return r;
@@ -200,6 +209,19 @@ static lg_frame *loss_states(lg_elab *E, const lg_ast *decl, lg_frame *f) {
 
 /* ---- foreign functions ---- */
 
+/* A library that stands in the working directory or beside the program; else the name, for the
+ * system to find. */
+static const char *library(lg_elab *E, const lg_ast *from) {
+    const char *name = from->kind == LG_A_STR && from->n == 1 ? from->kid[0]->text : "";
+    char *found = lg_io_find(name, lg_source_name(from->span.file));
+    bool here = access(found, F_OK) == 0;
+    const char *path = !here               ? name
+                       : strchr(found, '/') ? lg_txt(E, "%s", found)
+                                            : lg_txt(E, "./%s", found);
+    lg_free(found);
+    return path;
+}
+
 /* In order: arrays and numbers as they are, text as bytes; attr.text = library, newline, symbol;
  * p[0]: which inputs are text, p[1]: is the result a number. */
 static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_span at) {
@@ -218,11 +240,15 @@ static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_sp
     }
     uint32_t n = params ? params->n : 0;
     lg_node **in = LG_NEW_N(E->arena, lg_node *, n + 1);
-    const lg_ast *lib = decl->kid[LG_D_FROM];
-    const char *path = lib->kind == LG_A_STR && lib->n == 1 ? lib->kid[0]->text : "";
+    lg_value **given = LG_NEW_N(E->arena, lg_value *, n + 1);
+    lg_index **open;
+    for (uint32_t i = 0; i < n; i++)
+        given[i] = lg_find_local(f, params->kid[i]->name, false)->value;
+    int n_open = lg_open_union(E, (int)n, given, &open);
+    const char *path = library(E, decl->kid[LG_D_FROM]);
     lg_attr attr = {.text = lg_txt(E, "%s\n%s", path, decl->name)};
     for (uint32_t i = 0; i < n; i++) {
-        lg_value *v = lg_find_local(f, params->kid[i]->name, false)->value;
+        lg_value *v = given[i];
         if (v->kind == LG_V_ERROR)
             return v;
         if (v->kind == LG_V_STR) {
@@ -236,16 +262,19 @@ static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_sp
         }
         lg_dtype t = params->kid[i]->kid[0] ? lg_type_dtype(E, f, params->kid[i]->kid[0]) : LG_F64;
         v = lg_to_tensor(E, v, t, at);
-        if (v->kind != LG_V_TENSOR || v->t.n_open) {
+        if (v->kind != LG_V_TENSOR) {
             lg_err(E, "E0444", at, "`%s` cannot be passed to a foreign function",
                    params->kid[i]->name);
             return lg_v_error(E, at);
         }
-        in[i] = lg_g_cast(E->g, lg_import(E, v->t.node), t, at);
+        in[i] =
+            lg_g_cast(E->g, lg_node_as(E, v, n_open, open, v->t.rank, v->t.dim, at), t, at);
     }
-    lg_type out = {.dtype = r->t.dtype, .rank = r->t.rank};
+    r = lg_v_open(E, r->t.dtype, n_open, open, r->t.rank, r->t.dim, NULL, at);
+    lg_type out = {.dtype = r->t.dtype, .rank = n_open + r->t.rank};
     for (int i = 0; i < out.rank; i++)
-        out.shape[i] = lg_dim_size(E, r->t.dim[i], at);
+        out.shape[i] = lg_dim_size(E, i < n_open ? open[i]->dim : r->t.dim[i - n_open], at);
+    attr.nb = n_open;
     attr.p[1] = !type->n && !(type->flags & LG_AF_SQUARE);
     const lg_op *op = lg_op_find("foreign");
     r->t.node = lg_g_item(E->g, lg_g_kernel(E->g, op, (int)n, in, 1, &out, &attr, at), 0);
@@ -305,19 +334,56 @@ static lg_frame *call_frame(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_fr
     return f;
 }
 
+/* Has the model, quantizer or loss of this frame a state of that name (perhaps guarded out)? */
+static bool has_state(const lg_frame *self, lg_sym name) {
+    const lg_instance *inst = self->ext;
+    for (int i = 0; inst && i < inst->n; i++)
+        if (inst->state[i].name == name)
+            return true;
+    const lg_ast *block = self->decl ? self->decl->kid[LG_D_BLOCK] : NULL;
+    for (uint32_t i = 0; block && i < block->n; i++) {
+        const lg_ast *s = block->kid[i];
+        if (s->kind == LG_A_DECL && s->name == name && !strcmp(s->text, "state"))
+            return true;
+    }
+    return false;
+}
+
+static const char *nearest_state(lg_elab *E, const lg_frame *self, lg_sym name) {
+    const lg_instance *inst = self ? self->ext : NULL;
+    const char **names = LG_NEW_N(E->arena, const char *, inst ? inst->n + 1 : 1);
+    for (int i = 0; inst && i < inst->n; i++)
+        names[i] = inst->state[i].name;
+    return lg_nearest(name, names, inst ? (size_t)inst->n : 0);
+}
+
+/* What the body primes must be states of the instance it belongs to; said before anything reads
+ * them. */
+static void only_states_are_primed(lg_elab *E, const lg_frame *f) {
+    for (const lg_binding *b = f->names; b; b = b->next) {
+        if (!b->prime || (f->self && f->self->kind == LG_F_MODEL && has_state(f->self, b->name)))
+            continue;
+        const char *near = nearest_state(E, f->self, b->name);
+        const lg_ast *of = f->self && f->self->decl && f->self->decl->name ? f->self->decl : NULL;
+        lg_diag *d = of ? lg_err(E, "E0422", b->at, "`%s` is not a state of %s `%s`", b->name,
+                                 of->text, of->name)
+                        : lg_err(E, "E0422", b->at,
+                                 "`%s` is not a state: only states, parts and carries have a next "
+                                 "value",
+                                 b->name);
+        if (near)
+            lg_diag_help(d, "did you mean `%s'`?", near);
+        else
+            lg_diag_help(d, "for a value of its own write `let`");
+    }
+}
+
 /* m' of the body are those of the instance it belongs to. */
 static void hand_on_primes(lg_elab *E, lg_frame *f) {
     int n = 0;
     for (lg_binding *b = f->names; b; b = b->next) {
-        if (!b->prime)
+        if (!b->prime || !f->self)
             continue;
-        if (!f->self) {
-            lg_diag *d = lg_err(
-                E, "E0422", b->at,
-                "`%s` is not a state: only states, parts and carries have a next value", b->name);
-            lg_diag_help(d, "for a value of its own write `let`");
-            continue;
-        }
         lg_bind(E, f->self, b->name, lg_force(E, f, b, b->at), b->at);
         f->self->names->prime = true;
         n++;
@@ -333,8 +399,11 @@ static lg_value *body_value(lg_elab *E, lg_frame *f, const lg_ast *decl) {
         lg_err(E, "E0226", decl->span, "`%s` has no body", decl->name);
         return lg_v_error(E, decl->span);
     }
-    if (!index || !index->n)
+    if (!index || !index->n) {
+        lg_block_declare(E, f, body);
+        only_states_are_primed(E, f);
         return lg_block(E, f, body);
+    }
     lg_ast *p = lg_ast_new(E->arena, LG_A_INDEXPAT, index->span, 0);
     p->name = decl->name;
     const lg_ast *where = NULL;
@@ -344,6 +413,13 @@ static lg_value *body_value(lg_elab *E, lg_frame *f, const lg_ast *decl) {
         else if (index->kid[i] && !(index->kind == LG_A_INDEX && i == 0))
             lg_ast_add(E->arena, p, index->kid[i]);
     return lg_index_define(E, p, body, where);
+}
+
+/* Is the last statement a value that is not given back? */
+static bool ends_in_a_value(const lg_ast *decl) {
+    const lg_ast *block = decl->kid[LG_D_BLOCK];
+    const lg_ast *last = block && block->n ? block->kid[block->n - 1] : NULL;
+    return last && (last->kind == LG_A_EXPR || last->kind == LG_A_YIELD);
 }
 
 /* The body, its result as the signature says it is. */
@@ -366,7 +442,9 @@ static lg_value *run_body(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_span a
     const lg_ast *type = decl->kid[LG_D_TYPE];
     if (!from)
         hand_on_primes(E, body);
-    if (r->kind == LG_V_NONE && type) {
+    if (r->kind == LG_V_NONE && type && ends_in_a_value(decl)) {
+        r = lg_v_error(E, at); /* reported already */
+    } else if (r->kind == LG_V_NONE && type) {
         lg_diag *d = lg_err(E, "E0226", decl->name_span.file ? decl->name_span : decl->span,
                             "`%s` ends without `return`", decl->name);
         lg_diag_note(d, "it is declared to give %s", lg_ast_text(E->arena, type));
@@ -399,6 +477,26 @@ static bool signature_says_all(lg_elab *E, const lg_ast *decl, int n, const lg_a
     for (int i = 0; i < n; i++)
         if (arg[i].value->kind == LG_V_TENSOR || arg[i].value->kind == LG_V_RECORD ||
             arg[i].value->kind == LG_V_OPAQUE || arg[i].value->kind == LG_V_MODEL)
+            return true;
+    return false;
+}
+
+static bool has_dims(const lg_ast *type) {
+    if (type->kind == LG_A_TYPE && type->n)
+        return true;
+    for (uint32_t i = 0; i < type->n; i++)
+        if (type->kid[i] && has_dims(type->kid[i]))
+            return true;
+    return false;
+}
+
+/* In check mode: of an argument that is not known, neither are the dims that the result has from it. */
+static bool loses_dims(lg_elab *E, const lg_ast *decl, int n, const lg_arg *arg) {
+    bool all = !LG_CHECKING(E); /* in a run nothing is unknown: it was reported */
+    if (!all && (!decl->kid[LG_D_TYPE] || !has_dims(decl->kid[LG_D_TYPE])))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (arg[i].value->kind == LG_V_ERROR)
             return true;
     return false;
 }
@@ -454,6 +552,15 @@ static lg_value *schedule_here(lg_elab *E, const lg_ast *decl, lg_frame *env, in
     return v;
 }
 
+/* What messages call it: the part, where `call` is what was called. */
+static const char *known_as(const lg_ast *decl, const lg_frame *self) {
+    bool part = self && self->model && self->model->kind == LG_V_MODEL && !strcmp(decl->name, "call");
+    if (!part)
+        return decl->name;
+    const char *path = self->model->model.path;
+    return *path ? path : lg_model_type_name(self->model);
+}
+
 lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self, int n,
                        const lg_arg *arg, lg_span at) {
     bool is_loss = !strcmp(decl->text, "loss"), is_schedule = !strcmp(decl->text, "schedule");
@@ -473,14 +580,16 @@ lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *
     if (is_loss)
         n = without_weight(E, decl, n, &arg, &weight);
     lg_frame *f = call_frame(E, decl, env, self, at);
-    if (!lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at, decl->name))
+    if (!lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at, known_as(decl, self)))
         return lg_v_error(E, at);
     if (is_schedule && !has_step(E))
         return postponed(E, decl, env, n, arg, at);
     if (is_schedule)
         bind_step(E, f);
     lg_value *r;
-    if (!is_schedule && signature_says_all(E, decl, n, arg)) {
+    if (loses_dims(E, decl, n, arg)) {
+        r = lg_v_error(E, at);
+    } else if (!is_schedule && signature_says_all(E, decl, n, arg)) {
         r = lg_type_placeholder(E, f, decl->kid[LG_D_TYPE], at);
         const lg_ast *in = decl->kid[LG_D_IN];
         if (in && r->kind == LG_V_TENSOR)

@@ -11,7 +11,7 @@ static lg_value *as_record(lg_elab *E, lg_value *v) {
     v = lg_schedule_now(E, v);
     if (v->kind == LG_V_MODEL)
         return lg_model_record(E, v);
-    return lg_arrayed(E, v, v->at);
+    return lg_arrays_within(E, v, v->at);
 }
 
 static bool same_static(const lg_value *a, const lg_value *b) {

@@ -252,11 +252,12 @@ static bool one_leaf(custom *c, lg_value *d, lg_value *x, lg_sym name, const cha
     lg_elab *E = c->E;
     if (d->kind == LG_V_ERROR || x->kind == LG_V_OPAQUE || d->kind == LG_V_OPAQUE)
         return d->kind != LG_V_ERROR;
+    bool fills = d->kind == LG_V_NUM; /* no scalar that was computed: a sum too many */
     if (d->kind == LG_V_NUM)
         d = lg_to_tensor(E, d, is_float_leaf(x) ? x->t.dtype : LG_F64, d->at);
     if (!is_float_leaf(x)) /* a number, an integer: nothing is differentiated there */
         return x->kind == LG_V_NUM || x->kind == LG_V_TENSOR || wrong_leaf(c, d, x, name, path);
-    if (d->kind != LG_V_TENSOR || (d->t.rank && d->t.rank != x->t.rank))
+    if (d->kind != LG_V_TENSOR || (!fills && d->t.rank != x->t.rank))
         return wrong_leaf(c, d, x, name, path);
     for (int i = 0; i < d->t.rank; i++)
         if (!lg_dims_match(d->t.dim[i], x->t.dim[i]))
@@ -278,13 +279,22 @@ static bool is_parameter(const lg_ast *decl, lg_sym name) {
     return false;
 }
 
+/* Where the rule names an input. */
+static lg_span name_at(const custom *c, const lg_field *d) {
+    const lg_ast *body = c->with->kid[1];
+    for (uint32_t i = 0; body->kind == LG_A_RECORD && i < body->n; i++)
+        if (body->kid[i]->name == d->name && body->kid[i]->name_span.file)
+            return body->kid[i]->name_span;
+    return d->at.file ? d->at : c->with->span;
+}
+
 static bool one_input(custom *c, const lg_field *d) {
     lg_elab *E = c->E;
     lg_binding *b = lg_find_local(c->f, d->name, false);
     if (!b && c->f->up && c->f->up->decl == c->decl) /* states stand in a frame of their own */
         b = lg_find_local(c->f->up, d->name, false);
     if (!b || b->is_let || !is_parameter(c->decl, d->name)) {
-        lg_diag *e = lg_err(E, "E0507", d->at.file ? d->at : c->with->span,
+        lg_diag *e = lg_err(E, "E0507", name_at(c, d),
                             "`%s` is not an input of `%s`", d->name, c->decl->name);
         lg_diag_help(e,
                      "the rule gives a record {input: cotangent}; inputs left out are constants");
@@ -449,7 +459,9 @@ lg_value *lg_custom_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_value *
     bool ok = rule != NULL;
     for (int k = 0; ok && k < rule->rec.n; k++)
         ok = one_input(&c, &rule->rec.f[k]);
-    if (ok && E->g && check_linear(&c))
+    if (ok && !E->g)
+        lg_rule_reads_linear(E, c.with, decl);
+    else if (ok && check_linear(&c))
         marked_result = marked(&c, result);
     if (E->g)
         E->g->effect.n = effects;

@@ -126,7 +126,7 @@ static void evaluate(lg_problem *p, const request *q, lg_value *x, int n_open,
     if (again && states)
         E->states = &still;
     lg_arg a = {NULL, arg, NULL, x->at.file ? x->at : q->span};
-    p->y = lg_call_value(E, q->of, 1, &a, q->span);
+    p->y = lg_call_at_home(E, q->of, &a, q->span);
     E->states = states;
     p->y = lg_v_copy(E, p->y);
     p->y->weight = NULL;

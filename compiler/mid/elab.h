@@ -100,6 +100,9 @@ struct lg_value {
             lg_value *bound;     /* record of arguments already given (schedules built outside), or NULL */
             const lg_ast *type;  /* FNTYPE of the parameter it was passed for, or NULL; its names: */
             lg_frame *type_env;
+            uint64_t place;      /* a lambda: where it was made, which derivatives of it draw at */
+            lg_value *draw_lane;
+            struct lg_lane *lanes;
         } fn;
         const struct lg_builtin *builtin;
         struct {
@@ -107,6 +110,7 @@ struct lg_value {
             lg_value **leaf;     /* values of its leaves, by leaf number */
             lg_sym name;         /* of the root in its train, NULL: none; states stand under it */
             const char *path;    /* from the root, "" for the root itself */
+            struct lg_held *held; /* of a part that a run gave back: how it is quantized */
         } model;
         struct {
             const lg_ast *decl;
@@ -126,6 +130,8 @@ struct lg_value {
             lg_sym name;
             lg_arena *arena;
             void *shape;         /* an opaque R: which letter; equal pointers are equal types */
+            int rank;            /* R[S]: the leading dims of a stack; -1: it has some, unknown */
+            lg_dim **dim;
         } opaque;
         lg_dtype dtype;
         lg_module *module;
@@ -167,6 +173,8 @@ typedef struct {
 int lg_v_leaves(lg_elab *E, const lg_value *v, lg_leaf **out);
 /* The same structure with its leaves replaced, in the same order. */
 lg_value *lg_v_rebuild(lg_elab *E, const lg_value *like, lg_value *const *leaf);
+/* A stack of v, which is opaque: n dims in front of those it has; n < 0: not known. */
+lg_value *lg_v_stacked(lg_elab *E, const lg_value *v, int n, lg_dim *const *dim, lg_span at);
 bool lg_v_is_vector(const lg_value *v); /* record, or model used as its record, or opaque */
 bool lg_list_is_array(const lg_value *v); /* a list of numbers, or of equal lists of numbers */
 lg_value *lg_list_tensor(lg_elab *E, lg_value *list, lg_dtype t, lg_span at); /* such a list as a tensor */
@@ -228,6 +236,7 @@ struct lg_frame {
     struct lg_lane *lanes;
 };
 lg_frame *lg_frame_new(lg_elab *E, lg_fkind kind, lg_frame *up);
+bool lg_in_library(const lg_frame *f);
 void lg_bind(lg_elab *E, lg_frame *f, lg_sym name, lg_value *v, lg_span at);
 lg_binding *lg_find_local(lg_frame *f, lg_sym name, bool prime); /* this frame only */
 /* Looks a name up through frames, modules, the library and the builtins; forces pending ones.
@@ -278,9 +287,10 @@ typedef struct lg_store {
 typedef struct {
     lg_sym name; /* NULL: positional */
     lg_value *value;
-    const lg_ast *ast;
-    lg_span at;
+    const lg_ast *ast; /* its value; where a name was written, the NAMED of both; or NULL */
+    lg_span at;        /* of the value */
 } lg_arg;
+lg_span lg_arg_at(const lg_arg *a); /* where its name stands, else its value: for messages */
 
 /* An index of a map or reduction whose body is being evaluated, innermost first; index.c keeps the
  * list, rand.c reads it. */
@@ -304,6 +314,7 @@ struct lg_elab {
     unsigned index_seq;
     int depth;           /* of calls */
     struct lg_asking *asking; /* names being evaluated because somebody asked (frame.c) */
+    struct lg_tried *tried;   /* models that were checked by themselves (model.c) */
     lg_value *guard;     /* condition of the enclosing tensor `if` of this body, or NULL */
     lg_value *lazy;      /* where subscripts are read, when that is narrower than `guard`, or NULL */
     struct lg_nest *nest; /* captures of the graph under construction (control.c) */
@@ -343,6 +354,8 @@ lg_elab *lg_elab_new(lg_arena *a, lg_diags *ds);
 lg_module *lg_elab_add_module(lg_elab *E, const char *name, lg_ast *tree, bool library);
 /* A module of the library by its name ("losses"); NULL when there is none. */
 lg_module *lg_library_module(lg_elab *E, const char *name);
+/* Binds module m in `into` under the name that the statement t gives it. */
+void lg_elab_import(lg_elab *E, lg_module *into, const lg_ast *t, lg_module *m);
 /* Checks every declaration of a module generically (check mode). */
 void lg_elab_check_module(lg_elab *E, lg_module *m);
 
@@ -361,12 +374,17 @@ void lg_statement(lg_elab *E, lg_frame *f, const lg_ast *s);
 /* Makes the names that a block defines pending in f and notes where they are to be run; lg_block
  * begins with it. Lets, primed names, local functions and dims. */
 void lg_block_declare(lg_elab *E, lg_frame *f, const lg_ast *block);
+/* Names that a place gives (p g t step epoch steps) are not redefined: true after reporting. */
+bool lg_refuse_given(lg_elab *E, lg_frame *f, lg_sym name, lg_span at);
 /* A frame for a block inside f's declaration, with an address of its own for random draws. */
 lg_frame *lg_inner_frame(lg_elab *E, lg_fkind kind, lg_frame *f);
 /* A loop as an expression: over records and selectors a record, else an array or a list. */
 lg_value *lg_for(lg_elab *E, const lg_ast *e);
 /* Items of a static loop: lists, ranges, records (paths), selectors, arrays with known length.
  * Each is the value of `for v in ...`; path[k] (NULL for none) is where its result stands. */
+/* The values of n rounds as one: a record by path, an array, or a list where types differ. */
+lg_value *lg_loop_collected(lg_elab *E, lg_value *over, int n, lg_value *const *v,
+                            const char *const *path, lg_span at);
 int lg_loop_items(lg_elab *E, lg_value *over, const lg_ast *pattern, lg_value ***item,
                   const char ***path, lg_span at);
 /* The two branches of a run-time scalar condition, built as one COND; see control.c. */
@@ -460,12 +478,18 @@ lg_index *lg_index_of(lg_elab *E, lg_frame *f, lg_sym name); /* the open index o
 
 /* ---- control, derivatives, models, rules, quantizers ---- */
 lg_value *lg_rand(lg_elab *E, const lg_ast *e); /* RAND */
+/* The address of draws in round i of a loop that itself stands at `outer` (NULL: in none). */
+lg_value *lg_draw_lane(lg_elab *E, lg_value *outer, lg_value *i, lg_span at);
+/* A call of fn whose draws are those of the place where fn was made, whoever calls it. */
+lg_value *lg_call_at_home(lg_elab *E, lg_value *fn, const lg_arg *arg, lg_span at);
 lg_value *lg_rule_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg, lg_span at);
 lg_value *lg_quant_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg, lg_span at);
 lg_value *lg_quant_call(lg_elab *E, lg_value *q, int n, const lg_arg *arg, lg_span at);
 lg_value *lg_quant_member(lg_elab *E, lg_value *q, lg_sym name, lg_span at);
 lg_value *lg_rule_member(lg_elab *E, lg_value *rule, lg_sym name, lg_span at);
 lg_value *lg_custom_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_value *result); /* `with vjp` */
+/* Is the rule `with` of decl linear in its cotangent, as far as its text says? Reports when not. */
+bool lg_rule_reads_linear(lg_elab *E, const lg_ast *with, const lg_ast *decl);
 lg_value *lg_if(lg_elab *E, const lg_ast *e);
 lg_value *lg_scan(lg_elab *E, const lg_ast *e);
 void lg_when(lg_elab *E, lg_frame *f, const lg_ast *s);

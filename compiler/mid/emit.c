@@ -268,6 +268,15 @@ static bool is_anonymous(const lg_dim *d) {
     return lg_dim_is_num(d, &n);
 }
 
+/* Is a written 1 the dim that small lacks? A column and a row are not the same: [N] against [N, 1]. */
+static bool stretches_one(const lg_value *large, const int *map) {
+    int64_t n;
+    for (int i = 0; i < large->t.rank; i++)
+        if (map[i] < 0 && lg_dim_is_num(large->t.dim[i], &n) && n == 1)
+            return true;
+    return false;
+}
+
 /* map[i] = dim of small that meets dim i of large, or -1. Rules of the language, section 2.3. */
 static bool align(lg_elab *E, const lg_value *small, const lg_value *large, int *map,
                   const char **why) {
@@ -313,7 +322,7 @@ static bool align(lg_elab *E, const lg_value *small, const lg_value *large, int 
         map[hit] = i;
         last = hit;
     }
-    return true;
+    return !stretches_one(large, map);
 }
 
 static void report_align(lg_elab *E, const lg_value *a, const lg_value *b, const char *why, lg_span at) {
@@ -325,6 +334,8 @@ static void report_align(lg_elab *E, const lg_value *a, const lg_value *b, const
         lg_diag_label(d, b->at, "%s", lg_v_type_text(E, b));
     if (why)
         lg_diag_note(d, "%s", why);
+    else if (!strcmp(lg_v_type_text(E, a), lg_v_type_text(E, b)))
+        lg_diag_note(d, "dims of one name may be different dims: these come from different places");
     int64_t one;
     const lg_value *l = a->t.rank >= b->t.rank ? a : b;
     if (l->t.rank && lg_dim_is_num(l->t.dim[l->t.rank - 1], &one) && one == 1)
@@ -570,13 +581,10 @@ static lg_value *static_binary(lg_elab *E, const char *op, lg_value *a, lg_value
             int64_t p = o == '*' ? a->num.num * b->num.num
                                  : a->num.num * b->num.den + (o == '+' ? 1 : -1) * b->num.num * a->num.den;
             int64_t q = a->num.den * b->num.den;
-            if (p % q == 0) {
-                r = lg_v_int(E, p / q, at);
-            } else {
-                r->num.num = p;
-                r->num.den = q;
-                r->num.d = (double)p / (double)q;
-            }
+            bool whole = p % q == 0; /* may serve as a size, but an array of it is of reals */
+            r->num.num = whole ? p / q : p;
+            r->num.den = whole ? 1 : q;
+            r->num.d = (double)p / (double)q;
         }
     } else if (!strcmp(op, "//") || o == '%') {
         if (y < 0 || y > 0) {
@@ -636,6 +644,16 @@ static lg_value *membership(lg_elab *E, lg_value *x, lg_value *set, lg_span at) 
     return lg_v_error(E, at);
 }
 
+static lg_value *binary_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, lg_span at) {
+    (void)n;
+    return lg_binary(E, ctx, leaf[0], leaf[1], at);
+}
+
+/* A vector whose leaves are known. */
+static bool is_structure(const lg_value *v) {
+    return v->kind != LG_V_OPAQUE && lg_v_is_vector(v);
+}
+
 lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_span at) {
     if (a->kind == LG_V_ERROR || b->kind == LG_V_ERROR)
         return lg_v_error(E, at);
@@ -681,6 +699,16 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
     }
     if (a->kind == LG_V_NUM && b->kind == LG_V_NUM)
         return static_binary(E, op, a, b, at);
+    a = lg_arrayed(E, a, at);
+    b = lg_arrayed(E, b, at);
+    if (is_structure(a) || is_structure(b)) {
+        lg_value *two[2] = {a, b};
+        union {
+            const char *c;
+            void *p;
+        } u = {op};
+        return lg_leafwise(E, binary_leaf, u.p, 2, two, at);
+    }
     if (!strcmp(op, "/")) { /* true division: integers give float */
         lg_value **side[2] = {&a, &b};
         bool all_int = true;
@@ -728,6 +756,9 @@ lg_value *lg_unary(lg_elab *E, const char *op, lg_value *a, lg_span at) {
             }
             return a->num.known ? lg_v_bool(E, !a->num.i, at) : lg_v_unknown(E, false, true, at);
         }
+        bool zero = a->num.known && !a->num.is_int && fpclassify(a->num.d) == FP_ZERO;
+        if (zero) /* -0.0: 0 - x would lose its sign */
+            return lg_v_real(E, -a->num.d, at);
         return static_binary(E, "-", lg_v_int(E, 0, at), a, at);
     }
     return lg_elem_named(E, op[0] == 'n' ? "not" : "neg", 1, &a, at);

@@ -1,6 +1,7 @@
 /* expr.c: expressions: one case a kind of node. */
 #include "compiler/mid/elab.h"
 #include "compiler/mid/model.h"
+#include "compiler/mid/sig.h"
 #include <math.h>
 #include <string.h>
 
@@ -126,6 +127,9 @@ static lg_value *record(lg_elab *E, const lg_ast *e) {
         const lg_ast *k = e->kid[i];
         lg_value *v = lg_expr(E, k->kid[0]);
         if (k->kind == LG_A_FIELDV) {
+            for (uint32_t j = 0; j < i; j++)
+                if (e->kid[j]->kind == LG_A_FIELDV && e->kid[j]->name == k->name)
+                    lg_err(E, "E0304", k->span, "`%s` stands in this record twice", k->name);
             lg_v_set_field(E, r, k->name, v);
             continue;
         }
@@ -181,13 +185,8 @@ static lg_value *list(lg_elab *E, const lg_ast *e) {
 
 static lg_value *compare_chain(lg_elab *E, const lg_ast *e) {
     lg_value *left = lg_expr(E, e->kid[0]), *all = NULL;
-    char dir = 0;
-    for (uint32_t i = 1; i + 1 < e->n; i += 2) {
+    for (uint32_t i = 1; i + 1 < e->n; i += 2) { /* in one direction: the parser saw to that */
         const char *op = e->kid[i]->name;
-        char d = op[0] == '<' ? '<' : op[0] == '>' ? '>' : 0;
-        if (d && dir && d != dir)
-            lg_err(E, "E0218", e->kid[i]->span, "a chain of comparisons runs in one direction");
-        dir = d ? d : dir;
         lg_value *right = lg_expr(E, e->kid[i + 1]);
         lg_value *c = lg_binary(E, op, left, right, e->span);
         all = all ? lg_binary(E, "and", all, c, e->span) : c;
@@ -299,6 +298,10 @@ list:;
 
 /* ---- calls ---- */
 
+lg_span lg_arg_at(const lg_arg *a) {
+    return a->ast && a->ast->kind == LG_A_NAMED && a->ast->name_span.file ? a->ast->name_span : a->at;
+}
+
 static int arguments(lg_elab *E, const lg_ast *e, uint32_t from, lg_arg **out, lg_value *first) {
     LG_VEC(lg_arg) v = {0};
     if (first)
@@ -306,7 +309,7 @@ static int arguments(lg_elab *E, const lg_ast *e, uint32_t from, lg_arg **out, l
     for (uint32_t i = from; i < e->n; i++) {
         const lg_ast *k = e->kid[i];
         if (k->kind == LG_A_NAMED) {
-            LG_PUSH(v, ((lg_arg){k->name, lg_expr(E, k->kid[0]), k->kid[0], k->kid[0]->span}));
+            LG_PUSH(v, ((lg_arg){k->name, lg_expr(E, k->kid[0]), k, k->kid[0]->span}));
         } else if (k->kind == LG_A_SPREAD) {
             lg_value *r = lg_expr(E, k->kid[0]);
             if (r->kind == LG_V_RECORD)
@@ -349,8 +352,17 @@ static bool means_reduction(lg_elab *E, lg_sym name) {
     return true;
 }
 
+/* `count(R)`: how many values the letter of a signature stands for. */
+static bool counts_letter(lg_elab *E, const lg_ast *e) {
+    const lg_ast *of = e->n == 2 ? e->kid[1] : NULL;
+    return of && of->kind == LG_A_NAME && is_special(e->kid[0], "count", E) &&
+           lg_sig_letter(E, E->frame, of->name) && !lg_lookup(E, E->frame, of->name, of->span);
+}
+
 static lg_value *call(lg_elab *E, const lg_ast *e, lg_value *piped) {
     const lg_ast *c = e->kid[0];
+    if (counts_letter(E, e))
+        return lg_v_dim(E, lg_sig_count(E, lg_sig_letter(E, E->frame, e->kid[1]->name)), e->span);
     if (c->kind == LG_A_INDEX && c->kid[0]->kind == LG_A_NAME && means_reduction(E, c->kid[0]->name))
         return lg_reduce_index(E, e);
     if (c->kind == LG_A_NAME && lg_is_derivative(c->name) && !lg_lookup_user(E, E->frame, c->name))
@@ -418,12 +430,14 @@ lg_value *lg_expr(lg_elab *E, const lg_ast *e) {
         if (!(e->flags & LG_AF_INT)) {
             lg_value *r = lg_v_real(E, e->num, e->span);
             /* short decimals are exact ratios: 0.5*N may be a dim */
-            for (int64_t q = 1; q <= 100000 && fabs(e->num) < 1e9; q *= 10)
-                if (fabs(e->num * (double)q - rint(e->num * (double)q)) < 1e-9 * fabs(e->num * (double)q) + 1e-12) {
-                    r->num.num = (int64_t)rint(e->num * (double)q);
-                    r->num.den = q;
-                    break;
-                }
+            for (int64_t q = 1; q <= 100000 && fabs(e->num) < 1e9; q *= 10) {
+                double n = rint(e->num * (double)q), miss = n / (double)q - e->num;
+                if (fpclassify(miss) != FP_ZERO)
+                    continue;
+                r->num.num = (int64_t)n;
+                r->num.den = q;
+                break;
+            }
             return r;
         }
         return lg_v_int(E, (int64_t)e->num, e->span);
@@ -469,6 +483,9 @@ lg_value *lg_expr(lg_elab *E, const lg_ast *e) {
         lg_value *v = lg_v_new(E, LG_V_FN, e->span);
         v->fn.decl = e;
         v->fn.env = E->frame;
+        v->fn.place = lg_hash_mix(E->frame->path_hash, e->span.beg);
+        v->fn.draw_lane = E->draw_lane;
+        v->fn.lanes = E->lanes;
         return v;
     }
     case LG_A_SCAN: return lg_scan(E, e);

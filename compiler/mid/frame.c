@@ -10,26 +10,57 @@
 #include <stdio.h>
 #include <string.h>
 
+bool lg_in_library(const lg_frame *f) {
+    return f && f->module && f->module->library;
+}
+
+/* An error inside the library is the caller's fault: the frame that the user's text called. */
+static const lg_frame *library_call(const lg_elab *E) {
+    if (!lg_in_library(E->frame))
+        return NULL;
+    for (const lg_frame *f = E->frame; f; f = f->caller)
+        if (lg_in_library(f) && f->call_at.file && f->caller && f->caller->module &&
+            !lg_in_library(f->caller))
+            return f;
+    return NULL;
+}
+
+/* Sizes, settings and requirements that a declaration, sound by itself, was given wrongly. */
+static bool is_about_arguments(const char *code) {
+    static const char *const codes[] = {"E0210", "E0211", "E0212", "E0231"};
+    for (size_t i = 0; i < LG_COUNT(codes); i++)
+        if (!strcmp(codes[i], code))
+            return true;
+    return false;
+}
+
+/* The outermost call that led here, up to where the text is checked for itself. */
+static const lg_frame *outermost_call(const lg_elab *E) {
+    const lg_frame *call = NULL;
+    for (const lg_frame *f = E->frame; f; f = f->caller) {
+        bool made = f->kind == LG_F_FN || f->kind == LG_F_RULE ||
+                    (f->kind == LG_F_MODEL && f->self != f);
+        bool named = f->decl && f->decl->kind == LG_A_DECL;
+        if (made && named && f->call_at.file == f->decl->span.file &&
+            f->call_at.beg == f->decl->span.beg)
+            break; /* generic */
+        if (made && named && f->call_at.file && f->caller && !lg_in_library(f->caller))
+            call = f;
+    }
+    return call;
+}
+
 lg_diag *lg_err(lg_elab *E, const char *code, lg_span at, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     lg_buf b = {0};
     lg_buf_vprintf(&b, fmt, ap);
     va_end(ap);
-    /* An error inside the library is the caller's fault: report it where the user's text calls. */
-    lg_span user = at;
-    const lg_frame *inner = NULL;
-    for (lg_frame *f = E->frame; f; f = f->caller)
-        if (f->module && f->module->library && f->call_at.file && f->caller && f->caller->module &&
-            !f->caller->module->library) {
-            user = f->call_at;
-            inner = f;
-            break;
-        }
-    bool shift = inner && E->frame->module && E->frame->module->library;
-    lg_diag *d = lg_diag_add(E->diags, code, shift ? user : at, "%s", b.at);
-    if (shift && inner->decl && inner->decl->name)
-        lg_diag_label(d, at, "in `%s`", inner->decl->name);
+    const lg_frame *call = is_about_arguments(code) ? outermost_call(E) : NULL;
+    call = call ? call : library_call(E);
+    lg_diag *d = lg_diag_add(E->diags, code, call ? call->call_at : at, "%s", b.at);
+    if (call && call->decl && call->decl->name)
+        lg_diag_label(d, at, "in `%s`", call->decl->name);
     lg_buf_free(&b);
     return d;
 }
@@ -423,4 +454,27 @@ lg_module *lg_elab_add_module(lg_elab *E, const char *name, lg_ast *tree, bool l
     for (uint32_t i = 0; i < tree->n; i++)
         declare(E, m, tree->kid[i]);
     return m;
+}
+
+/* "nn" of std.nn, "digits" of dir/digits.lg */
+static lg_sym last_name(const lg_ast *import) {
+    char cut = import->flags & LG_AF_FILE ? '/' : '.';
+    const char *at = strrchr(import->text, cut);
+    at = at ? at + 1 : import->text;
+    const char *end = import->flags & LG_AF_FILE ? strchr(at, '.') : NULL;
+    return lg_intern_n(at, end && end != at ? (size_t)(end - at) : strlen(at));
+}
+
+void lg_elab_import(lg_elab *E, lg_module *into, const lg_ast *t, lg_module *m) {
+    lg_sym name = t->name ? t->name : last_name(t);
+    lg_binding *was = lg_find_local(into->frame, name, false);
+    if (was) {
+        lg_diag *d = lg_err(E, "E0304", t->span, "`%s` is declared twice", name);
+        lg_diag_label(d, was->at, "declared here too");
+        lg_diag_help(d, "give the module another name: import ... as m");
+        return;
+    }
+    lg_value *v = lg_v_new(E, LG_V_MODULE, t->span);
+    v->module = m;
+    lg_bind(E, into->frame, name, v, t->span);
 }

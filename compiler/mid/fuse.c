@@ -9,7 +9,14 @@
 #include "compiler/mid/fuse.h"
 #include <string.h>
 
-enum { MAX_NODES = 48, ROW_BYTES = 1 << 17, BLOWN = 4, BLOWN_MIN = 4096, SMALL_TAIL = 16 };
+enum {
+    MAX_NODES = 48,
+    ROW_BYTES = 1 << 17,
+    FAR_BYTES = 1 << 23, /* of values that caches do not keep */
+    BLOWN = 4,
+    BLOWN_MIN = 4096,
+    SMALL_TAIL = 16
+};
 
 /* ---- spaces ---- */
 
@@ -167,8 +174,8 @@ static void need(lg_fusion *f, lg_node *x) {
 
 /* What a value is made from. */
 typedef struct {
-    int ops, n_leaf;
-    bool costly, ok;
+    int ops, n_leaf, costly;
+    bool ok;
     int64_t most; /* elements of the largest leaf */
     lg_node *leaf[8];
 } cone;
@@ -203,7 +210,7 @@ static void grow(const lg_fusion *f, cone *c, lg_node *x) {
         return;
     }
     c->ops++;
-    c->costly = c->costly || !(x->op->traits & LG_T_CHEAP);
+    c->costly += !(x->op->traits & LG_T_CHEAP);
     for (int k = 0; k < x->n_in; k++)
         grow(f, c, x->in[k]);
 }
@@ -238,7 +245,10 @@ static bool again(const lg_fusion *f, lg_node *u, int64_t seq, cone *c) {
     *c = cone_of(f, u);
     if (!c->ok || !leaves_before(f, c, seq))
         return false;
-    return is_blown(c, u) || (!c->costly && c->ops <= 4 && c->n_leaf <= 3);
+    /* one exp costs less than a value's way to memory and back */
+    int64_t bytes = (int64_t)lg_type_count(&u->type[0]) * (int64_t)lg_dtype_size(u->type[0].dtype);
+    bool far = bytes >= FAR_BYTES && c->costly <= 1 && c->ops <= 8;
+    return is_blown(c, u) || (c->n_leaf <= 3 && ((!c->costly && c->ops <= 4) || far));
 }
 
 /* u, which stands in another group, is read at position seq. */
@@ -262,6 +272,31 @@ static void read_from(lg_fusion *f, lg_node *u, int64_t seq) {
 static void behind_reshape(lg_fusion *f, lg_node *u) {
     if (u->op->cls == LG_C_RESHAPE)
         store(f, u);
+}
+
+/* ---- what must wait ---- */
+
+/* x is read through barriers: the last group among those that must have run before. NULL: none. */
+static lg_group *held_by(const lg_fusion *f, lg_node *x) {
+    lg_group *last = NULL;
+    while (x->op->cls == LG_C_MARK || x->op->cls == LG_C_VIEW || x->op->cls == LG_C_RESHAPE) {
+        if (x->op->cls == LG_C_MARK && x->op->traits & LG_T_BARRIER) {
+            lg_map m = lg_map_identity(&x->in[1]->type[0]);
+            lg_group *h = f->of[lg_storage_of(lg_map_source(x->in[1], &m))->id];
+            last = h && (!last || h->seq > last->seq) ? h : last;
+        }
+        x = x->in[0];
+    }
+    return last;
+}
+
+/* The groups that n's operands wait for stay where they are, before position seq. */
+static void hold(const lg_fusion *f, const lg_node *n, int64_t seq) {
+    for (int k = 0; k < n->n_in; k++) {
+        lg_group *h = held_by(f, n->in[k]);
+        if (h && h->first_use > seq)
+            h->first_use = seq;
+    }
 }
 
 /* ---- joining ---- */
@@ -308,7 +343,10 @@ static answer may_join(const lg_fusion *f, const lg_group *g, const lg_node *n, 
         lg_map m;
         lg_node *u = from_buffer(n, k) ? lg_storage_of(n->in[k]) : operand(n, k, &m);
         lg_node *s = lg_storage_of(u);
-        lg_group *h = f->of[s->id];
+        lg_group *h = f->of[s->id], *wait = held_by(f, n->in[k]);
+        if (wait == g)
+            return NO;
+        late = late || (wait && wait->seq > g->seq);
         if (!h)
             continue;
         if (h != g) {
@@ -335,6 +373,7 @@ static void join(lg_fusion *f, lg_group *g, lg_node *n, bool row) {
     LG_PUSH(g->node, n);
     f->of[n->id] = g;
     f->row[n->id] = row;
+    hold(f, n, g->seq);
     for (int k = 0; k < n->n_in; k++) {
         lg_map m;
         lg_node *u = from_buffer(n, k) ? lg_storage_of(n->in[k]) : operand(n, k, &m);
@@ -432,7 +471,8 @@ static void place_reduce(lg_fusion *f, lg_node *n) {
     behind_reshape(f, u);
     if (f->no_fuse)
         need(f, n->in[0]);
-    bool in = g && !g->closed && mask && is_full(g, t) && !f->row[u->id] &&
+    lg_group *wait = held_by(f, n->in[0]);
+    bool in = g && !g->closed && (!wait || wait->seq < g->seq) && mask && is_full(g, t) && !f->row[u->id] &&
               (!g->reduces || g->mask == mask) && is_projection(&m, t, &u->type[0], 0) &&
               g->node.n < MAX_NODES && lg_type_count(t) > 0 && (!index || !g->reduces || g->index);
     if (!in) {
@@ -464,6 +504,7 @@ static void place_opaque(lg_fusion *f, lg_node *n) {
     lg_group *g = new_group(f, n, true);
     for (int k = 0; k < n->n_in; k++)
         used_at(f, lg_storage_of(read_by(f, n, k)), g->seq);
+    hold(f, n, g->seq);
     f->stored[n->id] = true;
 }
 

@@ -56,9 +56,12 @@ static lg_binding *bind_index(lg_elab *E, lg_frame *f, lg_index *i) {
 
 /* What a name stands for where an index of that name would be opened: its place, or nowhere. */
 static bool is_in_view(lg_frame *f, lg_sym name, lg_span *where) {
+    bool inside = false; /* of a declaration: its indices may be called like lets of the file */
     for (; f; f = f->up) {
+        inside = inside || f->kind == LG_F_FN || f->kind == LG_F_MODEL || f->kind == LG_F_RULE;
         lg_binding *b = lg_find_local(f, name, false);
-        bool later = b && b->state == LG_B_PENDING && b->stmt && b->stmt->kind == LG_A_LET;
+        bool let = b && b->stmt && b->stmt->kind == LG_A_LET;
+        bool later = let && (b->state == LG_B_PENDING || (inside && f->kind == LG_F_MODULE));
         if (b && !later) {
             *where = b->at;
             return true;
@@ -129,6 +132,7 @@ typedef struct {
     int n_shadow;
     bool progress, met[LG_MAX_RANK],
         met_pack; /* met: subscripts something whose dims are unknown */
+    bool labels;  /* no subscript says more: take what labels are compared with */
 } resolver;
 
 static void visit(resolver *r, const lg_ast *e);
@@ -207,8 +211,10 @@ static lg_value *shape_of(resolver *r, const lg_ast *e) {
     if (v->kind == LG_V_RECORD || v->kind == LG_V_MODEL) {
         lg_leaf *leaf;
         if (lg_v_leaves(E, v, &leaf))
-            v = leaf[0].value;
+            v = lg_arrayed(E, leaf[0].value, e->span);
     }
+    if (v->kind == LG_V_OPAQUE && v->opaque.rank > 0)
+        return lg_v_tensor(E, LG_F32, v->opaque.rank, v->opaque.dim, NULL, v->at);
     return v->kind == LG_V_TENSOR ? v : NULL;
 }
 
@@ -295,6 +301,21 @@ static void visit_index(resolver *r, const lg_ast *e) {
         give_pack(r, x, dots - 1, lead, e->span);
 }
 
+/* `y[i] == c`, y being labels of C classes: c runs over C, unless something else says what it does. */
+static void visit_labels(resolver *r, const lg_ast *e) {
+    if (strcmp(e->name, "==") != 0)
+        return;
+    for (int side = 0; side < 2; side++) {
+        int k = index_at(r, e->kid[side]);
+        const lg_ast *other = e->kid[1 - side];
+        lg_value *v = NULL;
+        if (k >= 0 && other->kind == LG_A_INDEX)
+            v = shape_of(r, other->kid[0]);
+        if (v && v->t.bound)
+            give_dim(r, k, v->t.bound, other->span);
+    }
+}
+
 static void visit(resolver *r, const lg_ast *e) {
     if (!e)
         return;
@@ -319,6 +340,8 @@ static void visit(resolver *r, const lg_ast *e) {
         visit(r, e->kid[i]);
     if (e->kind == LG_A_INDEX)
         visit_index(r, e);
+    if (e->kind == LG_A_BINARY && r->labels)
+        visit_labels(r, e);
     r->n_shadow = mark;
 }
 
@@ -326,15 +349,16 @@ static bool resolve(lg_elab *E, lg_opened *o, int n, const lg_ast *const *scope,
                     const lg_value *old) {
     resolver r = {.E = E, .o = o};
     bool open = true;
-    for (int round = 0; open && round < LG_MAX_RANK; round++) {
+    for (int round = 0; open && round < 2 * LG_MAX_RANK; round++) {
         r.progress = false;
         for (int k = 0; k < n; k++)
             visit(&r, scope[k]);
         open = o->pack_at >= 0 && !o->pack_known;
         for (int k = 0; k < o->n; k++)
             open = open || !o->at[k]->dim;
-        if (!r.progress)
+        if (!r.progress && r.labels)
             break;
+        r.labels = r.labels || !r.progress;
     }
     bool pack = o->pack_at >= 0 && !o->pack_known;
     for (int k = 0; open && !pack && k < o->n; k++)
@@ -351,6 +375,8 @@ static bool resolve(lg_elab *E, lg_opened *o, int n, const lg_ast *const *scope,
             continue;
         }
         ok = false;
+        if (r.met[k] && E->diags->errors) /* the same when it runs */
+            continue;
         lg_diag *d =
             lg_err(E, "E0254", o->at[k]->at, "nothing says what `%s` runs over", o->at[k]->name);
         lg_diag_help(
@@ -510,8 +536,14 @@ static lg_value *close_leaf(lg_elab *E, void *ctx, int n_leaf, lg_value *const *
     (void)n_leaf;
     const closing *c = ctx;
     lg_value *v = leaf[0];
-    if (v->kind == LG_V_ERROR || v->kind == LG_V_OPAQUE)
+    if (v->kind == LG_V_ERROR)
         return v;
+    if (v->kind == LG_V_OPAQUE) {
+        lg_dim *dim[LG_MAX_RANK];
+        for (int k = 0; k < c->n; k++)
+            dim[k] = c->at[k]->dim;
+        return lg_v_stacked(E, v, c->n, dim, span);
+    }
     v = lg_arrayed(E, v, span);
     if (v->kind == LG_V_NUM)
         v = lg_to_tensor(E, v, LG_NO_DTYPE, span);
@@ -574,6 +606,8 @@ lg_value *lg_close(lg_elab *E, lg_value *v, int n, lg_index *const *at, int dims
     }
     if (v->weight && r->kind == LG_V_TENSOR)
         r->weight = close_leaf(E, &c, 1, &v->weight, span);
+    if (v->rounds && r->kind != LG_V_ERROR)
+        r->rounds = close_leaf(E, &c, 1, &v->rounds, span);
     return r;
 }
 

@@ -3,7 +3,14 @@
 #include "compiler/mid/fuse.h"
 #include <string.h>
 
-enum { ROW_BYTES = 1 << 17, SPLIT = 1 << 15, SPLIT_MIN = 1 << 17, MOST_BLOCKS = 16 };
+enum {
+    SHORT_ROW = 16,
+    L1_BYTES = 20 << 10,
+    ROW_BYTES = 1 << 17,
+    SPLIT = 1 << 15,
+    SPLIT_MIN = 1 << 17,
+    MOST_BLOCKS = 16
+};
 
 typedef struct {
     const lg_node *node;
@@ -30,6 +37,10 @@ static bool in_i(const maker *m, int d) {
     return m->g->mask >> d & 1;
 }
 
+static bool is_short(const lg_loop *l) {
+    return l->n_i > 0 && l->n_i <= SHORT_ROW && l->n_o >= 4 * SHORT_ROW;
+}
+
 static void size_space(maker *m) {
     const lg_group *g = m->g;
     lg_loop *l = m->l;
@@ -37,7 +48,8 @@ static void size_space(maker *m) {
     for (int d = 0; d < g->rank; d++)
         *(in_i(m, d) ? &l->n_i : &l->n_o) *= g->n[d];
     bool last = g->rank > 0 && in_i(m, g->rank - 1);
-    l->fast_o = !g->reduces || (!last && !g->index && g->mask);
+    /* short rows are summed side by side */
+    l->fast_o = !g->reduces || (!g->index && g->mask && (!last || is_short(l)));
     int64_t first = g->rank ? g->n[0] : 0;
     if (first > 0)
         *(in_i(m, 0) ? &l->row_i : &l->row_o) = (in_i(m, 0) ? l->n_i : l->n_o) / first;
@@ -52,7 +64,11 @@ static bool reads_rows(const maker *m) {
 
 static void cut(maker *m) {
     lg_loop *l = m->l;
-    if (l->fast_o) {
+    if (l->fast_o && m->g->reduces && is_short(l)) {
+        l->ib = l->n_i;
+        l->ob = LG_CHUNK / l->n_i;
+        l->ob = l->ob > l->n_o ? l->n_o : l->ob;
+    } else if (l->fast_o) {
         l->ob = l->n_o < LG_CHUNK ? l->n_o : LG_CHUNK;
         l->ob = l->ob ? l->ob : 1;
         l->ib = LG_CHUNK / l->ob;
@@ -633,6 +649,11 @@ void lg_kernel_finish(lg_kernel *k, lg_arena *mem,
     l->reg = lg_arena_dup(mem, k->reg.n ? (const void *)k->reg.at : (const void *)l,
                           (size_t)l->n_reg * sizeof *l->reg);
     place_registers(l);
+    /* elements on their own may be cut anywhere: so that all their registers stay in L1 */
+    while (l->n_i == 1 && l->fast_o && l->scratch > L1_BYTES && l->ob >= 512) {
+        l->ob /= 2;
+        place_registers(l);
+    }
     lg_free(k->reg.at);
     lg_free(k->instr.at);
 }

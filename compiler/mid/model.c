@@ -54,6 +54,14 @@ static lg_value *declared_zeros(lg_elab *E, lg_frame *f, const lg_ast *type, boo
 
 /* Numbers become tensors; a scalar fills the declared array. */
 static lg_value *first_leaf(lg_elab *E, lg_value *v, const lg_value *want, lg_span at) {
+    bool odd = v->kind == LG_V_NUM && want && v->num.known &&
+               (v->num.is_bool ? want->t.dtype != LG_BOOL
+                               : !v->num.is_int && !lg_dtype_is_float(want->t.dtype));
+    if (odd) {
+        lg_err(E, "E0205", v->at.file ? v->at : at, "the first value is %s, the type %s",
+               lg_v_type_text(E, v), lg_v_type_text(E, want));
+        return lg_v_error(E, at);
+    }
     if (v->kind == LG_V_NUM)
         v = lg_to_tensor(E, v, want ? want->t.dtype : LG_NO_DTYPE, at);
     if (v->kind != LG_V_TENSOR)
@@ -292,13 +300,24 @@ static bool is_word(const lg_ast *s, const char *w) {
     return s->kind == LG_A_DECL && s->text && !strcmp(s->text, w);
 }
 
+static void fn_twice(lg_elab *E, const lg_ast *model, const lg_ast *fn) {
+    const lg_ast *block = model->kid[LG_D_BLOCK];
+    for (uint32_t i = 0; i < block->n && block->kid[i] != fn; i++)
+        if (is_word(block->kid[i], "fn") && block->kid[i]->name == fn->name) {
+            lg_diag *d = lg_err(E, "E0304", fn->name_span, "`%s` is declared twice", fn->name);
+            lg_diag_label(d, block->kid[i]->name_span, "first here");
+            return;
+        }
+}
+
 static void declare(making *k, const lg_ast *s) {
     lg_elab *E = k->E;
     lg_frame *C = k->m->frame;
     bool value = is_word(s, "param") || is_word(s, "state"), part = is_word(s, "part");
     if ((value || part) && s->name) {
         if (lg_find_local(C, s->name, false)) {
-            lg_err(E, "E0304", s->name_span, "`%s` is declared twice", s->name);
+            lg_diag *d = lg_err(E, "E0304", s->name_span, "`%s` is declared twice", s->name);
+            lg_diag_label(d, lg_find_local(C, s->name, false)->at, "first here");
             return;
         }
         if (lg_guarded_out(E, C, s))
@@ -308,6 +327,7 @@ static void declare(making *k, const lg_ast *s) {
         else
             declare_values(k, s, s->text[0] == 'p' ? LG_M_PARAM : LG_M_STATE);
     } else if (is_word(s, "fn")) {
+        fn_twice(E, k->m->decl, s);
         if (s->name && !strcmp(s->name, "call"))
             k->m->call = s;
     } else if (is_word(s, "dim") || s->kind == LG_A_LET || s->kind == LG_A_REQUIRE) {
@@ -414,11 +434,61 @@ static lg_frame *construction_frame(lg_elab *E, const lg_ast *decl, lg_frame *en
     return C;
 }
 
+/* In check mode a model is tried by itself before it is made with arguments: what is wrong in it is
+ * said once, at its place, and what is wrong with an instance is the fault of the arguments. */
+typedef struct lg_tried {
+    const lg_ast *decl;
+    bool sound;
+    struct lg_tried *next;
+} lg_tried;
+
+static lg_tried *tried(const lg_elab *E, const lg_ast *decl) {
+    lg_tried *t = E->tried;
+    while (t && t->decl != decl)
+        t = t->next;
+    return t;
+}
+
+void lg_tried_note(lg_elab *E, const lg_ast *decl, bool sound) {
+    lg_tried *t = tried(E, decl);
+    if (!t) {
+        t = LG_NEW(E->arena, lg_tried);
+        *t = (lg_tried){decl, true, E->tried};
+        E->tried = t;
+    }
+    t->sound = t->sound && sound;
+}
+
+bool lg_tried_unsound(lg_elab *E, const lg_ast *decl) {
+    const lg_tried *t = tried(E, decl);
+    bool bad = t && !t->sound && LG_CHECKING(E);
+    E->diags->unheard += bad;
+    return bad;
+}
+
+static bool is_sound(lg_elab *E, const lg_ast *decl, lg_frame *env) {
+    if (!LG_CHECKING(E) || env->kind != LG_F_MODULE || env->module->library)
+        return true;
+    if (tried(E, decl))
+        return !lg_tried_unsound(E, decl);
+    lg_tried_note(E, decl, true);
+    size_t trouble = lg_diags_trouble(E->diags);
+    lg_frame *was = E->frame;
+    E->frame = env;
+    lg_model_generic(E, decl, env);
+    E->frame = was;
+    bool sound = lg_diags_trouble(E->diags) == trouble;
+    lg_tried_note(E, decl, sound);
+    return sound;
+}
+
 lg_value *lg_model_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
                         lg_span at) {
     for (int i = 0; i < n; i++)
         if (arg[i].value->kind == LG_V_ERROR)
             return lg_v_error(E, at);
+    if (!is_sound(E, decl, env))
+        return lg_v_error(E, at);
     lg_frame *C = construction_frame(E, decl, env, at);
     for (const lg_frame *f = C->caller; f; f = f->caller)
         if (f->decl == decl && f->kind == LG_F_MODEL && f->self == NULL) {
@@ -443,7 +513,17 @@ lg_value *lg_model_generic(lg_elab *E, const lg_ast *decl, lg_frame *env) {
     return construct(E, decl, C, decl->span);
 }
 
+static void check_parameters(lg_elab *E, const lg_ast *decl, lg_frame *env) {
+    lg_frame *C = construction_frame(E, decl, env, decl->span), *was = E->frame;
+    C->caller = NULL;
+    lg_bind_unknown(E, C, decl->kid[LG_D_PARAMS]);
+    E->frame = C;
+    lg_check_defaults(E, C, decl->kid[LG_D_PARAMS]);
+    E->frame = was;
+}
+
 void lg_model_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
+    check_parameters(E, decl, env);
     lg_value *model = lg_model_generic(E, decl, env);
     const lg_ast *block = decl->kid[LG_D_BLOCK];
     for (uint32_t i = 0; block && i < block->n; i++)

@@ -24,6 +24,8 @@ int lg_model_leaves(lg_elab *E, const lg_value *model, lg_model_leaf **out);
 lg_value *lg_model_with(lg_elab *E, const lg_value *model, lg_value *const *leaf);
 /* The name that its states stand under in E->states: path "<name>.<leaf path>". */
 void lg_model_set_name(lg_elab *E, lg_value *model, lg_sym name);
+/* Paths of its parts at every depth, its own ("") first. */
+int lg_model_parts(lg_elab *E, const lg_value *model, const char ***out);
 /* The declaration that the (sub)model was made from, and the frame its members see. */
 const lg_ast *lg_model_decl(const lg_value *model);
 lg_frame *lg_model_frame(const lg_value *model);
@@ -33,6 +35,10 @@ lg_value *lg_model_at(lg_elab *E, lg_value *model, lg_value *record, lg_span at)
 /* `from` with text, a run or another thing of the host: model.c asks E->host_call(E, "from", NULL, 1,
  * &source) for a record by path. */
 
+/* A model or quantizer that was checked by itself: was it sound? One that was not is not complained of
+ * again where it is used. */
+void lg_tried_note(lg_elab *E, const lg_ast *decl, bool sound);
+bool lg_tried_unsound(lg_elab *E, const lg_ast *decl);
 /* Generic checks of declarations, in check mode: parameters unknown, dims rigid; then each member. */
 lg_value *lg_model_generic(lg_elab *E, const lg_ast *decl, lg_frame *env); /* the model alone */
 const char *lg_model_type_name(const lg_value *model); /* name of its declaration */
@@ -73,6 +79,11 @@ void lg_bind_unknown(lg_elab *E, lg_frame *f, const lg_ast *params);
 
 /* Memory for the rounds of a loop that is unrolled: starts empty, lasts for this graph. */
 lg_store *lg_store_local(lg_elab *E);
+/* What `from` was applied to, `to`, the same rule in another graph, may read there: its states, and
+ * those of the rules that it holds. p: the current values of what it is applied to. */
+void lg_rule_lend(lg_elab *E, lg_value *to, const lg_value *from, lg_value *p, lg_store *store);
+/* The name that a rule feeds ("net"), or NULL while it has not been applied. */
+lg_sym lg_rule_target(const lg_value *rule);
 /* The rule without memory: starts from its initial state at each application and keeps none. */
 lg_value *lg_rule_fresh(lg_elab *E, lg_value *rule);
 
@@ -83,4 +94,14 @@ typedef struct lg_quantized {
     lg_value *quant;      /* LG_V_QUANT */
     struct lg_quantized *next;
 } lg_quantized;
+
+/* A part that a run gave back is quantized as it was there, with what the quantizers had learnt:
+ * their states by whole path. */
+typedef struct lg_held {
+    const lg_quantized *all;
+    lg_store states; /* ctx: this */
+    size_t n;
+    lg_leaf *state;
+} lg_held;
+lg_held *lg_held_new(lg_elab *E, const lg_quantized *all, size_t n, const lg_leaf *state);
 #endif

@@ -71,6 +71,11 @@ static lg_value *fitted(setting *s, int k, lg_value *v) {
     lg_diag *d = lg_err(E, "E0334", s->at, "`%s` is %s in the model and %s in %s", info->path,
                         lg_v_type_text(E, want), lg_v_type_text(E, v), s->what);
     lg_diag_label(d, info->at, "declared here");
+    int64_t size;
+    for (int i = 0; i < want->t.rank; i++)
+        if (lg_dim_value(want->t.dim[i], &size) && !lg_dim_is_num(want->t.dim[i], &size))
+            lg_diag_note(d, "%s = %lld in the model", lg_dim_text(E->arena, want->t.dim[i]),
+                         (long long)size);
     return NULL;
 }
 
@@ -157,6 +162,12 @@ lg_value *lg_model_at(lg_elab *E, lg_value *model, lg_value *record, lg_span at)
 lg_value *lg_model_from(lg_elab *E, lg_value *model, lg_value *source, lg_span at) {
     if (source->kind == LG_V_ERROR || source->kind == LG_V_OPAQUE)
         return model;
+    if (model->kind != LG_V_MODEL || source->kind == LG_V_ERROR) {
+        bool said = model->kind == LG_V_ERROR || source->kind == LG_V_ERROR;
+        if (!said)
+            lg_err(E, "E0331", at, "`from` initialises a model, not %s", lg_v_type_text(E, model));
+        return LG_CHECKING(E) && model->kind == LG_V_MODEL ? model : lg_v_error(E, at);
+    }
     const char *what = source->kind == LG_V_STR && source->str ? lg_txt(E, "\"%s\"", source->str)
                        : source->kind == LG_V_MODEL            ? "the other model"
                                                                : "the record";

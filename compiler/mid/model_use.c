@@ -25,6 +25,7 @@ lg_value *lg_submodel(lg_elab *E, const lg_value *model, const lg_member *b, int
     v->model.m = b->part[k];
     v->model.leaf = model->model.leaf + first;
     v->model.name = model->model.name;
+    v->model.held = model->model.held;
     const char *step = b->kind == LG_M_PARTS ? lg_txt(E, "%s[%d]", b->name, k) : b->name;
     v->model.path = lg_joined_path(E, model->model.path, step);
     return v;
@@ -39,6 +40,7 @@ static lg_value *submodels(lg_elab *E, const lg_value *model, const lg_member *b
         v->model.m = b->part[k];
         v->model.leaf = model->model.leaf + first;
         v->model.name = model->model.name;
+        v->model.held = model->model.held;
         v->model.path = lg_joined_path(E, model->model.path, lg_txt(E, "%s[%d]", b->name, k));
         first += (int)b->part[k]->leaf.n;
         list->list.at[k] = v;
@@ -67,26 +69,74 @@ static const char *place(lg_elab *E, const lg_value *model, const char *path) {
                : NULL;
 }
 
-static lg_value *quantizer_of(lg_elab *E, const char *where) {
-    for (const lg_quantized *q = E->quantized; q && where; q = q->next)
+static const lg_quantized *quantized(const lg_elab *E, const lg_value *model) {
+    if (!model->model.name)
+        return NULL;
+    return model->model.held ? model->model.held->all : E->quantized;
+}
+
+static lg_value *quantizer_of(const lg_quantized *q, const char *where) {
+    for (; q && where; q = q->next)
         if (lg_path_matches(q->selector, where))
             return q->quant;
     return NULL;
+}
+
+static lg_value *held_state(lg_store *s, lg_elab *E, const char *path, lg_value *init) {
+    const lg_held *h = s->ctx;
+    (void)E;
+    for (size_t i = 0; i < h->n; i++)
+        if (!strcmp(h->state[i].path, path))
+            return h->state[i].value;
+    return init;
+}
+
+static void held_fast(lg_store *s, lg_elab *E, const char *path, lg_value *next) {
+    (void)s;
+    (void)E;
+    (void)path;
+    (void)next;
+}
+
+lg_held *lg_held_new(lg_elab *E, const lg_quantized *all, size_t n, const lg_leaf *state) {
+    lg_held *h = LG_NEW(E->arena, lg_held);
+    *h = (lg_held){.all = all, .n = n};
+    h->state = lg_arena_dup(E->arena, n ? (const void *)state : (const void *)"", sizeof *state * n);
+    h->states = (lg_store){.get = held_state, .set = held_fast, .ctx = h};
+    return h;
+}
+
+/* x through its quantizer; a part that a run gave back learns nothing more. */
+static lg_value *through(lg_elab *E, const lg_value *model, lg_value *q, const char *where,
+                         lg_value *x, lg_value *input, lg_span at) {
+    lg_held *h = model->model.held;
+    if (!h)
+        return lg_quant_use(E, q, where, x, input, at);
+    lg_store *states = E->states;
+    lg_step *was = E->step, still = was ? *was : (lg_step){0};
+    still.training = false;
+    E->states = &h->states;
+    E->step = &still;
+    lg_value *y = lg_quant_use(E, q, where, x, input, at);
+    E->states = states;
+    E->step = was;
+    return y;
 }
 
 /* A parameter as it is used: through its quantizer, if it has one. */
 static lg_value *used_param(lg_elab *E, const lg_value *model, const lg_member *b,
                             lg_value *input) {
     lg_value *v = lg_member_value(E, model, b);
-    if (!E->quantized || !model->model.name)
+    const lg_quantized *all = quantized(E, model);
+    if (!all)
         return v;
     lg_leaf *leaf;
     int n = lg_v_leaves(E, v, &leaf);
     lg_value **out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
     for (int i = 0; i < n; i++) {
         const char *where = place(E, model, lg_joined_path(E, b->name, leaf[i].path));
-        lg_value *q = quantizer_of(E, where);
-        out[i] = q ? lg_quant_use(E, q, where, leaf[i].value, input, b->at) : leaf[i].value;
+        lg_value *q = quantizer_of(all, where), *x = leaf[i].value;
+        out[i] = q ? through(E, model, q, where, x, input, b->at) : x;
     }
     return lg_v_rebuild(E, v, out);
 }
@@ -248,10 +298,11 @@ lg_value *lg_model_call(lg_elab *E, lg_value *model, int n, const lg_arg *arg, l
     lg_frame *f = lg_model_instance(E, model, input);
     lg_value *y = lg_call_decl(E, m->call, f, f, n, arg, at);
     y = lg_value_seen_from(E, E->frame, y);
-    const char *where = E->quantized ? place(E, model, "output") : NULL;
-    lg_value *q = quantizer_of(E, where);
+    const lg_quantized *all = quantized(E, model);
+    const char *where = all ? place(E, model, "output") : NULL;
+    lg_value *q = quantizer_of(all, where);
     if (q && y->kind != LG_V_ERROR)
-        y = lg_quant_use(E, q, where, y, input, at);
+        y = through(E, model, q, where, y, input, at);
     if (E->probe)
         lg_probe_note(E, model->model.path, lg_intern("output"), y);
     return y;
@@ -441,4 +492,30 @@ lg_frame *lg_model_frame(const lg_value *model) {
 
 const char *lg_model_type_name(const lg_value *model) {
     return model->model.m->decl->name;
+}
+
+/* ---- parts by path ---- */
+
+typedef struct {
+    LG_VEC(const char *) v;
+} path_list;
+
+static void add_parts(lg_elab *E, const lg_model *m, const char *path, path_list *all) {
+    LG_PUSH(all->v, path);
+    for (size_t i = 0; i < m->member.n; i++) {
+        const lg_member *b = &m->member.at[i];
+        for (int k = 0; (b->kind == LG_M_PART || b->kind == LG_M_PARTS) && k < b->n; k++) {
+            const char *name = b->kind == LG_M_PART ? b->name : lg_txt(E, "%s[%d]", b->name, k);
+            add_parts(E, b->part[k], lg_joined_path(E, path, name), all);
+        }
+    }
+}
+
+int lg_model_parts(lg_elab *E, const lg_value *model, const char ***out) {
+    path_list all = {0};
+    add_parts(E, model->model.m, "", &all);
+    int n = (int)all.v.n;
+    *out = lg_arena_dup(E->arena, all.v.at, sizeof *all.v.at * all.v.n);
+    lg_free(all.v.at);
+    return n;
 }

@@ -1,7 +1,7 @@
 /* params.c: arguments meet parameters: by position and name, defaults, allowed sets, bounds of
  * labels; and in check mode, values that stand for any argument. Types themselves are in types.c.
  */
-#include "compiler/mid/elab.h"
+#include "compiler/mid/sig.h"
 #include <string.h>
 
 /* ---- parameters ---- */
@@ -22,7 +22,7 @@ static const char *param_names(const lg_ast *params, lg_buf *b) {
 }
 
 static bool unknown_param(binding *b, const lg_arg *a) {
-    lg_diag *d = lg_err(b->E, "E0322", a->at, "`%s` has no parameter `%s`", b->what, a->name);
+    lg_diag *d = lg_err(b->E, "E0322", lg_arg_at(a), "`%s` has no parameter `%s`", b->what, a->name);
     uint32_t n = b->params ? b->params->n : 0;
     const char **names = LG_NEW_N(b->E->arena, const char *, n + 1);
     for (uint32_t i = 0; i < n; i++)
@@ -54,7 +54,7 @@ static bool place_argument(binding *b, const lg_arg *a, uint32_t *next) {
             return unknown_param(b, a);
     }
     if (b->given[i]) {
-        lg_diag *d = lg_err(b->E, "E0323", a->at, "`%s` is given twice", b->params->kid[i]->name);
+        lg_diag *d = lg_err(b->E, "E0323", lg_arg_at(a), "`%s` is given twice", b->params->kid[i]->name);
         lg_diag_label(d, b->given[i]->at, "here already");
         return false;
     }
@@ -147,12 +147,39 @@ static bool is_bound(const lg_ast *p) {
            !(in->kind == LG_A_BINARY && !strcmp(in->name, ".."));
 }
 
+/* Integers of which nothing is known: they are labels from here on, and that is looked at once. */
+static lg_value *made_labels(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
+    lg_elab *E = b->E;
+    bool unknown =
+        p->kid[1]->kind == LG_A_NAME && !lg_sig_dim(E, b->f, p->kid[1]->name, false);
+    lg_dim *want = unknown ? NULL : lg_dim_expr(E, b->f, p->kid[1]);
+    if (!want)
+        return v;
+    int64_t n;
+    if (!LG_CHECKING(E) && lg_dim_value(want, &n)) {
+        lg_value *lo = lg_binary(E, ">=", v, lg_v_int(E, 0, at), at);
+        lg_value *ok = lg_binary(E, "and", lo, lg_binary(E, "<", v, lg_v_int(E, n, at), at), at);
+        if (E->guard)
+            ok = lg_binary(E, "or", lg_unary(E, "not", E->guard, at), ok, at);
+        if (ok->kind == LG_V_TENSOR)
+            lg_g_require(E->g, lg_import(E, ok->t.node),
+                         lg_txt(E, "a label in `%s` of `%s` is outside 0 .. %lld", p->name, b->what,
+                                (long long)n - 1),
+                         at);
+    }
+    lg_value *r = lg_v_copy(E, v);
+    r->t.bound = want;
+    return r;
+}
+
 static lg_value *bounded(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
     lg_elab *E = b->E;
-    if (v->kind != LG_V_TENSOR || !v->t.bound)
+    if (v->kind != LG_V_TENSOR)
         return v;
+    if (!v->t.bound)
+        return made_labels(b, p, v, at);
     lg_dim *want = NULL;
-    if (p->kid[1]->kind == LG_A_NAME && !lg_lookup_dim(E, b->f, p->kid[1]->name)) {
+    if (p->kid[1]->kind == LG_A_NAME && !lg_sig_dim(E, b->f, p->kid[1]->name, true)) {
         want = lg_dim_fresh(E, b->f, p->kid[1]->name, v->t.bound, p->kid[1]->span);
         LG_PUSH(b->f->dims, ((lg_named_dim){p->kid[1]->name, want}));
     } else {
@@ -322,7 +349,7 @@ void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params) {
         for (uint32_t i = 0; i < params->n; i++) {
             const lg_ast *p = params->kid[i];
             bool late = p->kid[0] && p->kid[0]->kind == LG_A_FNTYPE;
-            if (late != (round == 1))
+            if (late != (round == 1) || lg_find_local(f, p->name, false))
                 continue;
             lg_bind(E, f, p->name, lg_param_any(E, f, p),
                     p->name_span.file ? p->name_span : p->span);
@@ -332,7 +359,7 @@ void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params) {
         const lg_ast *p = params->kid[i];
         lg_value *v = lg_find_local(f, p->name, false)->value;
         if (p->kid[1] && v->kind == LG_V_TENSOR && is_bound(p)) {
-            if (p->kid[1]->kind == LG_A_NAME && !lg_lookup_dim(E, f, p->kid[1]->name))
+            if (p->kid[1]->kind == LG_A_NAME && !lg_sig_dim(E, f, p->kid[1]->name, true))
                 LG_PUSH(f->dims,
                         ((lg_named_dim){p->kid[1]->name, lg_dim_fresh(E, f, p->kid[1]->name, NULL,
                                                                       p->kid[1]->span)}));
@@ -341,8 +368,23 @@ void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params) {
     }
 }
 
-/* Defaults are checked against the types too: with the names of f, whose dims are rigid. */
+static void check_names(lg_elab *E, lg_frame *f, const lg_ast *params) {
+    for (uint32_t i = 0; params && i < params->n; i++) {
+        const lg_ast *p = params->kid[i];
+        lg_span at = p->name_span.file ? p->name_span : p->span;
+        lg_refuse_given(E, f, p->name, at);
+        for (uint32_t k = 0; k < i; k++)
+            if (params->kid[k]->name == p->name) {
+                lg_diag *d = lg_err(E, "E0304", at, "`%s` is a parameter twice", p->name);
+                lg_diag_label(d, params->kid[k]->name_span, "first here");
+                break;
+            }
+    }
+}
+
+/* Names are checked, and defaults against the types: with the names of f, whose dims are rigid. */
 void lg_check_defaults(lg_elab *E, lg_frame *f, const lg_ast *params) {
+    check_names(E, f, params);
     binding b = {.E = E, .f = f, .params = params, .what = f->decl->name ? f->decl->name : "fn"};
     for (uint32_t i = 0; params && i < params->n; i++) {
         const lg_ast *p = params->kid[i];

@@ -39,7 +39,8 @@ struct lg_parts {
     lg_node **want;
     lg_cut_info *info;
     bool *need, *counted; /* by id; counted: depends on the number of items */
-    int *level, *sum_of;  /* sums it depends on, one behind the other; number of the sum it is, or -1 */
+    int *level,
+        *sum_of; /* sums it depends on, one behind the other; number of the sum it is, or -1 */
     LG_VEC(lg_sum) sum;
     LG_VEC(lg_part_sum) shape;
     const char *why;
@@ -49,7 +50,8 @@ struct lg_parts {
 bool lg_cut_refuse(lg_parts *p, const lg_node *n, const char *why); /* false */
 lg_cut_info *lg_cut_new(lg_parts *p, const lg_graph *g);
 /* A body whose inputs are cut like input[]; NULL after refusing. */
-lg_cut_info *lg_cut_body(lg_parts *p, const lg_graph *g, const lg_graph *probe, const lg_cut *input);
+lg_cut_info *lg_cut_body(lg_parts *p, const lg_graph *g, const lg_graph *probe,
+                         const lg_cut *input);
 bool lg_cut_alike(const lg_graph *a, const lg_graph *b); /* the same ops over the same values */
 bool lg_cut_is_zero(const lg_node *x);
 static inline const lg_cut *lg_cut_of(const lg_cut_info *info, const lg_node *n) {

@@ -15,8 +15,9 @@ bool lg_cut_refuse(lg_parts *p, const lg_node *n, const char *why) {
 
 /* ---- the axis of the items ---- */
 
-static bool axis_of(lg_parts *p, const lg_node *n, const lg_type *a, const lg_type *b, lg_cut *out) {
-    *out = (lg_cut){LG_CUT_ALL, -1, 1};
+static bool axis_of(lg_parts *p, const lg_node *n, const lg_type *a, const lg_type *b,
+                    lg_cut *out) {
+    *out = (lg_cut){LG_CUT_ALL, -1, 1, NULL};
     if (a->rank != b->rank || a->dtype != b->dtype)
         return lg_cut_refuse(p, n, "its shape depends on how many items there are");
     for (int d = 0; d < a->rank; d++) {
@@ -36,8 +37,7 @@ static bool axis_of(lg_parts *p, const lg_node *n, const lg_type *a, const lg_ty
 /* ---- ops that carry the items through ---- */
 
 /* in index = off + coef * out index: item i of x (in) and of the result (out) are the same item. */
-static bool same_item(const lg_node *n, const lg_affine *m, const lg_type *ot, const lg_cut *in,
-                      const lg_cut *out) {
+static bool same_item(const lg_affine *m, const lg_type *ot, const lg_cut *in, const lg_cut *out) {
     int a = in->axis, o = out->axis, r = m->rank_out;
     for (int k = 0; k < m->rank_in; k++)
         if (k != a && m->coef[k * r + o])
@@ -50,7 +50,6 @@ static bool same_item(const lg_node *n, const lg_affine *m, const lg_type *ot, c
         lo += reach < 0 ? reach : 0;
         hi += reach > 0 ? reach : 0;
     }
-    (void)n;
     if (out->f == 1)
         return c == in->f && lo >= 0 && hi < in->f;
     return c == 1 && in->f == out->f && !lo && !hi;
@@ -62,7 +61,7 @@ static bool view(lg_parts *p, const lg_node *n, const lg_cut *in, const lg_cut *
     const lg_affine *m = n->attr.affine;
     const lg_type *ot = back ? &n->in[0]->type[0] : &n->type[0];
     if (x->axis >= 0 && y->axis >= 0)
-        return same_item(n, m, ot, x, y) ||
+        return same_item(m, ot, x, y) ||
                lg_cut_refuse(p, n, "here items change their places or meet their neighbours");
     if (y->axis < 0)
         return lg_cut_refuse(p, n, "this reads one item by its place in the batch");
@@ -135,8 +134,7 @@ static bool kernel(lg_parts *p, const lg_node *n, const lg_cut *in, lg_cut *out)
         axis = in[k].axis;
     }
     if (out->axis >= 0)
-        return out->axis == axis ||
-               lg_cut_refuse(p, n, "this op works on several items at once");
+        return out->axis == axis || lg_cut_refuse(p, n, "this op works on several items at once");
     if (fixed_dims(sig, 0, true) >= 0 || !(n->op->traits & LG_T_LINEAR) || n->n_out != 1)
         return lg_cut_refuse(p, n, "this op works on several items at once");
     out->kind = LG_CUT_SUM;
@@ -231,7 +229,8 @@ static bool sums(lg_parts *p, const lg_node *n, const lg_cut *in, lg_cut *out, b
         return true;
     case LG_C_SCATTER:
         if (n->op != &lg_op_scatter_add || in[0].axis >= 0)
-            return lg_cut_refuse(p, n, "items write to the same places: only sums are cut in parts");
+            return lg_cut_refuse(p, n,
+                                 "items write to the same places: only sums are cut in parts");
         return !inside || lg_cut_is_zero(n->in[0]) ||
                lg_cut_refuse(p, n, "a sum over the items begins here with something else");
     case LG_C_KERNEL:
@@ -326,36 +325,58 @@ static bool scan_start(lg_parts *p, const lg_node *n, const lg_scan_attr *s, con
         if (xs && in[k].axis > 0)
             to->axis--;
     }
-    start[s->n_carry + s->n_xs] = (lg_cut){LG_CUT_ALL, -1, 1};
+    start[s->n_carry + s->n_xs] = (lg_cut){LG_CUT_ALL, -1, 1, NULL};
     return true;
 }
 
-static bool scan(lg_parts *p, const lg_node *n, const lg_node *other, const lg_cut *in,
-                 lg_cut *out, lg_cut_info *info) {
+static bool varies(const lg_node *a, const lg_node *b) {
+    for (int k = 0; k < a->n_out; k++)
+        if (!lg_type_equal(&a->type[k], &b->type[k]))
+            return true;
+    return false;
+}
+
+/* Carries that are the same for all items in shape but are made from items can only be sums. */
+static void sum_carries(const lg_scan_attr *s, const lg_scan_attr *probe, lg_cut *start) {
+    const lg_graph *g = s->body, *h = probe->body;
+    bool *from_items = lg_alloc(g->node.n + 1), again = g->node.n == h->node.n;
+    while (again) {
+        again = false;
+        for (size_t i = 0; i < g->node.n; i++) {
+            const lg_node *n = g->node.at[i];
+            from_items[i] = varies(n, h->node.at[i]) ||
+                            (n->op->cls == LG_C_INPUT && start[n->attr.slot].kind == LG_CUT_SUM);
+            for (int k = 0; k < n->n_in; k++)
+                from_items[i] = from_items[i] || from_items[n->in[k]->id];
+        }
+        for (int k = 0; k < s->n_carry; k++)
+            if (start[k].kind == LG_CUT_ALL && from_items[g->output.at[k].node->id]) {
+                start[k] = (lg_cut){LG_CUT_SUM, -1, 1, lg_op_find("add")};
+                again = true;
+            }
+    }
+    lg_free(from_items);
+}
+
+static bool scan(lg_parts *p, const lg_node *n, const lg_node *other, const lg_cut *in, lg_cut *out,
+                 lg_cut_info *info) {
     const lg_scan_attr *s = n->attr.scan;
     if (s->trip != other->attr.scan->trip)
         return lg_cut_refuse(p, n, "this loop runs over the items of the batch");
     lg_cut *start = LG_NEW_N(p->mem, lg_cut, n->n_in + 2);
     if (!scan_start(p, n, s, in, start))
         return false;
-    lg_cut_info *body = NULL;
-    for (int again = 1; again;) {
-        body = lg_cut_body(p, s->body, other->attr.scan->body, start);
-        if (!body)
-            return false;
-        again = 0;
-        for (int k = 0; k < s->n_carry; k++) {
-            const lg_cut *now = lg_cut_of(body, s->body->output.at[k].node);
-            if (now->kind == start[k].kind)
-                continue;
-            if (now->kind == LG_CUT_ALL && start[k].kind == LG_CUT_SUM &&
-                lg_cut_is_zero(s->body->output.at[k].node))
-                continue;
-            if (now->kind != LG_CUT_SUM || start[k].kind != LG_CUT_ALL || !lg_cut_is_zero(n->in[k]))
-                return lg_cut_refuse(p, n, "a loop mixes sums over the items with other values");
-            start[k] = *now;
-            again = 1;
-        }
+    sum_carries(s, other->attr.scan, start);
+    lg_cut_info *body = lg_cut_body(p, s->body, other->attr.scan->body, start);
+    if (!body)
+        return false;
+    for (int k = 0; k < s->n_carry; k++) {
+        const lg_node *next = s->body->output.at[k].node;
+        bool sum = start[k].kind == LG_CUT_SUM;
+        if (sum ? (in[k].kind != LG_CUT_SUM && !lg_cut_is_zero(n->in[k])) ||
+                      (lg_cut_of(body, next)->kind != LG_CUT_SUM && !lg_cut_is_zero(next))
+                : lg_cut_of(body, next)->kind == LG_CUT_SUM)
+            return lg_cut_refuse(p, n, "a loop mixes sums over the items with other values");
     }
     info->body[n->id][0] = body;
     for (int k = 0; k < s->n_carry + s->n_yield; k++) {
@@ -367,8 +388,8 @@ static bool scan(lg_parts *p, const lg_node *n, const lg_node *other, const lg_c
     return true;
 }
 
-static bool cond(lg_parts *p, const lg_node *n, const lg_node *other, const lg_cut *in,
-                 lg_cut *out, lg_cut_info *info) {
+static bool cond(lg_parts *p, const lg_node *n, const lg_node *other, const lg_cut *in, lg_cut *out,
+                 lg_cut_info *info) {
     if (in[0].kind != LG_CUT_ALL)
         return lg_cut_refuse(p, n, "a branch depends on a sum over the items");
     const lg_graph *g[2] = {n->attr.cond->then_, n->attr.cond->else_};
@@ -461,7 +482,8 @@ lg_cut_info *lg_cut_body(lg_parts *p, const lg_graph *g, const lg_graph *probe,
                          const lg_cut *input) {
     if (!lg_cut_alike(g, probe)) {
         if (g->node.n)
-            lg_cut_refuse(p, g->node.at[0], "what is done here depends on how many items there are");
+            lg_cut_refuse(p, g->node.at[0],
+                          "what is done here depends on how many items there are");
         return NULL;
     }
     lg_cut_info *info = lg_cut_new(p, g);
@@ -501,7 +523,7 @@ static void found_sum(lg_parts *p, const lg_node *n, int level) {
     LG_PUSH(p->sum, s);
     LG_PUSH(p->shape, ((lg_part_sum){n->type[0], identity}));
     p->sum_of[n->id] = (int)p->sum.n - 1;
-    p->info->cut[p->info->off[n->id]] = (lg_cut){LG_CUT_ALL, -1, 1};
+    p->info->cut[p->info->off[n->id]] = (lg_cut){LG_CUT_ALL, -1, 1, NULL};
 }
 
 /* Sums that items wait for belong to the first pass that can make them, the others to the last. */
@@ -518,6 +540,10 @@ static void choose_passes(lg_parts *p) {
     }
     for (size_t k = 0; k < p->sum.n; k++)
         last = p->sum.at[k].level > last ? p->sum.at[k].level : last;
+    for (size_t k = 0; k < p->g->effect.n; k++) { /* a test of items may need all of them */
+        int level = p->level[p->g->effect.at[k]->id];
+        last = level > last ? level : last;
+    }
     for (size_t k = 0; k < p->sum.n; k++)
         p->sum.at[k].pass = early[p->sum.at[k].node->id] ? p->sum.at[k].level : last;
     p->n_pass = last + 1;
@@ -537,7 +563,8 @@ static bool analyse(lg_parts *p, const lg_graph *probe, int n, lg_node *const *w
             return false;
         p->counted[i] = counts(x, probe->node.at[i]);
         for (int k = 0; k < x->n_in; k++) {
-            p->level[i] = p->level[x->in[k]->id] > p->level[i] ? p->level[x->in[k]->id] : p->level[i];
+            p->level[i] =
+                p->level[x->in[k]->id] > p->level[i] ? p->level[x->in[k]->id] : p->level[i];
             p->counted[i] = p->counted[i] || p->counted[x->in[k]->id];
         }
         if (x->n_out == 1 && lg_cut_of(p->info, x)->kind == LG_CUT_SUM)

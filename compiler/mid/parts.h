@@ -1,15 +1,15 @@
 /* parts.h: a step over a batch, cut into parts of the batch: which values belong to single items,
- * which are sums over them, and the graphs that run part by part and then once. Asked by the host for
- * micro-batches and for evaluations in pieces. */
+ * which are sums over them, and the graphs that run part by part and then once. Asked by the host
+ * for micro-batches and for evaluations in pieces. */
 #ifndef LG_PARTS_H
 #define LG_PARTS_H
 #include "runtime/graph.h"
 
 typedef struct lg_parts lg_parts;
 
-/* g is the step for `rows` items, `probe` the same step elaborated for `probe_rows` of them: an axis
- * whose size differs counts items. first_slot: the i64 input that holds the position of the first
- * item. want[0..n): what the whole is to compute. Never NULL; see lg_parts_refused. */
+/* g is the step for `rows` items, `probe` the same step elaborated for `probe_rows` of them: an
+ * axis whose size differs counts items. first_slot: the i64 input that holds the position of the
+ * first item. want[0..n): what the whole is to compute. Never NULL; see lg_parts_refused. */
 lg_parts *lg_parts_new(const lg_graph *g, const lg_graph *probe, int64_t rows, int64_t probe_rows,
                        int first_slot, int n, lg_node *const *want);
 void lg_parts_free(lg_parts *p);

@@ -1,6 +1,6 @@
-/* parts_graph.c: graphs for parts of a batch, made from the graph for the whole: the same nodes with
- * fewer items, sums that go on from part to part, and what comes when all sums are complete. What
- * may be cut is found out in parts.c. */
+/* parts_graph.c: graphs for parts of a batch, made from the graph for the whole: the same nodes
+ * with fewer items, sums that go on from part to part, and what comes when all sums are complete.
+ * What may be cut is found out in parts.c. */
 #include "compiler/mid/parting.h"
 #include <string.h>
 

@@ -55,10 +55,14 @@ lg_value *lg_quant_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, co
     for (int i = 0; i < n; i++)
         if (arg[i].value->kind == LG_V_ERROR)
             return lg_v_error(E, at);
+    if (lg_tried_unsound(E, decl))
+        return lg_v_error(E, at);
     lg_frame *f = hyper_frame(E, decl, env, at);
     if (!lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at, decl->name))
         return lg_v_error(E, at);
-    return construct(E, decl, f, at);
+    quant q = {decl, f};
+    bool whole = function_of(&q, "call") || (function_of(&q, "encode") && function_of(&q, "decode"));
+    return whole ? construct(E, decl, f, at) : lg_v_error(E, at); /* lg_quant_check says why */
 }
 
 /* ---- the frame of a use ---- */
@@ -244,18 +248,42 @@ lg_value *lg_quant_member(lg_elab *E, lg_value *v, lg_sym name, lg_span at) {
     return lg_v_error(E, at);
 }
 
+/* What is decoded must be of the type that was encoded: tried on what `encode` says it takes. */
+static void check_round_trip(lg_elab *E, const quant *q, lg_frame *env) {
+    const lg_ast *encode = function_of(q, "encode"), *decode = function_of(q, "decode");
+    const lg_ast *params = encode ? encode->kid[LG_D_PARAMS] : NULL;
+    const lg_ast *type = params && params->n ? params->kid[0]->kid[0] : NULL;
+    if (!decode || function_of(q, "call") || !type || type->kind != LG_A_TYPE)
+        return;
+    lg_frame *was = E->frame, *f = lg_frame_new(E, LG_F_FN, env);
+    f->caller = NULL;
+    E->frame = f;
+    lg_value *x = lg_type_placeholder(E, f, type, params->kid[0]->span);
+    if (x->kind == LG_V_TENSOR)
+        use(E, q, instance(E, q, NULL), x, decode->name_span);
+    E->frame = was;
+}
+
 void lg_quant_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
     lg_frame *f = hyper_frame(E, decl, env, decl->span);
     lg_bind_unknown(E, f, decl->kid[LG_D_PARAMS]);
+    lg_frame *was = E->frame;
+    E->frame = f;
+    lg_check_defaults(E, f, decl->kid[LG_D_PARAMS]);
+    E->frame = was;
     lg_value *v = construct(E, decl, f, decl->span);
     const quant *q = v->quant.ident;
     const lg_ast *block = decl->kid[LG_D_BLOCK];
     if (!function_of(q, "call") && (!function_of(q, "encode") || !function_of(q, "decode")))
         lg_err(E, "E0454", decl->name_span.file ? decl->name_span : decl->span,
                "quantizer `%s` needs `fn encode` and `fn decode`, or `fn call`", decl->name);
+    size_t trouble = lg_diags_trouble(E->diags);
     for (uint32_t i = 0; block && i < block->n; i++)
         if (is_decl(block->kid[i], "fn")) {
             lg_frame *inst = instance(E, q, NULL);
             lg_fn_check(E, block->kid[i], inst, inst);
         }
+    if (lg_diags_trouble(E->diags) == trouble)
+        check_round_trip(E, q, env);
+    lg_tried_note(E, decl, lg_diags_trouble(E->diags) == trouble);
 }

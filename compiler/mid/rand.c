@@ -58,9 +58,11 @@ static lg_node *mixed(const draw *d, lg_node *key, lg_value *x) {
     return bits(d, key, n, &t);
 }
 
-static bool is_batch(const draw *d, const lg_dim *dim) {
+/* Bodies of functions have names of their own for the dims of their arguments. */
+static bool is_batch(const draw *d, lg_dim *dim) {
     const lg_step *s = d->E->step;
-    return s && s->batch && s->first_item && lg_dim_equal(s->batch, dim);
+    return s && s->batch && s->first_item &&
+           lg_dim_equal(s->batch, lg_dim_seen_from(d->E, NULL, dim));
 }
 
 static lg_node *first_item(const draw *d) {
@@ -119,6 +121,38 @@ static lg_node *keyed(const draw *d, lg_node *base, int n_open, lg_index *const 
     in[1] = lg_g_elem(E->g, mul, 2, in, d->at);
     in[0] = wide;
     return bits(d, lg_g_elem(E->g, add, 2, in, d->at), NULL, &t);
+}
+
+lg_value *lg_draw_lane(lg_elab *E, lg_value *outer, lg_value *i, lg_span at) {
+    int64_t a, b;
+    if (!outer || LG_CHECKING(E))
+        return i;
+    if (outer->kind == LG_V_NUM && lg_v_static_int(E, outer, &a) && lg_v_static_int(E, i, &b))
+        return lg_v_int(E, (int64_t)(lg_hash_mix((uint64_t)a, (uint64_t)b) >> 1), at);
+    /* an odd factor spreads the outer address over all bits; sums wrap */
+    lg_value *k = lg_v_int(E, 0x5851F42D4C957F2D, at);
+    outer = lg_to_tensor(E, outer, LG_I64, at);
+    return lg_binary(E, "+", lg_binary(E, "*", outer, k, at), i, at);
+}
+
+lg_value *lg_call_at_home(lg_elab *E, lg_value *fn, const lg_arg *arg, lg_span at) {
+    const lg_ast *decl = fn->kind == LG_V_FN ? fn->fn.decl : NULL;
+    bool is_lambda = decl && decl->kind == LG_A_LAMBDA;
+    if (!decl || !fn->fn.env || (!is_lambda && decl->kind != LG_A_DECL))
+        return lg_call_value(E, fn, 1, arg, at);
+    const lg_frame *env = fn->fn.env;
+    lg_frame *was = E->frame, *home = lg_frame_new(E, LG_F_BLOCK, was);
+    lg_value *lane = E->draw_lane;
+    lg_lane *lanes = E->lanes;
+    home->path_hash = is_lambda ? fn->fn.place : hash_text(decl->name, env->path_hash);
+    E->draw_lane = is_lambda ? fn->fn.draw_lane : env->scoped ? env->draw_lane : NULL;
+    E->lanes = is_lambda ? fn->fn.lanes : env->scoped ? env->lanes : NULL;
+    E->frame = home;
+    lg_value *y = lg_call_value(E, fn, 1, arg, at);
+    E->frame = was;
+    E->draw_lane = lane;
+    E->lanes = lanes;
+    return y;
 }
 
 static lg_node *address(const draw *d, uint64_t sub, int n_open, lg_index *const *open) {
@@ -565,7 +599,7 @@ static int read_args(lg_elab *E, const lg_ast *call, lg_arg *arg) {
             return -1;
         }
         const lg_ast *e = is_named ? k->kid[0] : k;
-        arg[n++] = (lg_arg){is_named ? k->name : NULL, lg_expr(E, e), e, e->span};
+        arg[n++] = (lg_arg){is_named ? k->name : NULL, lg_expr(E, e), k, e->span};
     }
     return n;
 }

@@ -1,6 +1,7 @@
 /* reduce.c: the two forms of a reduction, `sum[k where c](e)` and `sum(x, axis=C)`: reading them,
  * and what their terms are evaluated under. Not for their arithmetic (fold.c). */
 #include "compiler/mid/index.h"
+#include "compiler/mid/sig.h"
 #include <string.h>
 
 bool lg_is_reduction(lg_sym name) {
@@ -451,8 +452,10 @@ static lg_value *count_all(lg_elab *E, int n, const lg_leaf *leaf, lg_span at) {
     for (int k = 0; k < n; k++) {
         lg_dim *d = lg_dim_num(E->dims, 1);
         const lg_value *v = lg_arrayed(E, leaf[k].value, at);
-        if (v->kind == LG_V_OPAQUE)
-            return lg_v_unknown(E, true, false, at);
+        if (v->kind == LG_V_OPAQUE) {
+            sum = lg_dim_add(E->dims, sum, lg_sig_count(E, v));
+            continue;
+        }
         for (int a = 0; v->kind == LG_V_TENSOR && a < v->t.rank; a++)
             d = lg_dim_mul(E->dims, d, v->t.dim[a]);
         sum = lg_dim_add(E->dims, sum, d);
@@ -583,10 +586,12 @@ lg_value *lg_reduce_axis(lg_elab *E, lg_sym name, int n, const lg_arg *arg, lg_s
     x = lg_arrayed(E, x, at);
     if (x->kind == LG_V_OPAQUE) {
         const lg_reduction *red = lg_reduction_find(name);
-        if (c.axis || red->keeps)
+        if (red->keeps)
             return x;
+        if (c.axis)
+            return lg_v_stacked(E, x, -1, NULL, at);
         if (!strcmp(name, "count"))
-            return lg_v_unknown(E, true, false, at);
+            return lg_v_dim(E, lg_sig_count(E, x), at);
         bool flag = !strcmp(name, "any") || !strcmp(name, "all");
         return lg_v_tensor(E, flag ? LG_BOOL : E->frame->float_dtype, 0, NULL, NULL, at);
     }

@@ -20,6 +20,7 @@ typedef struct {
     const char *prefix, *leaf;
     lg_value *like;
     const variant *used; /* of a whole record or the first leaf */
+    lg_store *lent;      /* where members are read if nothing may be applied here */
 } rule;
 
 /* What an optimizer feeds: places of one target are numbered in the order of the text. */
@@ -210,6 +211,7 @@ typedef struct {
     const rule *r;
     const char *prefix, *leaf;
     lg_value *t;
+    unsigned draws; /* tells the random draws of this application from others of the rule */
     lg_span at;
 } run;
 
@@ -239,10 +241,11 @@ static bool same_type(lg_elab *E, const lg_value *was, lg_value **next, const ch
         v = lg_binary(E, "+", z, v, at);
     }
     if (v->kind == LG_V_TENSOR && was->kind == LG_V_TENSOR && v->t.weak &&
-        v->t.dtype != was->t.dtype)
+        v->t.dtype != was->t.dtype && v->t.dtype != LG_BOOL)
         v = lg_cast(E, v, was->t.dtype, at);
+    /* a setting or a number fills; a scalar that was computed is most likely a sum too many */
     if (v->kind == LG_V_TENSOR && was->kind == LG_V_TENSOR && !v->t.rank && was->t.rank &&
-        v->t.dtype == was->t.dtype) {
+        v->t.dtype == was->t.dtype && v->t.weak) {
         lg_value *z = lg_fill(E, was->t.dtype, was->t.rank, was->t.dim, 0, at);
         v = lg_binary(E, "+", z, v, at);
     }
@@ -317,6 +320,7 @@ static int bind_states(lg_elab *E, const run *k, lg_frame *f, const lg_ast *bloc
         const lg_ast *s = block->kid[i];
         if (!is_decl(s, "state") || !s->name || lg_guarded_out(E, f, s))
             continue;
+        lg_refuse_given(E, f, s->name, s->name_span.file ? s->name_span : s->span);
         lg_value *init = lg_initial(E, f, s);
         lg_value *now = init->kind == LG_V_ERROR ? init : stored(E, k, s->name, init);
         lg_bind(E, f, s->name, now, s->name_span.file ? s->name_span : s->span);
@@ -336,15 +340,35 @@ static void keep_states(lg_elab *E, const run *k, lg_frame *f, const held *state
     }
 }
 
-static void only_states_are_primed(lg_elab *E, const lg_frame *f, const held *state, int n) {
+/* Said before anything reads them. */
+static void only_states_are_primed(lg_elab *E, const lg_frame *f, const variant *v) {
+    const lg_ast *block = v->decl->kid[LG_D_BLOCK];
+    const char **names = LG_NEW_N(E->arena, const char *, block->n + 1);
+    size_t n = 0;
+    for (uint32_t i = 0; i < block->n; i++)
+        if (is_decl(block->kid[i], "state") && block->kid[i]->name)
+            names[n++] = block->kid[i]->name;
     for (const lg_binding *b = f->names; b; b = b->next) {
-        bool kept = !b->value || b->value->kind != LG_V_NONE; /* else a `when` that never runs */
-        bool known = !b->prime || !kept || !strcmp(b->name, "p");
-        for (int i = 0; !known && i < n; i++)
-            known = state[i].name == b->name;
-        if (!known)
-            lg_err(E, "E0422", b->at, "`%s` is not a state of this optimizer", b->name);
+        bool known = !b->prime || !strcmp(b->name, "p");
+        for (size_t i = 0; !known && i < n; i++)
+            known = names[i] == b->name;
+        if (known)
+            continue;
+        lg_diag *d = lg_err(E, "E0422", b->at, "`%s` is not a state of optimizer `%s`", b->name,
+                            v->decl->name);
+        const char *near = lg_nearest(b->name, names, n);
+        if (near)
+            lg_diag_help(d, "did you mean `%s'`?", near);
+        else
+            lg_diag_help(d, "declare it, `state %s = zeros(like=p)`, or write `let`", b->name);
     }
+}
+
+static const lg_ast *returned(const lg_ast *block) {
+    for (uint32_t i = 0; i < block->n; i++)
+        if (block->kid[i]->kind == LG_A_RETURN)
+            return block->kid[i];
+    return NULL;
 }
 
 /* The next p, in the dims of the caller. */
@@ -369,15 +393,20 @@ static lg_value *run_body(lg_elab *E, run *k, const variant *v, lg_frame *f, lg_
     E->frame = f;
     held *state = LG_NEW_N(E->arena, held, block->n ? block->n : 1);
     int n = bind_states(E, k, f, block, state);
-    lg_block(E, f, without_states(E, block));
+    const lg_ast *body = without_states(E, block);
+    lg_block_declare(E, f, body);
+    only_states_are_primed(E, f, v);
+    if (LG_CHECKING(E)) /* a next value of another type is the cause of what its uses say */
+        keep_states(E, k, f, state, n);
+    lg_block(E, f, body);
     keep_states(E, k, f, state, n);
-    only_states_are_primed(E, f, state, n);
     lg_binding *next = lg_find_local(f, pn, true);
     lg_value *r = next ? checked_next(E, p, lg_force(E, f, next, next->at), "p", next->at) : NULL;
     E->frame = was;
     E->applying = was_applying;
     if (!r) {
-        lg_diag *d = lg_err(E, "E0450", v->decl->name_span,
+        const lg_ast *back = returned(block);
+        lg_diag *d = lg_err(E, "E0450", back ? back->span : v->decl->name_span,
                             "optimizer `%s` does not say what p' is", v->decl->name);
         lg_diag_help(d, "write `p' = ...`");
         return lg_v_error(E, k->at);
@@ -397,6 +426,7 @@ static lg_value *apply_one(lg_elab *E, rule *r, run *k, const char *path, lg_val
         lg_frame *f = body_frame(E, v, &seen, false, k->at);
         if (!f)
             continue;
+        f->path_hash = lg_hash(k->leaf, strlen(k->leaf), lg_hash_mix(f->path_hash, k->draws));
         if (!r->used)
             r->used = v;
         lg_value *gs = seen->kind == LG_V_TENSOR ? lg_retyped(E, seen, g) : g;
@@ -478,6 +508,7 @@ lg_value *lg_rule_apply(lg_elab *E, lg_value *value, lg_value *p, lg_value *g, l
         return lg_v_error(E, at);
     run k = {
         .r = r, .prefix = place_of(E, r), .leaf = E->applying ? E->applying->leaf : "", .at = at};
+    k.draws = ++E->frame->call_count;
     lg_value *zero = lg_to_tensor(E, lg_v_int(E, 0, at), LG_I64, at);
     zero->t.weak = false;
     lg_value *now = stored(E, &k, lg_intern("t"), zero);
@@ -508,9 +539,32 @@ static const lg_ast *state_decl(const rule *r, lg_sym name) {
     return NULL;
 }
 
+lg_sym lg_rule_target(const lg_value *value) {
+    const rule *r = value->rule.ident;
+    return r->prefix ? lg_intern_n(r->prefix, strcspn(r->prefix, ".")) : NULL;
+}
+
+void lg_rule_lend(lg_elab *E, lg_value *to, const lg_value *from, lg_value *p, lg_store *store) {
+    rule *r = to->rule.ident;
+    const rule *was = from->rule.ident;
+    if (r == was || !was->prefix || r->n != was->n || r->all[0].decl != was->all[0].decl)
+        return;
+    r->prefix = was->prefix;
+    r->leaf = was->leaf;
+    r->like = p;
+    r->used = was->used ? r->all + (was->used - was->all) : NULL;
+    r->lent = store;
+    for (lg_binding *b = to->rule.env->names; b; b = b->next) {
+        const lg_binding *a = lg_find_local(from->rule.env, b->name, false);
+        if (b->value && b->value->kind == LG_V_RULE && a && a->value &&
+            a->value->kind == LG_V_RULE)
+            lg_rule_lend(E, b->value, a->value, p, store);
+    }
+}
+
 /* A state as it was left, with the structure of what the rule was applied to. */
 static lg_value *state_of(lg_elab *E, const rule *r, const lg_ast *decl, lg_span at) {
-    if (!r->prefix || !E->store) {
+    if (!r->prefix || (!E->store && !r->lent)) {
         lg_diag *d =
             lg_err(E, "E0453", at, "`%s` has not been applied here yet", r->all[0].decl->name);
         lg_diag_help(d, "its state exists once it has been applied: %s' = rule(p, g)", "p");
@@ -527,9 +581,12 @@ static lg_value *state_of(lg_elab *E, const rule *r, const lg_ast *decl, lg_span
         lg_bind(E, f, lg_intern("p"), p, at);
         lg_value *init = lg_initial(E, f, decl);
         run k = {.r = r, .prefix = r->prefix, .leaf = joined(E, r->leaf, leaf[i].path), .at = at};
+        lg_store *own = E->store;
+        E->store = r->lent ? r->lent : own;
         out[i] = init->kind == LG_V_ERROR
                      ? init
                      : lg_value_seen_from(E, E->frame, stored(E, &k, decl->name, init));
+        E->store = own;
     }
     return r->like->kind == LG_V_TENSOR ? out[0] : lg_v_rebuild(E, r->like, out);
 }
@@ -612,8 +669,8 @@ static void forget(lg_store *s, lg_elab *E, const char *path, lg_value *next) {
 /* p as the declaration speaks of it: float[...S] when it says nothing. */
 static lg_value *any_p(lg_elab *E, const variant *v, lg_frame *f) {
     const lg_ast *type = for_type(v);
-    if (type)
-        return lg_type_placeholder(E, f, type, v->decl->span);
+    if (type) /* a letter is the one of the parameters: f: fn(R) -> R */
+        return lg_type_placeholder(E, is_letter(type) ? v->env : f, type, v->decl->span);
     lg_ast *t = lg_ast_new(E->arena, LG_A_TYPE, v->decl->span, 0);
     if (holds_rule(v)) {
         t->name = lg_intern("R");
@@ -633,6 +690,9 @@ void lg_rule_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
         for (uint32_t i = 0; i < decl->kid[LG_D_PARAMS]->n; i++)
             if (decl->kid[LG_D_PARAMS]->kid[i]->name == b->name)
                 b->stmt = decl->kid[LG_D_PARAMS]->kid[i];
+    E->frame = v.env;
+    lg_check_defaults(E, v.env, decl->kid[LG_D_PARAMS]);
+    E->frame = env;
     rule r = {.all = &v, .n = 1};
     lg_frame *f = lg_frame_new(E, LG_F_RULE, env);
     f->decl = decl;

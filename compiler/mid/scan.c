@@ -270,11 +270,7 @@ static bool has_lanes(const lg_scanning *s) {
 static lg_value *draw_lane(lg_scanning *s) {
     lg_elab *E = s->E;
     lg_value *t = lg_v_tensor(E, LG_I64, 0, NULL, s->t, s->e->span);
-    if (!E->draw_lane || LG_CHECKING(E))
-        return t;
-    /* an odd factor spreads the outer address over all bits; sums wrap */
-    lg_value *k = lg_v_int(E, 0x5851F42D4C957F2D, s->e->span);
-    return lg_binary(E, "+", lg_binary(E, "*", E->draw_lane, k, s->e->span), t, s->e->span);
+    return lg_draw_lane(E, E->draw_lane, t, s->e->span);
 }
 
 static void run_body(lg_scanning *s) {
@@ -487,6 +483,8 @@ static lg_value *yield_record(lg_scanning *s) {
 /* [trip, lanes, dims] of the node as [lanes, trip, dims]. */
 static lg_value *stacked(lg_scanning *s, lg_value *y, lg_node *item) {
     lg_elab *E = s->E;
+    if (y->kind == LG_V_OPAQUE)
+        return lg_v_stacked(E, y, 1, &s->trip, s->yields.at);
     if (y->kind != LG_V_TENSOR)
         return y;
     lg_dim *dim[LG_MAX_RANK + 1];

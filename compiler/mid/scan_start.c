@@ -71,6 +71,8 @@ bool lg_scan_over(lg_scanning *s) {
                                 : v;
     if (v->kind == LG_V_MODEL)
         v = lg_model_record(E, v);
+    if (v->kind == LG_V_RECORD)
+        v = lg_arrays_within(E, v, e->span);
     if (v->kind == LG_V_ERROR)
         return false;
     if (v->kind == LG_V_RANGE)

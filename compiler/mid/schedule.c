@@ -4,6 +4,8 @@
 #include "compiler/mid/fuse.h"
 #include "compiler/mid/place.h"
 #include "ops/gemm.h"
+#include "runtime/profile.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -296,6 +298,8 @@ static bool in_place(const planner *s, int step, int u, int v) {
     bool scan = x->kind == LG_S_SCAN && mine < n->attr.scan->n_carry;
     if (!scan && n->op->cls != LG_C_SCATTER)
         return false;
+    if (mine >= n->n_in || value_of(s, n->in[mine]) != u) /* most fail here, before the long look */
+        return false;
     for (int k = 0; k < n->n_in; k++)
         if ((value_of(s, n->in[k]) == u) != (k == mine))
             return false;
@@ -387,7 +391,12 @@ static bool take_over(planner *s, int v) {
     size_t n = x->kind == LG_S_LOOP                          ? l->touch.n
                : x->kind == LG_S_RUN || x->kind == LG_S_SCAN ? (size_t)x->node->n_in
                                                              : 0;
-    for (size_t j = 0; j < n; j++) {
+    size_t j = 0;
+    if (x->kind != LG_S_LOOP && n) { /* only what the value is the next one of */
+        j = (size_t)(v - s->first[x->node->id]);
+        n = j < n ? j + 1 : 0;
+    }
+    for (; j < n; j++) {
         if (x->kind == LG_S_LOOP && l->touch.at[j].write)
             continue;
         int u = value_of(s, x->kind == LG_S_LOOP ? l->touch.at[j].node : x->node->in[j]);
@@ -536,12 +545,13 @@ static int64_t step_flops(const lg_step *x) {
 static void count(planner *s) {
     lg_plan *p = s->p;
     for (size_t k = 0; k < s->step.n; k++) {
-        const lg_step *x = &s->step.at[k];
+        lg_step *x = &s->step.at[k];
         int64_t rounds = x->kind == LG_S_SCAN ? x->node->attr.scan->trip : 1;
         size_t mine = x->loop ? x->loop->scratch : x->product_scratch;
         p->cost += x->cost;
         p->stats.flops += step_flops(x);
-        p->stats.bytes += touched_bytes(s, k);
+        x->traffic = touched_bytes(s, k);
+        p->stats.bytes += x->traffic;
         p->stats.n_kernels++;
         for (int b = 0; b < 2; b++)
             if (x->sub[b]) {
@@ -636,14 +646,19 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
     dump(&o, "plan", g, p);
     int most = lg_pool_threads();
     p->threads = p->cost < ALONE_NS ? 1 : o.threads > 0 && o.threads < most ? o.threads : most;
-    if (!lg_plan_reserve(p))
+    if (lg_plan_reserve(p))
+        return p;
+    if (!o.may_fail)
         lg_out_of_memory(p->base_bytes);
-    return p;
+    lg_plan_free(p);
+    return NULL;
 }
 
 void lg_plan_free(lg_plan *p) {
     if (!p)
         return;
+    if (p->base && lg_profile_on())
+        lg_profile_add(p);
     for (int k = 0; k < p->n_step; k++)
         for (int b = 0; b < 2; b++)
             lg_plan_free(p->step[k].sub[b]);
@@ -656,20 +671,68 @@ lg_plan_stats lg_plan_get_stats(const lg_plan *p) {
     return p->stats;
 }
 
+static bool is_oversized(const lg_type *t) {
+    enum { MOST_BITS = 46 };
+    const int64_t most = (int64_t)1 << MOST_BITS;
+    int64_t n = 1;
+    for (int d = 0; d < t->rank; d++)
+        if (!t->shape[d])
+            return false;
+    for (int d = 0; d < t->rank; d++) {
+        if (n > most / t->shape[d])
+            return true;
+        n *= t->shape[d];
+    }
+    return false;
+}
+
+const lg_node *lg_plan_oversized(const lg_graph *g) {
+    for (size_t i = 0; i < g->node.n; i++) {
+        const lg_node *n = g->node.at[i], *inner = NULL;
+        for (int k = 0; k < n->n_out; k++)
+            if (is_oversized(&n->type[k]))
+                return n;
+        if (n->attr.scan)
+            inner = lg_plan_oversized(n->attr.scan->body);
+        if (n->attr.cond)
+            inner = lg_plan_oversized(n->attr.cond->then_);
+        if (n->attr.cond && !inner)
+            inner = lg_plan_oversized(n->attr.cond->else_);
+        if (inner)
+            return inner;
+    }
+    return NULL;
+}
+
+static bool too_large(lg_fault *fault, const lg_node *n) {
+    if (fault) {
+        *fault = (lg_fault){.set = true, .code = "E0437", .row = -1};
+        if (n)
+            fault->at = n->span;
+        snprintf(fault->text, sizeof fault->text, "these values do not fit into memory");
+    }
+    return false;
+}
+
 bool lg_graph_eval(lg_graph *g, lg_tensor *const *in, lg_tensor **out, lg_fault *fault) {
-    lg_plan *p = lg_plan_new(g, NULL);
+    const lg_node *big = lg_plan_oversized(g);
+    if (big)
+        return too_large(fault, big);
+    lg_plan *p = lg_plan_new(g, &(lg_plan_opts){.may_fail = true});
+    if (!p)
+        return too_large(fault, NULL);
     const void **from = lg_alloc(((size_t)p->n_in + 1) * sizeof *from);
     void **to = lg_alloc(((size_t)p->n_out + 1) * sizeof *to);
+    bool fits = true;
     for (int k = 0; k < p->n_in; k++)
         from[k] = in[k]->data;
     for (int k = 0; k < p->n_out; k++) {
         const lg_type *t = &g->output.at[k].node->type[0];
         out[k] = lg_tensor_new(t->dtype, t->rank, t->shape);
-        if (!out[k])
-            lg_out_of_memory(lg_type_count(t) * lg_dtype_size(t->dtype));
-        to[k] = out[k]->data;
+        fits = fits && out[k];
+        to[k] = out[k] ? out[k]->data : NULL;
     }
-    bool ok = lg_plan_run(p, from, to, fault);
+    bool ok = fits ? lg_plan_run(p, from, to, fault) : too_large(fault, NULL);
     for (int k = 0; k < p->n_out && !ok; k++) {
         lg_tensor_release(out[k]);
         out[k] = NULL;

@@ -53,10 +53,19 @@ int lg_sig_unknown(lg_checking *c, const lg_ast *e, lg_sym *out, int n, int max)
     return n;
 }
 
-/* The number of values of an unknown or known R. */
-static lg_dim *count_of(lg_elab *E, lg_value *v, const lg_ast *e) {
+/* R, or R[S]: as many as the stack has. */
+static lg_dim *count_opaque(lg_elab *E, const lg_value *v) {
+    lg_dim *n = lg_dim_opaque(E->dims, lg_txt(E, "count(%s)", v->opaque.name), false, 0);
+    if (v->opaque.rank < 0)
+        return lg_dim_var(E->dims, lg_intern("n"), v->at);
+    for (int i = 0; i < v->opaque.rank; i++)
+        n = lg_dim_mul(E->dims, n, v->opaque.dim[i]);
+    return n;
+}
+
+lg_dim *lg_sig_count(lg_elab *E, const lg_value *v) {
     if (v->kind == LG_V_OPAQUE)
-        return lg_dim_opaque(E->dims, lg_txt(E, "count(%s)", v->opaque.name), false, 0);
+        return count_opaque(E, v);
     lg_leaf *leaf;
     int n = lg_v_leaves(E, v, &leaf);
     lg_dim *sum = lg_dim_num(E->dims, 0);
@@ -64,9 +73,10 @@ static lg_dim *count_of(lg_elab *E, lg_value *v, const lg_ast *e) {
         lg_dim *one = lg_dim_num(E->dims, 1);
         for (int i = 0; leaf[k].value->kind == LG_V_TENSOR && i < leaf[k].value->t.rank; i++)
             one = lg_dim_mul(E->dims, one, leaf[k].value->t.dim[i]);
+        if (leaf[k].value->kind == LG_V_OPAQUE)
+            one = count_opaque(E, leaf[k].value);
         sum = lg_dim_add(E->dims, sum, one);
     }
-    (void)e;
     return sum;
 }
 
@@ -135,7 +145,7 @@ lg_dim *lg_dim_expr(lg_elab *E, lg_frame *f, const lg_ast *e) {
         e->kid[1]->kind == LG_A_NAME && !strcmp(e->kid[0]->name, "count")) {
         lg_value *v = lg_sig_letter(E, f, e->kid[1]->name);
         if (v)
-            return count_of(E, v, e);
+            return lg_sig_count(E, v);
     }
     if (e->kind == LG_A_CALL && e->n == 3 && e->kid[0]->kind == LG_A_NAME &&
         (!strcmp(e->kid[0]->name, "min") || !strcmp(e->kid[0]->name, "max"))) {

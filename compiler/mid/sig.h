@@ -21,4 +21,5 @@ int lg_sig_unknown(lg_checking *c, const lg_ast *e, lg_sym *out, int n, int max)
 /* What a capital letter stands for, and the name it is kept under. */
 lg_sym lg_sig_letter_key(lg_elab *E, lg_sym name);
 lg_value *lg_sig_letter(lg_elab *E, lg_frame *f, lg_sym name);
+lg_dim *lg_sig_count(lg_elab *E, const lg_value *v); /* the number of values in v: `count(R)` */
 #endif

@@ -184,7 +184,8 @@ static bool value_axis(lg_elab *E, const written *w, lg_dim *size, const lg_valu
     lg_value *v = w->v;
     int64_t k;
     (void)x;
-    bool number = v->kind == LG_V_NUM && !v->num.is_bool && (v->num.is_int || !v->num.known);
+    bool number = v->kind == LG_V_NUM && !v->num.is_bool &&
+                  (v->num.is_int || !v->num.known || lg_v_static_int(E, v, &k));
     if (number || (v->kind == LG_V_TENSOR && !v->t.n_open && lg_v_static_int(E, v, &k) &&
                    v->t.dtype != LG_BOOL)) {
         s->kind = LG_TO_LINEAR;
@@ -405,8 +406,30 @@ static lg_value *by_path(lg_elab *E, lg_value *x, const written *w, lg_span at) 
     return r;
 }
 
+/* One of a stack R[S], or a part of it: only its leading dims are known. */
+static lg_value *of_stack(lg_elab *E, const lg_value *x, const subscripts *s, lg_span at) {
+    int n = x->opaque.rank;
+    lg_value *like = lg_v_tensor(E, LG_F32, n > 0 ? n : 0, x->opaque.dim, NULL, x->at);
+    lg_value *r = lg_v_copy(E, x);
+    r->at = at;
+    if (n < 1) {
+        r->opaque.rank = -1;
+        return r;
+    }
+    like = tensor_leaf(E, (void *)(uintptr_t)s, 1, &like, at);
+    if (like->kind != LG_V_TENSOR)
+        return like;
+    r->opaque.rank = like->t.rank;
+    r->opaque.dim = like->t.dim;
+    return r;
+}
+
 static lg_value *subscripted(lg_elab *E, lg_value *x, const subscripts *s, int from, lg_span at) {
-    if (from == s->n || x->kind == LG_V_ERROR || x->kind == LG_V_OPAQUE) {
+    if (from < s->n && x->kind == LG_V_OPAQUE) {
+        subscripts rest = {s->n - from, s->w + from, at};
+        return of_stack(E, x, &rest, at);
+    }
+    if (from == s->n || x->kind == LG_V_ERROR) {
         lg_value *r = lg_v_copy(E, x);
         r->at = at;
         return r;

@@ -2,6 +2,7 @@
  * dtypes, records, functions, models, letters. A body sees its arguments with the dims of the
  * signature. Not for the matching of arguments to parameters (call.c). */
 #include "compiler/mid/model.h"
+#include "compiler/mid/model.h"
 #include "compiler/mid/sig.h"
 #include <ctype.h>
 #include <string.h>
@@ -21,6 +22,13 @@ static lg_value *refuse(lg_checking *c, const char *code, const lg_ast *type, co
                         lg_ast_text(c->E->arena, type), lg_v_type_text(c->E, v));
     if (note)
         lg_diag_note(d, "%s", note);
+    const lg_frame *self = c->f->kind == LG_F_FN ? c->f->self : NULL;
+    const lg_frame *made = self && self->model && self->model->kind == LG_V_MODEL
+                               ? lg_model_frame(self->model)
+                               : NULL;
+    bool called = made && c->f->caller && c->f->caller != self && *self->model->model.path;
+    if (called && made->call_at.file && !lg_in_library(c->f->caller))
+        lg_diag_label(d, made->call_at, "`%s` is made here", self->model->model.path);
     return NULL;
 }
 
@@ -28,16 +36,21 @@ static lg_dim *outside(lg_checking *c, lg_dim *d) {
     return c->f->caller ? lg_dim_seen_from(c->E, c->f->caller, d) : d;
 }
 
+/* "H (128)"; a number alone as it is. */
+static const char *sized(lg_elab *E, const char *name, int64_t n) {
+    const char *number = lg_txt(E, "%lld", (long long)n);
+    return strcmp(name, number) ? lg_txt(E, "%s (%s)", name, number) : number;
+}
+
 static const char *dim_note(lg_checking *c, const lg_ast *e, lg_dim *want, const lg_dim *got) {
     lg_elab *E = c->E;
     const char *name = lg_ast_text(E->arena, e), *is = lg_dim_text(E->arena, outside(c, want));
     const char *have = lg_dim_text(E->arena, got);
     int64_t x, y;
-    if (lg_dim_value(want, &x) && lg_dim_value(got, &y) && x != y)
-        return strcmp(name, is) ? lg_txt(E, "%s is %s (%lld) here, not %s (%lld)", name, is,
-                                         (long long)x, have, (long long)y)
-                                : lg_txt(E, "%s is %lld here, not %s (%lld)", name, (long long)x,
-                                         have, (long long)y);
+    if (lg_dim_value(want, &x) && lg_dim_value(got, &y) && x != y) {
+        const char *said = strcmp(name, is) ? sized(E, is, x) : lg_txt(E, "%lld", (long long)x);
+        return lg_txt(E, "%s is %s here, not %s", name, said, sized(E, have, y));
+    }
     return strcmp(name, is) ? lg_txt(E, "%s is %s here, and %s is another dim", name, is, have)
                             : lg_txt(E, "%s and %s are different dims", name, have);
 }
@@ -270,6 +283,18 @@ static lg_value *tensor(lg_checking *c, const lg_ast *type, lg_value *v) {
     return r;
 }
 
+/* Names that stand for nothing yet become rigid dims of f. */
+static lg_dim *rigid_dim(lg_checking *c, const lg_ast *e) {
+    if (e->kind == LG_A_HOLE)
+        return lg_dim_var(c->E->dims, lg_intern("_"), e->span);
+    lg_sym unknown[8];
+    int n = lg_sig_unknown(c, e, unknown, 0, 8);
+    for (int i = 0; i < n; i++)
+        bind_dim(c, unknown[i], NULL, e->span);
+    lg_dim *d = lg_dim_expr(c->E, c->f, e);
+    return d ? d : lg_dim_var(c->E->dims, lg_intern(lg_ast_text(c->E->arena, e)), e->span);
+}
+
 /* ---- letters: any tensor or record ---- */
 
 static bool is_letter(lg_elab *E, lg_frame *f, const lg_ast *type) {
@@ -308,6 +333,32 @@ static bool same_leaf(lg_checking *c, const lg_value *a, const lg_value *b) {
     return ok;
 }
 
+/* An unknown R, or a stack R[S] of it, where only the leading dims are known. */
+static lg_value *opaque(lg_checking *c, const lg_ast *type, lg_value *is, lg_value *v) {
+    int n = (int)type->n, rank = v->opaque.rank;
+    bool packed = pack_at(type) >= 0, known = rank >= 0 && !packed;
+    if (is && is->kind == LG_V_OPAQUE && is->opaque.shape != v->opaque.shape)
+        return refuse(c, "E0205", type, v, NULL);
+    if (known && (rank < n || (is && is->kind == LG_V_OPAQUE && is->opaque.rank >= 0 &&
+                               rank - n != is->opaque.rank)))
+        return refuse(c, "E0203", type, v, NULL);
+    for (int i = 0; known && i < n; i++)
+        if (!meet_dim(c, type, type->kid[i], v, v->opaque.dim[i]))
+            return NULL;
+    for (int i = 0; !known && c->binding && i < n; i++)
+        if (!is_pack(type->kid[i]))
+            rigid_dim(c, type->kid[i]);
+    if (is || !c->binding)
+        return v;
+    lg_value *one = lg_v_copy(c->E, v);
+    if (known) {
+        one->opaque.rank = rank - n;
+        one->opaque.dim = v->opaque.dim + n;
+    }
+    lg_bind(c->E, c->f, lg_sig_letter_key(c->E, type->name), one, v->at);
+    return v;
+}
+
 static lg_value *letter(lg_checking *c, const lg_ast *type, lg_value *v) {
     lg_elab *E = c->E;
     v = lg_arrays_within(E, v, c->at);
@@ -320,13 +371,10 @@ static lg_value *letter(lg_checking *c, const lg_ast *type, lg_value *v) {
     if (v->kind != LG_V_TENSOR && !lg_v_is_vector(v))
         return refuse(c, "E0205", type, v, NULL);
     lg_value *is = lg_sig_letter(E, c->f, type->name);
-    if (v->kind == LG_V_OPAQUE || (is && is->kind == LG_V_OPAQUE)) {
-        if (!is && c->binding)
-            lg_bind(E, c->f, lg_sig_letter_key(E, type->name), v, v->at);
-        bool other = is && is->kind == LG_V_OPAQUE && v->kind == LG_V_OPAQUE &&
-                     is->opaque.shape != v->opaque.shape;
-        return other ? refuse(c, "E0205", type, v, NULL) : v;
-    }
+    if (v->kind == LG_V_OPAQUE)
+        return opaque(c, type, is, v);
+    if (is && is->kind == LG_V_OPAQUE)
+        return v;
     lg_value *one = type->n ? unstacked(c, type, v) : v;
     if (!one)
         return NULL;
@@ -366,7 +414,7 @@ static lg_value *model_of_type(lg_elab *E, lg_frame *f, const lg_ast *type, cons
     for (uint32_t i = 1; type->kind == LG_A_CALL && i < type->n; i++) {
         const lg_ast *e = type->kid[i]->kind == LG_A_NAMED ? type->kid[i]->kid[0] : type->kid[i];
         lg_arg a = {.name = type->kid[i]->kind == LG_A_NAMED ? type->kid[i]->name : NULL,
-                    .ast = e,
+                    .ast = type->kid[i],
                     .at = e->span};
         lg_dim *d = e->kind == LG_A_NAME ? lg_sig_dim(E, f, e->name, binding) : NULL;
         for (int k = 0; !d && e->kind == LG_A_NAME && k < *n_made; k++)
@@ -462,7 +510,8 @@ static bool kind_word(const char *word, const lg_value *v, bool *is_word) {
         if (!strcmp(rows[i].word, word)) {
             *is_word = true;
             return v &&
-                   (v->kind == rows[i].kind || v->kind == rows[i].other || v->kind == LG_V_HOST);
+                   (v->kind == rows[i].kind || v->kind == rows[i].other || v->kind == LG_V_HOST) &&
+                   (v->kind != LG_V_DECL || !strcmp(v->decl.decl->text, word));
         }
     *is_word = false;
     return false;
@@ -470,6 +519,14 @@ static bool kind_word(const char *word, const lg_value *v, bool *is_word) {
 
 /* Does an argument type name a letter that stands for nothing yet? The letter gets its meaning later
  * (of an optimizer: from what it is applied to), and so do the function's types. */
+/* An optimizer by its name alone is the one with the defaults. */
+static lg_value *made_rule(lg_checking *c, lg_value *v) {
+    if (v->kind != LG_V_DECL || strcmp(v->decl.decl->text, "optimizer") != 0)
+        return v;
+    lg_value *r = lg_rule_make(c->E, v->decl.decl, v->decl.env, 0, NULL, c->at);
+    return r->kind == LG_V_ERROR ? NULL : r;
+}
+
 static bool waits_for_letter(lg_checking *c, const lg_ast *type) {
     for (uint32_t i = 0; i + 1 < type->n; i++) {
         const lg_ast *t = type->kid[i];
@@ -581,7 +638,7 @@ lg_value *lg_type_check(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v
             return letter(&c, type, v);
         bool is_word;
         if (kind_word(type->name, v, &is_word))
-            return v;
+            return made_rule(&c, v);
         if (is_word)
             return refuse(&c, "E0205", type, v, NULL);
     }
@@ -623,18 +680,6 @@ void lg_type_prebind(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v) {
         if (e->kind == LG_A_NAME && !lg_sig_dim(E, f, e->name, true))
             bind_dim(&c, e->name, v->t.dim[i], e->span);
     }
-}
-
-/* Names that stand for nothing yet become rigid dims of f. */
-static lg_dim *rigid_dim(lg_checking *c, const lg_ast *e) {
-    if (e->kind == LG_A_HOLE)
-        return lg_dim_var(c->E->dims, lg_intern("_"), e->span);
-    lg_sym unknown[8];
-    int n = lg_sig_unknown(c, e, unknown, 0, 8);
-    for (int i = 0; i < n; i++)
-        bind_dim(c, unknown[i], NULL, e->span);
-    lg_dim *d = lg_dim_expr(c->E, c->f, e);
-    return d ? d : lg_dim_var(c->E->dims, lg_intern(lg_ast_text(c->E->arena, e)), e->span);
 }
 
 static lg_value *any_tensor(lg_checking *c, const lg_ast *type) {
@@ -683,6 +728,16 @@ static lg_value *stack_of(lg_checking *c, const lg_ast *type, lg_value *is) {
     return lg_v_rebuild(E, is, out);
 }
 
+/* R[S] when R is not. */
+static lg_value *opaque_stack(lg_checking *c, const lg_ast *type, const lg_value *is) {
+    lg_dim *dim[LG_MAX_RANK];
+    int n = 0;
+    for (uint32_t i = 0; i < type->n && n < LG_MAX_RANK; i++)
+        if (!is_pack(type->kid[i]))
+            dim[n++] = rigid_dim(c, type->kid[i]);
+    return lg_v_stacked(c->E, is, pack_at(type) < 0 ? n : -1, dim, c->at);
+}
+
 lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at) {
     lg_checking c = {E, f, at, "", true};
     if (type->kind == LG_A_FNTYPE) {
@@ -703,18 +758,16 @@ lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_sp
             return any_tensor(&c, type);
         if (is_letter(E, f, type)) {
             lg_value *is = lg_sig_letter(E, f, type->name);
-            if (is)
-                return type->n && is->kind != LG_V_OPAQUE ? stack_of(&c, type, is)
-                                                          : lg_v_copy(E, is);
-            lg_value *v = lg_v_new(E, LG_V_OPAQUE, at);
-            v->opaque.name = type->name;
-            v->opaque.arena = E->arena;
-            v->opaque.shape = v;
-            for (uint32_t i = 0; i < type->n; i++)
-                if (!is_pack(type->kid[i]))
-                    rigid_dim(&c, type->kid[i]);
-            lg_bind(E, f, lg_sig_letter_key(E, type->name), v, at);
-            return v;
+            if (!is) {
+                is = lg_v_new(E, LG_V_OPAQUE, at);
+                is->opaque.name = type->name;
+                is->opaque.arena = E->arena;
+                is->opaque.shape = is;
+                lg_bind(E, f, lg_sig_letter_key(E, type->name), is, at);
+            }
+            return is->kind == LG_V_OPAQUE ? opaque_stack(&c, type, is)
+                   : type->n               ? stack_of(&c, type, is)
+                                           : lg_v_copy(E, is);
         }
         bool is_word;
         kind_word(type->name, NULL, &is_word);

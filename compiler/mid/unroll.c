@@ -195,9 +195,8 @@ int lg_loop_items(lg_elab *E, lg_value *over, const lg_ast *pattern, lg_value **
 
 /* ---- results ---- */
 
-/* Round by round: a record by path, an array, or a list where types differ. */
-static lg_value *collected(lg_elab *E, lg_value *over, int n, lg_value *const *v,
-                           const char *const *path, lg_span at) {
+lg_value *lg_loop_collected(lg_elab *E, lg_value *over, int n, lg_value *const *v,
+                            const char *const *path, lg_span at) {
     for (int i = 0; i < n; i++)
         if (v[i]->kind == LG_V_ERROR)
             return lg_v_error(E, at);
@@ -208,9 +207,23 @@ static lg_value *collected(lg_elab *E, lg_value *over, int n, lg_value *const *v
     return n ? lg_stack(E, n, v, at) : lg_v_list(E, 0, at);
 }
 
-static lg_frame *round_frame(lg_elab *E, lg_frame *f, const lg_ast *pattern, lg_value *item,
-                             lg_yields *y) {
-    lg_frame *b = lg_inner_frame(E, LG_F_SCAN, f);
+/* Draws: all rounds stand at one place, and their number tells them apart. */
+typedef struct {
+    uint64_t place;
+    lg_value *lane; /* of the loop itself */
+} rounds_at;
+
+static rounds_at before_rounds(lg_elab *E, lg_frame *f) {
+    return (rounds_at){lg_hash_mix(f->path_hash, ++f->call_count), E->draw_lane};
+}
+
+static lg_frame *round_frame(lg_elab *E, lg_frame *f, const rounds_at *at, int i,
+                             const lg_ast *pattern, lg_value *item, lg_yields *y) {
+    lg_frame *b = lg_frame_new(E, LG_F_SCAN, f);
+    b->decl = f->decl;
+    b->call_at = f->call_at;
+    b->path_hash = at->place;
+    E->draw_lane = lg_draw_lane(E, at->lane, lg_v_int(E, i, f->call_at), f->call_at);
     b->ext = y;
     *y = (lg_yields){0};
     if (pattern)
@@ -229,18 +242,20 @@ lg_value *lg_for(lg_elab *E, const lg_ast *e) {
     const char **path;
     int n = lg_loop_items(E, over, e->kid[0], &item, &path, e->kid[1]->span);
     lg_value **out = LG_NEW_N(E->arena, lg_value *, n > 0 ? n : 1);
+    rounds_at at = before_rounds(E, E->frame);
     for (int i = 0; i < n; i++) {
         lg_yields y;
-        lg_frame *f = round_frame(E, E->frame, e->kid[0], item[i], &y);
+        lg_frame *f = round_frame(E, E->frame, &at, i, e->kid[0], item[i], &y);
         lg_value *v = lg_block(E, f, e->kid[2]);
         lg_value *given = lg_yields_value(E, &y, false);
+        E->draw_lane = at.lane;
         out[i] = given ? given : v;
         if (out[i]->kind == LG_V_NONE) {
             lg_err(E, "E0219", e->span, "this loop has no value: its body yields nothing");
             return lg_v_error(E, e->span);
         }
     }
-    return n < 0 ? lg_v_error(E, e->span) : collected(E, over, n, out, path, e->span);
+    return n < 0 ? lg_v_error(E, e->span) : lg_loop_collected(E, over, n, out, path, e->span);
 }
 
 /* ---- static scans ---- */
@@ -266,9 +281,10 @@ static bool goes_on(lg_elab *E, lg_frame *f, const lg_ast *test, bool *ok) {
     return LG_CHECKING(E);
 }
 
-static bool one_round(lg_elab *E, const lg_ast *e, unrolling *u, lg_value *item, bool *ok) {
+static bool one_round(lg_elab *E, const lg_ast *e, const rounds_at *at, int round, unrolling *u,
+                      lg_value *item, bool *ok) {
     lg_yields y;
-    lg_frame *f = round_frame(E, E->frame, e->kid[1], item, &y);
+    lg_frame *f = round_frame(E, E->frame, at, round, e->kid[1], item, &y);
     for (size_t i = 0; i < u->now.n; i++)
         lg_bind(E, f, u->now.at[i].name, u->now.at[i].value, u->now.at[i].at);
     if (!goes_on(E, f, e->kid[3], ok))
@@ -309,9 +325,11 @@ lg_value *lg_scan_static(lg_elab *E, const lg_ast *e) {
     int n = lg_loop_items(E, over, e->kid[1], &item, &path, e->kid[2]->span), rounds = 0;
     lg_store *was = E->store; /* optimizers begin with the loop, as in loops of the graph */
     E->store = lg_store_local(E);
+    rounds_at at = before_rounds(E, E->frame);
     for (; ok && rounds < n; rounds++)
-        if (!one_round(E, e, &u, item[rounds], &ok))
+        if (!one_round(E, e, &at, rounds, &u, item[rounds], &ok))
             break;
+    E->draw_lane = at.lane;
     E->store = was;
     lg_value *r = lg_v_error(E, e->span);
     if (ok && n >= 0) {
@@ -319,8 +337,8 @@ lg_value *lg_scan_static(lg_elab *E, const lg_ast *e) {
         for (size_t i = 0; i < u.now.n; i++)
             lg_v_set_field(E, carries, u.now.at[i].name, u.now.at[i].value);
         if (u.yield.n)
-            all =
-                collected(E, over, (int)u.yield.n, u.yield.at, rounds == n ? path : NULL, e->span);
+            all = lg_loop_collected(E, over, (int)u.yield.n, u.yield.at,
+                                    rounds == n ? path : NULL, e->span);
         r = all && all->kind == LG_V_ERROR ? all : lg_v_copy(E, lg_loop_joined(E, carries, all));
         r->at = e->span;
         r->rounds = lg_v_int(E, rounds, e->span);

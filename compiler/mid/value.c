@@ -115,12 +115,12 @@ void lg_v_set_field(lg_elab *E, lg_value *rec, lg_sym name, lg_value *v) {
 
 /* ---- names for messages ---- */
 
-static void put_dims(lg_elab *E, lg_buf *b, const lg_value *v) {
-    if (!v->t.rank)
+static void put_dims(lg_elab *E, lg_buf *b, int n, lg_dim *const *dim) {
+    if (n < 1)
         return;
     lg_buf_printf(b, "[");
-    for (int i = 0; i < v->t.rank; i++)
-        lg_buf_printf(b, "%s%s", i ? ", " : "", lg_dim_text(E->arena, v->t.dim[i]));
+    for (int i = 0; i < n; i++)
+        lg_buf_printf(b, "%s%s", i ? ", " : "", lg_dim_text(E->arena, dim[i]));
     lg_buf_printf(b, "]");
 }
 
@@ -142,7 +142,7 @@ static void put_type(lg_elab *E, lg_buf *b, const lg_value *v, int depth) {
     case LG_V_STR: lg_buf_printf(b, "text \"%s\"", v->str ? v->str : "..."); break;
     case LG_V_TENSOR:
         lg_buf_printf(b, "%s", lg_dtype_name(v->t.dtype));
-        put_dims(E, b, v);
+        put_dims(E, b, v->t.rank, v->t.dim);
         if (v->t.bound)
             lg_buf_printf(b, " in %s", lg_dim_text(E->arena, v->t.bound));
         break;
@@ -176,7 +176,10 @@ static void put_type(lg_elab *E, lg_buf *b, const lg_value *v, int depth) {
         break;
     case LG_V_MODULE: lg_buf_printf(b, "a module"); break;
     case LG_V_NONE: lg_buf_printf(b, "nothing"); break;
-    case LG_V_OPAQUE: lg_buf_printf(b, "%s", v->opaque.name); break;
+    case LG_V_OPAQUE:
+        lg_buf_printf(b, "%s", v->opaque.name);
+        put_dims(E, b, v->opaque.rank, v->opaque.dim);
+        break;
     case LG_V_HOST: lg_buf_printf(b, "a result"); break;
     }
 }
@@ -346,6 +349,19 @@ static lg_value *rebuild(lg_elab *E, const lg_value *like, lg_value *const *leaf
 lg_value *lg_v_rebuild(lg_elab *E, const lg_value *like, lg_value *const *leaf) {
     int k = 0;
     return rebuild(E, like, leaf, &k);
+}
+
+lg_value *lg_v_stacked(lg_elab *E, const lg_value *v, int n, lg_dim *const *dim, lg_span at) {
+    lg_value *r = lg_v_copy(E, v);
+    int had = v->opaque.rank;
+    r->at = at;
+    r->opaque.rank = n < 0 || had < 0 ? -1 : n + had;
+    if (r->opaque.rank < 1)
+        return r;
+    r->opaque.dim = LG_NEW_N(E->arena, lg_dim *, n + had);
+    for (int i = 0; i < n + had; i++)
+        r->opaque.dim[i] = i < n ? dim[i] : v->opaque.dim[i - n];
+    return r;
 }
 
 bool lg_v_is_vector(const lg_value *v) {

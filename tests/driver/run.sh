@@ -24,7 +24,7 @@ expect() {
 
 expect 2 'lg COMMAND' "$lg"
 expect 0 'lg COMMAND' "$lg" --help
-for command in run check fmt help explain ops version; do
+for command in run build check fmt help explain ops version; do
     expect 0 "lg $command" "$lg" $command --help
 done
 expect 0 'lg 0.' "$lg" version

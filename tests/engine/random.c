@@ -2,6 +2,7 @@
  * op by op. Not for speed. Argument: number of graphs; then the seed to begin with. */
 #include "ops/ops.h"
 #include "runtime/exec.h"
+#include "compiler/back/jit.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -403,8 +404,12 @@ typedef struct {
     lg_tensor *x[16];
     size_t n;
     bool ok;
+    int compiled; /* loops */
     lg_fault fault;
 } results;
+
+/* Sees every plan once it is made. */
+static void (*planned)(lg_plan *p);
 
 static results run(uint64_t seed, bool big, lg_plan_opts o, bool in_place, bool simplify) {
     lg_graph *g = make(seed, big);
@@ -422,6 +427,8 @@ static results run(uint64_t seed, bool big, lg_plan_opts o, bool in_place, bool 
     }
     o.no_simplify = !simplify;
     lg_plan *p = lg_plan_new(g, &o);
+    if (planned)
+        planned(p);
     if (getenv("LG_PRINT"))
         lg_graph_print(g, stdout), lg_plan_print(p, stdout);
     for (size_t k = 0; k < r.n; k++) {
@@ -441,6 +448,7 @@ static results run(uint64_t seed, bool big, lg_plan_opts o, bool in_place, bool 
     }
     if (!in_place && r.ok)
         r.ok = lg_plan_run(p, from, to, &r.fault);
+    r.compiled = lg_jit_count(p);
     lg_plan_free(p);
     for (int k = 0; k < INPUTS; k++)
         lg_tensor_release(in[k]);

@@ -4,32 +4,25 @@
  * differentiates where the file has gradients and writes every named output to a file of its own. A
  * child process runs it as `lg run` does (or builds it with $LG and runs the executable), so that a
  * crash is one failed case. What a file's words mean in the language stands in the tables below.
- * GOLDENS_ONLY=name runs one function, GOLDENS_VERBOSE=1 shows the programs of failed cases. Not for
- * judging speed. Last line: N passed, N failed. */
-#include "compiler/driver/command.h"
+ * GOLDENS_ONLY=name runs one function, GOLDENS_VERBOSE=1 shows the programs of failed cases. Not
+ * for judging speed. Last line: N passed, N failed. */
 #include "compiler/front/ast.h"
 #include "compiler/mid/embedded.h"
 #include "runtime/io.h"
-#include <fcntl.h>
+#include "tests/program.h"
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-enum { SECONDS = 60, ROUNDS = 300 /* of an optimizer that is to arrive at the minimum */ };
+enum { ROUNDS = 300 /* of an optimizer that is to arrive at the minimum */ };
 
 static const char *lg_path = "build/lg", *mode = "run";
-static char scratch[] = "/tmp/lg-goldens-XXXXXX";
 static int passed, failed;
 static lg_arena *arena;
 
 /* ---- what the files' words mean ---- */
 
-/* A hyperparameter of a golden file and the names its value, or the items of its list, have here. */
+/* A hyperparameter of a golden file and the names its value, or the items of its list, have here.
+ */
 static const struct {
     const char *golden, *here[3];
 } renamed[] = {
@@ -40,8 +33,9 @@ static const struct {
     {"coeffs", {"a", "b", "c"}},
 };
 
-/* How a loss's terms become the number of a `reduction`: text before and after the call; ROWS is the
- * first dim of the first input. `with` is a switch of the function that this reduction turns on, where it has it. */
+/* How a loss's terms become the number of a `reduction`: text before and after the call; ROWS is
+ * the first dim of the first input. `with` is a switch of the function that this reduction turns
+ * on, where it has it. */
 static const struct {
     const char *name, *before, *after, *with;
 } reductions[] = {
@@ -51,10 +45,13 @@ static const struct {
     {"batchmean", "sum(", ")/ROWS", NULL},
 };
 
-/* The function that cases with an `objective` minimise, over their inputs A and b and argument c. */
+/* The function that cases with an `objective` minimise, over their inputs A and b and argument c.
+ */
 static const char objective[] =
     "  let objective_ = fn (q) = 0.5*sum[i, j](q[i]*A[i, j]*q[j]) - dot(b, q) + 0.25*c_*sum(q^4)\n"
     "  let closure_ = fn (q) = value_and_grad(objective_, at=q)\n";
+/* What lets it go on to the last digit, where the `minimizer` is asked for. */
+static const char tolerances[] = ", tolerance_grad=0.0, tolerance_change=0.0";
 
 /* ---- the library's declarations ---- */
 
@@ -80,8 +77,7 @@ static const lg_ast *declaration(const char *name, json_t *inputs) {
             int taken = 0;
             if (d->kind != LG_A_DECL || d->name != want)
                 continue;
-            json_object_foreach(inputs, input, v)
-                taken += has_param(d, input);
+            json_object_foreach(inputs, input, v) taken += has_param(d, input);
             best = taken > most ? d : best;
             most = taken > most ? taken : most;
         }
@@ -410,6 +406,10 @@ static bool put_function(golden *c) {
     return !grads || put_gradient(c, grads);
 }
 
+static bool to_the_end(const golden *c) {
+    return json_object_get(c->expected, "minimizer") != NULL;
+}
+
 /* Updates number 1, 2 ... up to the last one that is looked at. */
 static long long rounds(const golden *c, long long given) {
     const char *name;
@@ -420,11 +420,11 @@ static long long rounds(const golden *c, long long given) {
         if (!given && sscanf(name, "%*[a-z]_after_%d", &k) == 1 && k > most)
             most = k;
     }
-    return !given && json_object_get(c->expected, "minimizer") ? ROUNDS : most;
+    return !given && to_the_end(c) ? ROUNDS : most;
 }
 
-/* An optimizer over grads[t], or over the gradients of the objective: inputs with the same first dim
- * as grads go along with it, the others are arguments. */
+/* An optimizer over grads[t], or over the gradients of the objective: inputs with the same first
+ * dim as grads go along with it, the others are arguments. */
 static bool put_optimizer(golden *c) {
     lg_buf *b = &c->text;
     const char *name, *closure = closure_param(c->decl);
@@ -439,14 +439,15 @@ static bool put_optimizer(golden *c) {
             put_plain(b, quartic);
         lg_buf_printf(b, "%s\n%s", quartic ? "" : "0.0", objective);
     }
-    lg_buf_printf(b, "  let run_ = scan (p = w) for at_ in 0..%lld {\n    p' = %s(", n, c->function);
+    lg_buf_printf(b, "  let run_ = scan (p = w) for at_ in 0..%lld {\n    p' = %s(", n,
+                  c->function);
     if (closure) {
         argument(b, &comma, closure);
-        lg_buf_printf(b, "closure_");
+        lg_buf_printf(b, "closure_%s", to_the_end(c) ? tolerances : "");
     }
     json_object_foreach(c->inputs, name, v) {
-        bool own = !strcmp(name, "w") || !strcmp(name, "grads") ||
-                   (closure && !has_param(c->decl, name));
+        bool own =
+            !strcmp(name, "w") || !strcmp(name, "grads") || (closure && !has_param(c->decl, name));
         if (own)
             continue;
         if (!has_param(c->decl, name))
@@ -501,86 +502,13 @@ static bool put_program(golden *c) {
     return ok;
 }
 
-/* ---- running ---- */
-
-static char program_path[80], log_path[80];
-
-/* In the child: what `lg run` does, or build it and become the executable. */
-static int child(void) {
-    char main_word[] = "main", dtype[] = "--float", f64[] = "f64", threads[] = "--threads", one[] = "1";
-    char *run_args[] = {program_path, main_word, dtype, f64, threads, one};
-    char binary[80];
-    int log = open(log_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
-        return 1;
-    alarm(SECONDS);
-    if (!strcmp(mode, "run"))
-        return lg_cmd_run(LG_COUNT(run_args), run_args);
-    snprintf(binary, sizeof binary, "%s/case", scratch);
-    pid_t builder = fork();
-    int status = 1;
-    if (builder == 0)
-        execl(lg_path, lg_path, "build", program_path, "-o", binary, "--float", "f64", (char *)NULL);
-    if (builder < 0 || waitpid(builder, &status, 0) < 0 || status != 0)
-        return 1;
-    execl(binary, binary, "main", (char *)NULL);
-    return 1;
-}
-
-/* Empties the scratch folder. */
-static void sweep(void) {
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf %s/*", scratch);
-    if (system(command))
-        fprintf(stderr, "%s is left\n", scratch);
-}
-
-static bool run(const lg_buf *program, char *why, size_t n_why) {
-    FILE *f = fopen(program_path, "w");
-    bool written = f && fwrite(program->at, 1, program->n, f) == program->n;
-    if (!f || fclose(f) || !written) {
-        snprintf(why, n_why, "the program could not be written");
-        return false;
-    }
-    fflush(stdout);
-    pid_t pid = fork();
-    if (pid == 0) {
-        int status = child();
-        fflush(stdout);
-        fflush(stderr);
-        _exit(status);
-    }
-    int status = 1;
-    if (pid < 0 || waitpid(pid, &status, 0) < 0 || status == 0)
-        return pid > 0 && status == 0;
-    if (WIFSIGNALED(status))
-        snprintf(why, n_why, WTERMSIG(status) == SIGALRM ? "not done after %d s" : "died of signal %d",
-                 WTERMSIG(status) == SIGALRM ? SECONDS : WTERMSIG(status));
-    else
-        snprintf(why, n_why, "exit status %d", WEXITSTATUS(status));
-    return false;
-}
-
-/* What the program said: its first error, or all of it for GOLDENS_VERBOSE. */
-static char *log_text(void) {
-    lg_buf out = {0};
-    char chunk[4096];
-    FILE *f = fopen(log_path, "r");
-    for (size_t k; f && (k = fread(chunk, 1, sizeof chunk, f)) > 0;)
-        lg_buf_put(&out, chunk, k);
-    if (f)
-        fclose(f);
-    lg_buf_put(&out, "", 1);
-    return out.at;
-}
-
 /* ---- comparing ---- */
 
 static double wanted(json_t *v) {
-    return json_is_true(v)      ? 1
-           : json_is_string(v)  ? strtod(json_string_value(v), NULL)
-           : json_is_number(v)  ? json_number_value(v)
-                                : 0;
+    return json_is_true(v)     ? 1
+           : json_is_string(v) ? strtod(json_string_value(v), NULL)
+           : json_is_number(v) ? json_number_value(v)
+                               : 0;
 }
 
 static bool same(double got, double want, bool exact, double rtol, double atol) {
@@ -597,8 +525,8 @@ static bool same_shape(const lg_tensor *x, json_t *shape) {
     return ok;
 }
 
-static bool same_values(const lg_tensor *x, json_t *want, const char *name, double rtol, double atol,
-                        char *why, size_t n_why) {
+static bool same_values(const lg_tensor *x, json_t *want, const char *name, double rtol,
+                        double atol, char *why, size_t n_why) {
     const char *dtype = json_string_value(json_object_get(want, "dtype"));
     bool exact = dtype && dtype[0] != 'f';
     size_t i;
@@ -617,7 +545,8 @@ static bool same_values(const lg_tensor *x, json_t *want, const char *name, doub
     return true;
 }
 
-static bool compare(const char *name, json_t *want, double rtol, double atol, char *why, size_t n_why) {
+static bool compare(const char *name, json_t *want, double rtol, double atol, char *why,
+                    size_t n_why) {
     char path[200];
     lg_diags ds;
     lg_tensor *x = NULL;
@@ -671,7 +600,8 @@ static const char *default_reduction(const char *signature) {
     return at && sscanf(at + 11, "%19[a-z]", word) == 1 ? word : "mean";
 }
 
-static void one_case(const char *function, const lg_ast *decl, const char *signature, json_t *whole) {
+static void one_case(const char *function, const lg_ast *decl, const char *signature,
+                     json_t *whole) {
     golden c = {.function = function,
                 .decl = decl,
                 .whole = whole,
@@ -687,15 +617,14 @@ static void one_case(const char *function, const lg_ast *decl, const char *signa
         return;
     }
     char why[300] = "";
-    bool ok = run(&c.text, why, sizeof why) && compare_all(&c, why, sizeof why);
-    char *said = log_text(), *error = strstr(said, "error[");
-    error = error ? error : strstr(said, "runtime[");
-    if (!ok && error)
-        snprintf(why, sizeof why, "%.*s", (int)strcspn(error, "\n"), error);
+    const char *builder = strcmp(mode, "build") ? NULL : lg_path;
+    bool ok =
+        program_run(&c.text, builder, "f64", why, sizeof why) && compare_all(&c, why, sizeof why);
+    char *said = program_log(ok, why, sizeof why);
     if (!ok && getenv("GOLDENS_VERBOSE"))
         printf("%s\n%s\n", c.text.at, said);
     report(function, name, ok, why);
-    sweep();
+    scratch_sweep();
     lg_free(said);
     lg_buf_free(&c.text);
 }
@@ -730,16 +659,14 @@ int main(int n, char **arg) {
     arena = lg_arena_new();
     if (getenv("LG"))
         lg_path = getenv("LG");
-    if (!mkdtemp(scratch))
+    if (!scratch_make())
         return 1;
-    snprintf(program_path, sizeof program_path, "%s/case.lg", scratch);
-    snprintf(log_path, sizeof log_path, "%s/log", scratch);
     for (int i = 1; i < n; i++)
         if (!strcmp(arg[i], "--mode") && i + 1 < n)
             mode = arg[++i];
         else
             one_file(arg[i]);
-    sweep();
+    scratch_sweep();
     rmdir(scratch);
     lg_arena_free(arena);
     printf("%d passed, %d failed\n", passed, failed);

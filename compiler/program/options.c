@@ -1,8 +1,10 @@
 /* options.c: reads the options of a command by its table, and reports what is not understood. */
-#include "compiler/driver/command.h"
+#include "compiler/program/options.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+const char *lg_command_prefix = "lg ";
 
 void lg_show(const lg_diags *ds) {
     fflush(stdout);
@@ -28,12 +30,13 @@ static int unknown_option(const char *command, const char *name, size_t n,
     for (; count < n_rows && count < LG_COUNT(names); count++)
         names[count] = rows[count].name;
     snprintf(word, sizeof word, "%.*s", (int)n, name);
-    snprintf(message, sizeof message, "`lg %s` has no option --%s", command, word);
+    snprintf(message, sizeof message, "`%s%s` has no option %s%s", lg_command_prefix, command,
+             n > 1 ? "--" : "-", word);
     const char *near = lg_nearest(word, names, count);
     if (near)
         snprintf(help, sizeof help, "did you mean --%s?", near);
     else
-        snprintf(help, sizeof help, "`lg %s --help` lists its options", command);
+        snprintf(help, sizeof help, "`%s%s --help` lists its options", lg_command_prefix, command);
     return lg_usage_fault("E0712", message, help);
 }
 
@@ -54,11 +57,13 @@ static int set(const char *command, const lg_option_row *r, const char *eq, int 
         return 0;
     }
     if (r->flag) {
-        snprintf(message, sizeof message, "--%s of `lg %s` takes no value", r->name, command);
+        snprintf(message, sizeof message, "--%s of `%s%s` takes no value", r->name,
+                 lg_command_prefix, command);
         return lg_usage_fault("E0713", message, NULL);
     }
     if (!eq && *i + 1 >= argc) {
-        snprintf(message, sizeof message, "--%s of `lg %s` wants %s", r->name, command, r->value);
+        snprintf(message, sizeof message, "%s%s of `%s%s` wants %s", r->name[1] ? "--" : "-",
+                 r->name, lg_command_prefix, command, r->value);
         return lg_usage_fault("E0713", message, r->help);
     }
     *r->text = eq ? eq + 1 : argv[++*i];
@@ -116,8 +121,8 @@ bool lg_wants_help(int argc, char **argv) {
 void lg_print_options(FILE *out, const lg_option_row *rows, size_t n) {
     for (size_t i = 0; i < n; i++) {
         char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].value ? " " : "",
-                 rows[i].value ? rows[i].value : "");
+        snprintf(left, sizeof left, "%s%s%s%s", rows[i].name[1] ? "--" : "-", rows[i].name,
+                 rows[i].value ? " " : "", rows[i].value ? rows[i].value : "");
         fprintf(out, "  %-20s %s\n", left, rows[i].help);
     }
 }

@@ -1,0 +1,114 @@
+/* limits.c: what this machine can do, measured by the loops that decide: fused multiply-adds in
+ * registers, a large product by OpenBLAS, a stream of adds through memory. One line of JSON for
+ * each number of threads. Not part of the library. */
+#define _GNU_SOURCE
+#include <cblas.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+typedef float vec __attribute__((vector_size(64), aligned(64)));
+enum { MOST = 16, WORDS = 1 << 25 };
+extern void openblas_set_num_threads(int n);
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static float *a, *b, *c;
+static int n_threads;
+static pthread_barrier_t gate;
+static volatile float sink;
+
+static void multiply_adds(void) {
+    vec x[16], y = {0}, z = {0};
+    for (int i = 0; i < 16; i++) {
+        x[i] = y + (float)i;
+        y[i] = 0.999f;
+        z[i] = 0.001f;
+    }
+    for (int k = 0; k < 4000000; k++)
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++)
+            x[i] = x[i] * y + z;
+    float s = 0;
+    for (int i = 0; i < 16; i++)
+        s += x[i][i];
+    sink = s;
+}
+
+static void triad(int me) {
+    size_t beg = (size_t)WORDS / (size_t)n_threads * (size_t)me, end = beg + WORDS / (size_t)n_threads;
+    for (size_t i = beg; i < end; i += 16)
+        *(vec *)(a + i) = *(vec *)(b + i) + *(vec *)(c + i) * 3.0f;
+}
+
+static double best[MOST][2]; /* seconds of a thread's fastest round */
+
+static void *part(void *arg) {
+    int me = (int)(long)arg;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(me, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    triad(me); /* pages are touched */
+    best[me][0] = best[me][1] = 1e9;
+    for (int r = 0; r < 7; r++) {
+        pthread_barrier_wait(&gate);
+        double t0 = now();
+        multiply_adds();
+        double t1 = now();
+        pthread_barrier_wait(&gate);
+        double t2 = now();
+        triad(me);
+        double t3 = now();
+        best[me][0] = t1 - t0 < best[me][0] ? t1 - t0 : best[me][0];
+        best[me][1] = t3 - t2 < best[me][1] ? t3 - t2 : best[me][1];
+    }
+    return NULL;
+}
+
+static void loops(double *gflops, double *gbytes) {
+    pthread_t t[MOST];
+    pthread_barrier_init(&gate, NULL, (unsigned)n_threads);
+    for (int i = 0; i < n_threads; i++)
+        pthread_create(&t[i], NULL, part, (void *)(long)i);
+    for (int i = 0; i < n_threads; i++)
+        pthread_join(t[i], NULL);
+    for (int i = 0; i < n_threads; i++) {
+        *gflops += 4e6 * 16 * 32 / best[i][0] / 1e9;
+        *gbytes += 16.0 * (WORDS / n_threads) / best[i][1] / 1e9;
+    }
+}
+
+static double sgemm(void) {
+    int n = 1024;
+    double most = 0;
+    openblas_set_num_threads(n_threads);
+    for (int r = 0; r < 8; r++) {
+        double t = now();
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a, n, b, n, 0, c, n);
+        t = 2.0 * n * n * n / (now() - t) / 1e9;
+        most = t > most ? t : most;
+    }
+    return most;
+}
+
+int main(int argc, char **argv) {
+    n_threads = argc > 1 ? atoi(argv[1]) : 1;
+    if (n_threads < 1 || n_threads > MOST)
+        return 2;
+    a = aligned_alloc(1 << 21, sizeof *a * WORDS);
+    b = aligned_alloc(1 << 21, sizeof *b * WORDS);
+    c = aligned_alloc(1 << 21, sizeof *c * WORDS);
+    for (size_t i = 0; i < WORDS; i++)
+        b[i] = c[i] = 1e-3f;
+    double flops = 0, bytes = 0;
+    loops(&flops, &bytes);
+    printf("{\"threads\": %d, \"fma\": %.1f, \"sgemm\": %.1f, \"triad\": %.1f}\n", n_threads, flops,
+           sgemm(), bytes);
+}

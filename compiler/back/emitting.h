@@ -1,0 +1,34 @@
+/* emitting.h: what the files that write C share. emit_op.c: single ops as inline functions;
+ * emit_loop.c: one loop; emit_c.c: files and plans. */
+#ifndef LG_EMITTING_H
+#define LG_EMITTING_H
+#include "compiler/back/emit_c.h"
+
+/* A file being written: functions first, so that every op is written once a file. */
+typedef struct {
+    lg_emitted *e;
+    lg_buf ops, body;
+    LG_VEC(const void *) known; /* pairs: op and a number of the form it was written in */
+} lg_unit;
+
+const char *lg_c_type(lg_dtype t); /* NULL: this dtype is left to the prebuilt kernels */
+/* Each writes the function if the file has none yet, and puts its name into `name`. False: it has
+ * no text. */
+bool lg_c_elem(lg_unit *u, const lg_op *op, lg_dtype from, lg_dtype to, int n_in, char name[64]);
+bool lg_c_cast(lg_unit *u, lg_dtype to, lg_dtype from, char name[64]);
+bool lg_c_row(lg_unit *u, const lg_op *op, lg_dtype t, char name[64]);    /* T (x, n) */
+bool lg_c_column(lg_unit *u, const lg_op *op, lg_dtype t, char name[64]); /* (in, work, out, ...) */
+
+/* Writes the function `lgk_<number>`; false, with nothing written, when it has no text. */
+bool lg_c_loop(lg_unit *u, const lg_plan *p, const lg_loop *k, int number);
+/* A small product. */
+bool lg_c_has_product(const lg_step *s, bool alone); /* alone: the plan has one thread */
+void lg_c_product(lg_buf *out, const lg_step *s, int number);
+int lg_c_konst(lg_emitted *e, const void *p);
+int lg_c_fn(lg_emitted *e, lg_elem_fn fn);
+/* "(e->arena + 128)" */
+void lg_c_place(lg_emitted *e, lg_buf *out, const lg_place *p);
+
+/* Texts for generated C, embedded at build time. */
+extern const char lg_text_vmath[], lg_text_vrow[], lg_text_prelude[];
+#endif

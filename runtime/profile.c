@@ -1,0 +1,160 @@
+/* profile.c: collects what the steps of plans cost and prints it by kernel and source line. The
+ * time of a step is that of the first thread, the wait for the others included. Not for the whole
+ * process: reading data, checking and planning are not in it. */
+#include "runtime/profile.h"
+#include "runtime/diag.h"
+#include "runtime/exec.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct {
+    char name[96];
+    lg_span at;
+    double ns, flops, bytes;
+    int64_t runs;
+} row;
+
+enum { MOST_LINES = 40 };
+
+static struct {
+    bool on;
+    LG_VEC(row) row;
+} profile;
+
+bool lg_profile_on(void) {
+    return profile.on;
+}
+
+double lg_profile_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+
+/* ---- names ---- */
+
+static void add_word(char *to, size_t cap, const char *word) {
+    size_t n = strlen(to);
+    if (!strstr(to, word) && n + strlen(word) + 2 < cap)
+        snprintf(to + n, cap - n, " %s", word);
+}
+
+static void name_loop(const lg_loop *l, char *to, size_t cap) {
+    snprintf(to, cap, "loop %" PRId64 "x%" PRId64, l->n_o, l->n_i);
+    for (int j = 0; j < l->n_instr; j++) {
+        const lg_instr *x = &l->instr[j];
+        if (x->kind == LG_I_REDUCE || x->kind == LG_I_RAND || x->kind == LG_I_GATHER ||
+            (x->kind == LG_I_ELEM && !(x->node->op->traits & LG_T_CHEAP)))
+            add_word(to, cap, x->node->op->name);
+    }
+    size_t n = strlen(to);
+    snprintf(to + n, cap - n, " (%d)", l->n_instr);
+}
+
+static void name_of(const lg_step *s, char *to, size_t cap) {
+    const lg_product *p = s->product;
+    if (s->kind == LG_S_LOOP)
+        name_loop(s->loop, to, cap);
+    else if (s->kind == LG_S_DOT)
+        snprintf(to, cap, "dot %" PRId64 "x[%" PRId64 " %" PRId64 " %" PRId64 "]", p->batch, p->m,
+                 p->n, p->k);
+    else if (s->kind == LG_S_COPY)
+        snprintf(to, cap, "copy %zu", s->bytes);
+    else
+        snprintf(to, cap, "%s%s", s->node->op->name, s->serial ? " (one thread)" : "");
+}
+
+static double flops_of(const lg_step *s) {
+    if (s->kind == LG_S_DOT)
+        return 2 * (double)(s->product->batch * s->product->m * s->product->n) *
+               (double)s->product->k;
+    if (s->kind == LG_S_RUN)
+        return s->node->op->flops ? (double)s->node->op->flops(s->node) : 0;
+    double n = 0;
+    for (int j = 0; s->loop && j < s->loop->n_instr; j++)
+        if (s->loop->instr[j].kind == LG_I_ELEM || s->loop->instr[j].kind == LG_I_REDUCE)
+            n += (double)s->loop->n_o * (s->loop->instr[j].row ? 1 : (double)s->loop->n_i);
+    return n;
+}
+
+/* ---- collecting ---- */
+
+static row *row_of(const char *name, lg_span at) {
+    for (size_t k = 0; k < profile.row.n; k++) {
+        row *r = &profile.row.at[k];
+        if (r->at.file == at.file && r->at.beg == at.beg && !strcmp(r->name, name))
+            return r;
+    }
+    row fresh = {.at = at};
+    snprintf(fresh.name, sizeof fresh.name, "%s", name);
+    LG_PUSH(profile.row, fresh);
+    return &profile.row.at[profile.row.n - 1];
+}
+
+void lg_profile_add(const lg_plan *p) {
+    for (int k = 0; k < p->n_step; k++) {
+        const lg_step *s = &p->step[k];
+        for (int b = 0; b < 2; b++)
+            if (s->sub[b])
+                lg_profile_add(s->sub[b]);
+        if (!s->runs || s->sub[0])
+            continue;
+        char name[96];
+        name_of(s, name, sizeof name);
+        row *r = row_of(name, s->node ? s->node->span : (lg_span){0});
+        r->ns += s->ns;
+        r->runs += s->runs;
+        r->flops += flops_of(s) * (double)s->runs;
+        r->bytes += (double)s->traffic * (double)s->runs;
+    }
+}
+
+/* ---- printing ---- */
+
+static int dearest(const void *a, const void *b) {
+    const row *x = a, *y = b;
+    return x->ns != y->ns ? (x->ns > y->ns ? -1 : 1) : strcmp(x->name, y->name);
+}
+
+static void print_line(lg_span at, FILE *out) {
+    uint32_t line = 0, col;
+    if (at.file) {
+        const char *name = lg_source_name(at.file), *cut = strrchr(name, '/');
+        lg_source_where(at.file, at.beg, &line, &col);
+        fprintf(out, "  %s:%" PRIu32, cut ? cut + 1 : name, line);
+    }
+    fputc('\n', out);
+}
+
+/* The dearest kernels first. */
+static void print(FILE *out) {
+    double all = 0;
+    for (size_t k = 0; k < profile.row.n; k++)
+        all += profile.row.at[k].ns;
+    if (!profile.row.n)
+        return;
+    qsort(profile.row.at, profile.row.n, sizeof(row), dearest);
+    fprintf(out, "%6s %10s %8s %9s %8s %8s  %s\n", "share", "ms", "runs", "us a run", "GFLOP/s",
+            "GB/s", "kernel");
+    for (size_t k = 0; k < profile.row.n && k < MOST_LINES; k++) {
+        const row *r = &profile.row.at[k];
+        fprintf(out, "%5.1f%% %10.2f %8" PRId64 " %9.1f %8.1f %8.1f  %s", 100 * r->ns / all,
+                r->ns / 1e6, r->runs, r->ns / 1e3 / (double)r->runs, r->flops / r->ns,
+                r->bytes / r->ns, r->name);
+        print_line(r->at, out);
+    }
+    lg_free(profile.row.at);
+    memset(&profile, 0, sizeof profile);
+}
+
+static void print_at_exit(void) {
+    print(stderr);
+}
+
+void lg_profile_start(void) {
+    if (!profile.on)
+        atexit(print_at_exit);
+    profile.on = true;
+}
