@@ -105,6 +105,6 @@ while read -r name steps gflop gb want; do
         -v kb="$(peak "$name" "$steps")" -v ok="$right" 'BEGIN {
         f = gf / fma; m = gb / tri; l = f > m ? f : m
         printf "%-16s %12.4f %9.4f %7.0f%% %9.0f %12s %7s %8s\n", n, s * 1e3, l * 1e3, 100 * l / s, kb / 1024,
-            p > 0 ? sprintf("%.4f", p * 1e3) : "-", p > 0 ? sprintf("%.2f", p / s) : "-", ok }'
+            (p > 0 ? sprintf("%.4f", p * 1e3) : "-"), (p > 0 ? sprintf("%.2f", p / s) : "-"), ok }'
 done < <(table)
 exit $failed

@@ -194,9 +194,11 @@ lg_value *lg_arg_value(lg_elab *E, lg_frame *f, const lg_ast *d) {
             lg_diag_note(x, "%s", d->doc);
         return lg_v_error(E, at);
     }
-    if (dflt && type && dflt->kind != LG_V_ERROR && dflt->kind != LG_V_TENSOR) {
+    bool number = dflt && (dflt->kind == LG_V_NUM || (dflt->kind == LG_V_TENSOR && !dflt->t.rank));
+    bool scalar = type && type->kind == LG_A_TYPE && !(type->flags & LG_AF_SQUARE) && !type->n;
+    if (dflt && type && dflt->kind != LG_V_ERROR && (scalar || dflt->kind != LG_V_TENSOR)) {
         bool str = type->kind == LG_A_TYPE && type->name == lg_intern("str");
-        if (str != (dflt->kind == LG_V_STR) ||
+        if (str != (dflt->kind == LG_V_STR) || (scalar && !str && !number) ||
             (dflt->kind == LG_V_NUM && dflt->num.known && !dflt->num.is_int && type->name &&
              lg_dtype_is_int(lg_dtype_from_name(type->name)))) {
             lg_err(E, "E0208", e->span, "the default of `%s` is %s, its type is %s", d->name,

@@ -216,7 +216,7 @@ void lg_host_attach(lg_elab *E, const lg_host_opts *o) {
 
 /* ---- what runs ---- */
 
-static bool runs_at_top(const lg_ast *s) {
+bool lg_host_runs_at_top(const lg_ast *s) {
     switch ((lg_ast_kind)s->kind) {
     case LG_A_LET:
     case LG_A_WHEN:
@@ -282,7 +282,7 @@ static const lg_ast *choose(lg_elab *E, lg_module *m, const char *name, bool *to
     int trains = 0, entries = 0;
     for (uint32_t i = 0; i < m->tree->n; i++) {
         const lg_ast *s = m->tree->kid[i];
-        *top = *top || runs_at_top(s);
+        *top = *top || lg_host_runs_at_top(s);
         if (is_decl(s, "train")) {
             train = s;
             trains++;
@@ -346,7 +346,7 @@ static void run_top(lg_elab *E, lg_module *m) {
     E->step = &H->step;
     for (uint32_t i = 0; i < m->tree->n && (!H->keep || E->diags->errors == errors); i++) {
         const lg_ast *s = m->tree->kid[i];
-        if (!runs_at_top(s))
+        if (!lg_host_runs_at_top(s))
             continue;
         lg_binding *b = defined_by(m->frame, s);
         if (b)
@@ -359,7 +359,7 @@ static void run_top(lg_elab *E, lg_module *m) {
 }
 
 /* What checking found out with unknown values is forgotten: names are pending again. */
-static void start_afresh(lg_elab *E) {
+void lg_host_afresh(lg_elab *E) {
     lg_host *H = lg_host_of(E);
     for (lg_module *m = E->modules; m; m = m->next) {
         m->frame->dims.n = 0;
@@ -404,7 +404,7 @@ bool lg_host_check_with(lg_elab *E, lg_module *m, const lg_host_opts *o) {
     H->main = m;
     if (!lg_options_read(H))
         return false;
-    start_afresh(E);
+    lg_host_afresh(E);
     lg_host_foresee(E, m);
     lg_context c = lg_host_enter(E, H->keep, true);
     E->frame = m->frame;
@@ -433,7 +433,7 @@ int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
     lg_io io = lg_host_io(E, (lg_span){0});
     if (o->log && lg_log_open(&io, o->log, o->resume != NULL, &H->log) != LG_OK)
         return 1;
-    start_afresh(E);
+    lg_host_afresh(E);
     E->allow_foreign = o->allow_foreign;
     lg_host_foresee(E, m);
     if (!arguments(E))
@@ -454,41 +454,6 @@ int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
     lg_log_close(H->log);
     H->log = NULL;
     return lg_host_ok(E) ? H->status : 1;
-}
-
-bool lg_host_statement(lg_elab *E, lg_module *m, const lg_ast *s, bool show) {
-    lg_host_attach(E, NULL);
-    lg_host *H = lg_host_of(E);
-    H->main = m;
-    if (!H->keep) {
-        lg_pool_init(H->o.threads);
-        H->keep = lg_graph_new(NULL);
-    }
-    E->g = H->keep;
-    size_t errors = E->diags->errors;
-    lg_context c = lg_host_enter(E, H->keep, true);
-    E->frame = m->frame;
-    E->step = &H->step;
-    if (show && s->kind == LG_A_EXPR) {
-        lg_value *v = lg_host_expr(E, m->frame, s->kid[0]);
-        lg_buf b = {0};
-        if (v->kind != LG_V_NONE && v->kind != LG_V_ERROR)
-            lg_format_array(E, &b, v);
-        if (b.n)
-            puts(b.at);
-        lg_buf_free(&b);
-    } else if (s->kind == LG_A_DECL && s->name) {
-        lg_bind(E, m->frame, s->name, NULL, s->name_span);
-        m->frame->names->state = LG_B_PENDING;
-        m->frame->names->stmt = s;
-        if (runs_at_top(s))
-            lg_force(E, m->frame, m->frame->names, s->span);
-    } else {
-        lg_host_do(E, m->frame, s);
-    }
-    lg_host_flush(E);
-    lg_host_leave(E, &c);
-    return E->diags->errors == errors;
 }
 
 /* ---- checking ---- */
@@ -524,8 +489,8 @@ static void check_data(lg_elab *E, lg_frame *env, const lg_ast *d) {
 
 /* Statements that the top of a file has no place for. */
 static void check_top(lg_elab *E, lg_module *m) {
-    static const char *const words[] = {"phase", "eval", "field"}, *const named[] = {"loss", "optimizer",
-                                                                                     "data", "fn"};
+    static const char *const words[] = {"phase", "eval", "field"};
+    static const char *const named[] = {"loss", "optimizer", "data", "fn"};
     for (uint32_t i = 0; i < m->tree->n; i++) {
         const lg_ast *s = m->tree->kid[i];
         bool stray = s->kind == LG_A_RETURN || s->kind == LG_A_YIELD || s->kind == LG_A_STOP ||
@@ -599,7 +564,7 @@ bool lg_host_predict(lg_elab *E, lg_module *m, const lg_host_opts *o, FILE *out)
     lg_host *H = lg_host_of(E);
     H->main = m;
     lg_pool_init(H->o.threads);
-    start_afresh(E);
+    lg_host_afresh(E);
     lg_host_foresee(E, m);
     bool ok = true;
     lg_context c = lg_host_enter(E, H->keep, true);

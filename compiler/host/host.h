@@ -48,6 +48,13 @@ bool lg_host_predict(lg_elab *E, lg_module *m, const lg_host_opts *o, FILE *out)
  * data, names that only the host knows). lg_host_run and lg_host_check_module call it themselves.
  */
 void lg_host_attach(lg_elab *E, const lg_host_opts *o);
+/* A program given piece by piece (session.c). lg_host_start makes the names of m known, after its
+ * check; lg_host_detach frees what values of the session held. */
+void lg_host_start(lg_elab *E, lg_module *m, const lg_host_opts *o);
+void lg_host_detach(lg_elab *E);
+void lg_host_bind(lg_elab *E, lg_module *m, lg_sym name, lg_tensor *x); /* retains x */
+/* The array that an expression gives, retained; NULL after reporting. */
+lg_tensor *lg_host_array_of(lg_elab *E, lg_module *m, const lg_ast *e);
 /* Statements typed one by one (the REPL): runs the statement and shows the value of an expression.
  * False after an error. */
 bool lg_host_statement(lg_elab *E, lg_module *m, const lg_ast *s, bool show);

@@ -60,6 +60,10 @@ char *lg_host_path(lg_elab *E, const char *path, lg_span at);
 bool lg_host_within(const lg_elab *E, const lg_ast *decl);
 bool lg_host_ok(lg_elab *E); /* no error so far */
 
+bool lg_host_runs_at_top(const lg_ast *s);
+/* What checking found out with unknown values is forgotten: names are pending again. */
+void lg_host_afresh(lg_elab *E);
+
 /* ---- values of host code (interp.c) ---- */
 typedef struct { /* what an elaboration on the side puts aside */
     lg_graph *g;

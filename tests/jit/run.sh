@@ -59,6 +59,10 @@ for program in tests/host/*.lg; do # those that train
     # shellcheck disable=SC2086
     same "$program" "$root/$program" $args
 done
+for example in corridor digits own hessian qat; do
+    same "$example" "$root/examples/$example.lg"
+done
+same gpt "$root/examples/gpt.lg" --width 32 --nheads 2 --window 32 --depth 1 --steps 30
 check 'something was compiled' test -n "$(ls "$XDG_CACHE_HOME/lossgraph")"
 
 # ---- the cache ----
