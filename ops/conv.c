@@ -49,6 +49,7 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC v4f
 #define LANES 4
 #define NV 1
+#define DR 4
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define SPLAT(s) ((float)(s) - (v4f){0})
 #include "ops/conv_tile.h"
@@ -58,6 +59,7 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC v2d
 #define LANES 2
 #define NV 1
+#define DR 4
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define SPLAT(s) ((double)(s) - (v2d){0})
 #include "ops/conv_tile.h"
@@ -73,6 +75,7 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC __m256
 #define LANES 8
 #define NV 1
+#define DR 4
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define SPLAT(s) _mm256_set1_ps(s)
 #include "ops/conv_tile.h"
@@ -82,6 +85,7 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC __m256d
 #define LANES 4
 #define NV 1
+#define DR 4
 #define FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
 #define SPLAT(s) _mm256_set1_pd(s)
 #include "ops/conv_tile.h"
@@ -94,6 +98,7 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC __m512
 #define LANES 16
 #define NV 3
+#define DR 8
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define SPLAT(s) _mm512_set1_ps(s)
 #include "ops/conv_tile.h"
@@ -103,6 +108,7 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC __m512d
 #define LANES 8
 #define NV 3
+#define DR 8
 #define FMA(a, b, c) _mm512_fmadd_pd(a, b, c)
 #define SPLAT(s) _mm512_set1_pd(s)
 #include "ops/conv_tile.h"

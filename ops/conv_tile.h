@@ -3,6 +3,7 @@
  *   TILE(name)  the function's name here      REAL, VEC, LANES  element, vector, elements of it
  *   FMA(a,b,c)  a*b + c on vectors             SPLAT(s)          s in every lane
  *   NV          vectors a row of a forward tile
+ *   DR          rows of a tile of the kernel's derivative
  * Every sum runs in one order, whatever the tile, so that tiles never show in the bits. */
 
 typedef REAL TILE(vec_u) __attribute__((vector_size(sizeof(VEC)), aligned(sizeof(REAL)), may_alias));
@@ -65,6 +66,18 @@ static void TILE(rows)(const REAL *src, const ptrdiff_t *off, size_t n_k, const 
     }
 }
 
+/* n elements; the last vector may go over some that were copied already. */
+static inline __attribute__((always_inline)) void TILE(copy)(const REAL *from, REAL *to, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        TILE(store)(to + i, TILE(load)(from + i));
+    if (i < n && n >= LANES)
+        TILE(store)(to + n - LANES, TILE(load)(from + n - LANES));
+    else
+        for (; i < n; i++)
+            to[i] = from[i];
+}
+
 /* Cuts the elements q .. q+n of a tile's rows out of the grid and puts them in their places. */
 static void TILE(place)(const correlation *j, const REAL *tile, size_t q, size_t n, size_t m0,
                         int mr, REAL *out) {
@@ -76,7 +89,7 @@ static void TILE(place)(const correlation *j, const REAL *tile, size_t q, size_t
             const REAL *from = tile + (size_t)m * NV * LANES + at;
             REAL *to = out + (m0 + (size_t)m) * j->plane + row * j->row_step + col * j->col_step;
             if (j->col_step == 1)
-                memcpy(to, from, use * sizeof *to);
+                TILE(copy)(from, to, use);
             else
                 for (size_t i = 0; i < use; i++)
                     to[i * j->col_step] = from[i];
@@ -103,27 +116,26 @@ static void TILE(correlate)(const correlation *j, const void *source, void *out)
     }
 }
 
-static inline REAL TILE(across)(VEC v) {
-    REAL lane[LANES];
-    memcpy(lane, &v, sizeof v);
+/* Sums of the lanes of n vectors, in one order: halves are added to each other. */
+static inline __attribute__((always_inline)) void TILE(across)(REAL (*lane)[LANES], int n) {
     for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            lane[i] += lane[i + half];
-    return lane[0];
+        for (int r = 0; r < n; r++)
+            for (int i = 0; i < half; i++)
+                lane[r][i] += lane[r][i + half];
 }
 
 /* out[m][k] += sum over images and q of d[m][q] * x[off[k] + q], for mr rows and nt offsets. */
 static inline __attribute__((always_inline)) void
 TILE(dots)(const products *j, const REAL *x, const REAL *d, const ptrdiff_t *off, REAL *out,
            const int mr, const int nt) {
-    VEC acc[4][3] = {{SPLAT(0)}};
+    VEC acc[DR][3] = {{SPLAT(0)}};
     for (size_t i = 0; i < j->images; i++, x += j->x_step, d += j->d_step)
         for (size_t q = 0; q < j->q; q += LANES) {
             VEC xs[3];
 #pragma GCC unroll 3
             for (int k = 0; k < nt; k++)
                 xs[k] = TILE(load)(x + off[k] + q);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int m = 0; m < mr; m++) {
                 VEC dm = TILE(load)(d + (size_t)m * j->q + q);
 #pragma GCC unroll 3
@@ -131,27 +143,41 @@ TILE(dots)(const products *j, const REAL *x, const REAL *d, const ptrdiff_t *off
                     acc[m][k] = FMA(dm, xs[k], acc[m][k]);
             }
         }
+    REAL lane[DR * 3][LANES];
+#pragma GCC unroll 8
+    for (int m = 0; m < mr; m++)
+#pragma GCC unroll 3
+        for (int k = 0; k < nt; k++)
+            TILE(store)(lane[m * nt + k], acc[m][k]);
+    TILE(across)(lane, mr * nt);
     for (int m = 0; m < mr; m++)
         for (int k = 0; k < nt; k++)
-            out[(size_t)m * j->n_k + (size_t)k] += TILE(across)(acc[m][k]);
+            out[(size_t)m * j->n_k + (size_t)k] += lane[m * nt + k][0];
 }
 
 static void TILE(multiply)(const products *j, const void *xs, const void *ds, void *result) {
     const REAL *x = xs, *d = ds;
     REAL *out = result;
-    for (size_t m = 0; m < j->m; m += j->m - m >= 4 ? 4 : 1)
-        for (size_t k = 0; k < j->n_k; k += j->n_k - k >= 3 ? 3 : 1) {
+    for (size_t m = 0, mr; m < j->m; m += mr) {
+        mr = j->m - m >= DR ? DR : j->m - m >= 4 ? 4 : 1;
+        for (size_t k = 0, nt; k < j->n_k; k += nt) {
+            nt = j->n_k - k >= 3 ? 3 : 1;
             const REAL *dm = d + m * j->q;
             REAL *o = out + m * j->n_k + k;
-            if (j->m - m >= 4 && j->n_k - k >= 3)
+            if (mr == DR && nt == 3)
+                TILE(dots)(j, x, dm, j->off + k, o, DR, 3);
+            else if (mr == DR)
+                TILE(dots)(j, x, dm, j->off + k, o, DR, 1);
+            else if (mr == 4 && nt == 3)
                 TILE(dots)(j, x, dm, j->off + k, o, 4, 3);
-            else if (j->m - m >= 4)
+            else if (mr == 4)
                 TILE(dots)(j, x, dm, j->off + k, o, 4, 1);
-            else if (j->n_k - k >= 3)
+            else if (nt == 3)
                 TILE(dots)(j, x, dm, j->off + k, o, 1, 3);
             else
                 TILE(dots)(j, x, dm, j->off + k, o, 1, 1);
         }
+    }
 }
 
 static const kernels TILE(kernels) = {TILE(correlate), TILE(multiply)};
@@ -163,3 +189,4 @@ static const kernels TILE(kernels) = {TILE(correlate), TILE(multiply)};
 #undef FMA
 #undef SPLAT
 #undef NV
+#undef DR

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 /* ---- heap ---- */
 
@@ -330,4 +332,25 @@ const char *lg_nearest(const char *word, const char *const *candidates, size_t n
         }
     }
     return best;
+}
+
+/* ---- sizes ---- */
+
+const char *lg_size_text(char out[LG_SIZE_TEXT], double bytes) {
+    static const char *const unit[] = {"B", "kB", "MB", "GB", "TB"};
+    size_t i = 0;
+    for (; bytes >= 1000 && i + 1 < LG_COUNT(unit); i++)
+        bytes /= 1000;
+    snprintf(out, LG_SIZE_TEXT, i == 0 ? "%.0f %s" : bytes < 1e5 ? "%.1f %s" : "%.2g %s", bytes,
+             unit[i]);
+    return out;
+}
+
+double lg_memory_there(void) {
+    double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    struct rlimit most;
+    if (!getrlimit(RLIMIT_AS, &most) && most.rlim_cur != RLIM_INFINITY &&
+        (double)most.rlim_cur < there)
+        there = (double)most.rlim_cur;
+    return there;
 }

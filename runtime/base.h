@@ -78,6 +78,12 @@ void lg_buf_free(lg_buf *b);
 uint64_t lg_hash(const void *p, size_t n, uint64_t seed); /* 64-bit, stable across machines */
 uint64_t lg_hash_mix(uint64_t a, uint64_t b);
 
+/* "1.8 MB" of bytes, to `out`, which it returns. */
+enum { LG_SIZE_TEXT = 24 };
+const char *lg_size_text(char out[LG_SIZE_TEXT], double bytes);
+/* Bytes that this process may have: the machine's memory, or less where a limit is set. */
+double lg_memory_there(void);
+
 /* The candidate nearest in spelling to `word`, or NULL when none is near. */
 const char *lg_nearest(const char *word, const char *const *candidates, size_t n);
 #endif

@@ -16,7 +16,7 @@ typedef struct {
     char *text;
 } lg_label;
 typedef struct lg_diag {
-    const char *code; /* "E0203", "W0101", "R0102" */
+    const char *code; /* "E0203", "W0601", "R0102" */
     lg_span at;
     char *message;
     LG_VEC(lg_label) labels; /* further places, underlined with - and their text */

@@ -21,6 +21,7 @@ typedef struct {
     bool no_simplify; /* tests: the graph as it was built */
     bool check_nan;   /* fault R0102 at the first op with a non-finite result */
     bool may_fail;    /* give NULL where memory does not suffice; else the program ends */
+    size_t *needed;   /* may_fail: the bytes of workspace that were not to be had, or NULL */
     const char *dump; /* "graph", "grad" (the graph once simplified) or "plan": print it */
 } lg_plan_opts;
 
@@ -38,6 +39,7 @@ typedef struct {
 lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts);
 /* A node of more elements than any memory or patience has room for, bodies included; NULL: none. */
 const lg_node *lg_plan_oversized(const lg_graph *g);
+double lg_type_room(const lg_type *t); /* bytes of a value, however many */
 void lg_plan_free(lg_plan *p);
 lg_plan_stats lg_plan_get_stats(const lg_plan *p);
 void lg_plan_print(const lg_plan *p, FILE *out);

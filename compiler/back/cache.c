@@ -148,8 +148,7 @@ static void bound(const char *path) {
     if (bytes > MOST_BYTES)
         qsort(all.at, all.n, sizeof *all.at, by_age);
     for (size_t k = 0; k < all.n; k++) {
-        if (bytes > MOST_BYTES && strcmp(all.at[k].path, path) != 0 &&
-            unlink(all.at[k].path) == 0)
+        if (bytes > MOST_BYTES && strcmp(all.at[k].path, path) != 0 && unlink(all.at[k].path) == 0)
             bytes -= all.at[k].bytes;
         lg_free(all.at[k].path);
     }

@@ -1,5 +1,5 @@
-/* cache.h: compiled plans on disk: one file a plan, named by what it was made from, checked before it
- * is loaded. The directory is bounded in size. Used by jit.c alone. */
+/* cache.h: compiled plans on disk: one file a plan, named by what it was made from, checked before
+ * it is loaded. The directory is bounded in size. Used by jit.c alone. */
 #ifndef LG_CACHE_H
 #define LG_CACHE_H
 #include "runtime/base.h"

@@ -262,8 +262,8 @@ static void point(writer *w, const list *l, bool row, const char *slow, const ch
         if (x->kind == LG_I_IOTA)
             lg_buf_printf(w->out, "int64_t p%d = %" PRId64 " + ", l->at[q], x->acc->base);
         else
-            lg_buf_printf(w->out, "%s%s *p%d = a%d + ",
-                          is_store(x) ? "" : "const ", lg_c_type(x->to), l->at[q], l->at[q]);
+            lg_buf_printf(w->out, "%s%s *p%d = a%d + ", is_store(x) ? "" : "const ",
+                          lg_c_type(x->to), l->at[q], l->at[q]);
         put_walk(w, f, at);
         if (!row) {
             lg_buf_printf(w->out, " + ");
@@ -353,7 +353,8 @@ static void make_value(writer *w, body *b, const lg_instr *x, int j, int depth) 
         if (w->lives[x->in[0]])
             lg_buf_printf(w->out, "v%d;\n", x->in[0]);
         else
-            lg_buf_printf(w->out, "m%d[%s];\n", x->in[0], w->shape == COLUMNS ? "q - o0 + j" : "o - o0");
+            lg_buf_printf(w->out, "m%d[%s];\n", x->in[0],
+                          w->shape == COLUMNS ? "q - o0 + j" : "o - o0");
         return;
     case LG_I_RAND:
         indent(w, depth);
@@ -500,9 +501,8 @@ static void runs(writer *w, body *b, const char *slow, const char *beg, const ch
     if (piece) {
         lg_buf_printf(w->out, "for (int64_t q = %s, n; q < %s; q += n) {\n", beg, end);
         indent(w, depth + 1);
-        lg_buf_printf(w->out,
-                      "n = %" PRId64 " - q %% %" PRId64 "; n = n < %s - q ? n : %s - q;\n", piece,
-                      piece, end, end);
+        lg_buf_printf(w->out, "n = %" PRId64 " - q %% %" PRId64 "; n = n < %s - q ? n : %s - q;\n",
+                      piece, piece, end, end);
     } else {
         lg_buf_printf(w->out, "{\n");
         indent(w, depth + 1);
@@ -894,8 +894,7 @@ static bool can_write(writer *w) {
             return false;
         if (x->kind == LG_I_RAND && w->shape == ROWS && !x->row && !k->whole)
             return false;
-        if (x->kind == LG_I_ELEM &&
-            !lg_c_elem(w->u, x->node->op, x->from, x->to, x->n_in, name))
+        if (x->kind == LG_I_ELEM && !lg_c_elem(w->u, x->node->op, x->from, x->to, x->n_in, name))
             return false;
         if (x->kind == LG_I_CAST && !lg_c_cast(w->u, x->to, x->from, name))
             return false;

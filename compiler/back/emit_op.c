@@ -95,8 +95,7 @@ static void write_elem(lg_unit *u, const lg_op *op, lg_dtype from, lg_dtype to, 
         lg_buf_printf(&u->ops, "    %s %s = %s(in%d);\n", cond ? "uint8_t" : inner_type(from), in,
                       small && !cond ? "lg_from_bf16" : "", k);
     }
-    lg_buf_printf(&u->ops, "    return %s(%s);\n}\n",
-                  small && !flag ? "lg_to_bf16" : "", text);
+    lg_buf_printf(&u->ops, "    return %s(%s);\n}\n", small && !flag ? "lg_to_bf16" : "", text);
 }
 
 /* As `where` and `guard` do, an op with conditions may move elements without looking at them. */
@@ -127,9 +126,9 @@ static void conversion(lg_buf *out, lg_dtype to, lg_dtype from) {
     } else if (lg_dtype_is_int(to)) {
         const char *lo = to == LG_I32 ? "-2147483647 - 1" : to == LG_I8 ? "-128" : "0";
         const char *hi = to == LG_I32 ? "2147483647" : to == LG_I8 ? "127" : "255";
-        lg_buf_printf(out, whole ? "LG_CLAMPED((int64_t)%s, %s, %s)"
-                                 : "LG_CLAMPED(lg_to_i64(%s), %s, %s)",
-                      x, lo, hi);
+        lg_buf_printf(
+            out, whole ? "LG_CLAMPED((int64_t)%s, %s, %s)" : "LG_CLAMPED(lg_to_i64(%s), %s, %s)", x,
+            lo, hi);
     } else {
         lg_buf_printf(out, to == LG_BF16 ? "lg_to_bf16(%s)" : "%s", x);
     }

@@ -1,6 +1,7 @@
 /* emit_product.c: small matrix products of fixed sizes as C: register tiles without loops over rows
- * or columns, each element summed in the very order of ops/gemm.c, and fused where the machine's own
- * tiles are. Not for large products, which stay with ops/gemm.c, nor for other types than f32. */
+ * or columns, each element summed in the very order of ops/gemm.c, and fused where the machine's
+ * own tiles are. Not for large products, which stay with ops/gemm.c, nor for other types than f32.
+ */
 #include "compiler/back/emitting.h"
 #include "ops/gemm.h"
 #include <inttypes.h>
@@ -52,8 +53,8 @@ static void functions(writer *w, int width) {
                   width, width);
     for (int k = 0; k < width; k++)
         lg_buf_printf(w->out, "%ss", k ? ", " : "");
-    lg_buf_printf(w->out, "};\n}\n%s lg_v%d lg_fma%d(lg_v%d a, lg_v%d b, lg_v%d c) {\n", head, width,
-                  width, width, width, width);
+    lg_buf_printf(w->out, "};\n}\n%s lg_v%d lg_fma%d(lg_v%d a, lg_v%d b, lg_v%d c) {\n", head,
+                  width, width, width, width, width);
     if (w->order.fused)
         lg_buf_printf(w->out,
                       "#ifdef __clang__\n#pragma clang fp contract(fast)\n    return a * b + c;\n"
@@ -103,8 +104,9 @@ static void tile_sums(writer *w, const panel *c, int rows) {
                       "                float s%d = a[(m + %d) * %" PRId64 " + k * %" PRId64 "];\n",
                       r, r, w->p.a_m, w->p.a_k);
         for (int v = 0; v < c->n; v++)
-            lg_buf_printf(w->out, "                c%d_%d = lg_fma%d(lg_splat%d(s%d), x%d, c%d_%d);\n",
-                          r, v, c->width[v], c->width[v], r, v, r, v);
+            lg_buf_printf(w->out,
+                          "                c%d_%d = lg_fma%d(lg_splat%d(s%d), x%d, c%d_%d);\n", r,
+                          v, c->width[v], c->width[v], r, v, r, v);
     }
     lg_buf_printf(w->out, "            }\n");
     for (int r = 0; r < rows; r++)
@@ -119,7 +121,8 @@ static void strip(writer *w, const panel *c) {
     int rows = w->order.lanes > 8 ? ROWS_WIDE : ROWS_NARROW;
     int64_t whole = w->p.m / rows * rows;
     if (whole) {
-        lg_buf_printf(w->out, "        for (long m = 0; m < %" PRId64 "; m += %d) {\n", whole, rows);
+        lg_buf_printf(w->out, "        for (long m = 0; m < %" PRId64 "; m += %d) {\n", whole,
+                      rows);
         tile_sums(w, c, rows);
         lg_buf_printf(w->out, "        }\n");
     }
@@ -134,7 +137,8 @@ static void pack(writer *w) {
     lg_buf_printf(w->out,
                   "        for (long k = 0; k < %" PRId64 "; k++)\n"
                   "            for (long n = 0; n < %" PRId64 "; n++)\n"
-                  "                t[k * %" PRId64 " + n] = b[k * %" PRId64 " + n * %" PRId64 "];\n",
+                  "                t[k * %" PRId64 " + n] = b[k * %" PRId64 " + n * %" PRId64
+                  "];\n",
                   w->p.k, w->p.n, w->p.n, w->p.b_k, w->p.b_n);
 }
 
@@ -164,7 +168,8 @@ static void row_times(writer *w) {
     lg_buf_printf(w->out, "            const float *x = b + n * %" PRId64 ";\n", w->p.b_n);
     lg_buf_printf(w->out, "            float lane[%d] = {0}, rest = 0;\n", lanes);
     if (whole) {
-        lg_buf_printf(w->out, "            lg_v%d c0 = {0}, c1 = {0}, c2 = {0}, c3 = {0};\n", lanes);
+        lg_buf_printf(w->out, "            lg_v%d c0 = {0}, c1 = {0}, c2 = {0}, c3 = {0};\n",
+                      lanes);
         lg_buf_printf(w->out, "            for (long k = 0; k < %" PRId64 "; k += %d) {\n", whole,
                       4 * lanes);
         for (int v = 0; v < 4; v++)
@@ -197,10 +202,11 @@ void lg_c_product(lg_buf *out, const lg_step *s, int number) {
     w.packed = !inner && p->b_n != 1;
     if (!out->n)
         begin_file(&w);
-    lg_buf_printf(out,
-                  "void lgd_%d(const void *p, const void *va, const void *vb, void *vy, void *scratch,"
-                  " int part, int parts) {\n",
-                  number);
+    lg_buf_printf(
+        out,
+        "void lgd_%d(const void *p, const void *va, const void *vb, void *vy, void *scratch,"
+        " int part, int parts) {\n",
+        number);
     if (w.packed)
         lg_buf_printf(out, "    float t[%" PRId64 "] __attribute__((aligned(64)));\n", p->k * p->n);
     lg_buf_printf(out,

@@ -63,7 +63,6 @@ static void give_up(lg_jit *j, const char *why, const char *more) {
 static const char *const options[] = {"-std=gnu17",
                                       "-O2",
                                       "-ftree-vectorize",
-                                      "-fvect-cost-model=dynamic",
                                       "-march=native",
                                       "-fno-math-errno",
                                       "-fno-trapping-math",
@@ -71,9 +70,20 @@ static const char *const options[] = {"-std=gnu17",
                                       "-fwrapv",
                                       "-fno-strict-aliasing",
                                       "-fPIC",
+                                      "-pipe",
                                       "-w",
                                       "-x",
                                       "c"};
+
+/* At -O2 gcc leaves most loops alone unless told; clang does not know the word. */
+static const char cost_model[] = "-fvect-cost-model=dynamic";
+
+static bool is_clang(const char *compiler) {
+    char *path = realpath(compiler, NULL), *slash = path ? strrchr(path, '/') : NULL;
+    bool yes = slash && strstr(slash, "clang");
+    free(path);
+    return yes;
+}
 
 static bool in_path(const char *name, char *out, size_t room) {
     const char *path = getenv("PATH");
@@ -101,7 +111,8 @@ static uint64_t hash_cpu(uint64_t h) {
 #if defined(__x86_64__)
     unsigned r[4];
     for (unsigned leaf = 0; leaf < 8; leaf++) {
-        if ((leaf != 0 && leaf != 1 && leaf != 7) || !__get_cpuid_count(leaf, 0, r, r + 1, r + 2, r + 3))
+        if ((leaf != 0 && leaf != 1 && leaf != 7) ||
+            !__get_cpuid_count(leaf, 0, r, r + 1, r + 2, r + 3))
             continue;
         if (leaf == 1)
             r[1] = 0; /* which core this is */
@@ -122,7 +133,7 @@ static void make_key(const lg_jit *j, uint64_t key[2]) {
         }
         for (size_t i = 0; i < LG_COUNT(options); i++)
             h = lg_hash(options[i], strlen(options[i]) + 1, h);
-        h = hash_cpu(h);
+        h = hash_cpu(lg_hash(cost_model, sizeof cost_model, h));
         for (size_t i = 0; i < j->text.part.n; i++)
             h = lg_hash(j->text.part.at[i].at, j->text.part.at[i].n, h);
         key[k] = h;
@@ -209,6 +220,8 @@ static bool compile_part(lg_jit *j, size_t k) {
     argv[n++] = j->compiler;
     for (size_t i = 0; i < LG_COUNT(options); i++)
         argv[n++] = (char *)(uintptr_t)options[i];
+    if (!is_clang(j->compiler))
+        argv[n++] = (char *)(uintptr_t)cost_model;
     argv[n++] = (char *)(uintptr_t)(alone ? "-shared" : "-c");
     if (alone)
         argv[n++] = (char *)(uintptr_t) "-nostdlib";
@@ -387,9 +400,11 @@ static void compile(lg_jit *j) {
         give_up(j, "there is no room for temporary files", strerror(errno));
 }
 
-/* Time that the plan will still take: that of the runs to come, or as much again as it took. */
+/* Time that the plan will still take: that of the runs to come, or as much again as it took. Other
+ * work may lie between its runs: a run takes no more than a few times what was estimated. */
 static double to_come(const lg_jit *j, int64_t t) {
-    double spent = (double)(t - j->since);
+    double spent = (double)(t - j->since), most = 4 * j->plan->cost * (double)j->done;
+    spent = spent < most ? spent : most;
     return j->runs ? spent / (double)j->done * (double)(j->runs - j->done) : spent;
 }
 
@@ -473,7 +488,10 @@ int lg_jit_count(const lg_plan *p) {
 void lg_jit_print(const lg_plan *p, FILE *out) {
     lg_emitted e;
     lg_emit_c(p, &e);
-    for (size_t k = 0; k < e.part.n; k++)
+    for (size_t k = 0; k < e.part.n; k++) {
+        if (k)
+            fprintf(out, "\n/* ---- another file ---- */\n");
         fwrite(e.part.at[k].at, 1, e.part.at[k].n, out);
+    }
     lg_emitted_free(&e);
 }

@@ -1,6 +1,6 @@
-/* jit.h: plans compiled while they run. A plan starts interpreted; its loops are written as C, looked
- * up in a cache on disk or given to the system's C compiler in the background, and taken over
- * between two runs. The bits stay the same. Whatever fails leaves the plan interpreted. */
+/* jit.h: plans compiled while they run. A plan starts interpreted; its loops are written as C,
+ * looked up in a cache on disk or given to the system's C compiler in the background, and taken
+ * over between two runs. The bits stay the same. Whatever fails leaves the plan interpreted. */
 #ifndef LG_JIT_H
 #define LG_JIT_H
 #include "runtime/plan.h"

@@ -3,6 +3,7 @@
 #include "compiler/driver/command.h"
 #include "compiler/front/print.h"
 #include "compiler/host/host.h"
+#include "compiler/mid/also.h"
 #include "compiler/mid/embedded.h"
 #include "ops/ops.h"
 #include <ctype.h>
@@ -17,21 +18,47 @@ static const struct {
     {"accept", "accept cond, \"claim\"",
      "Prints ok or what falls short, and sets the exit status."},
     {"arg", "arg name: type in allowed = default   ## help", "An option of the program."},
+    {"below", "rand below(n, shape)", "Integers from 0 to n - 1, all as likely."},
+    {"bernoulli", "rand bernoulli(p, shape)", "True with probability p."},
+    {"beta", "rand beta(a, b, shape)", "Numbers of the beta distribution, in 0 .. 1."},
+    {"bf16", "bf16(x)    bf16[B, H]", "Brain float: the range of f32 with 8 bits of precision."},
+    {"bool", "bool(x)    bool[B]", "true or false; of a number, whether it is not 0."},
+    {"categorical", "rand categorical(logits=z)    rand categorical(p=w)",
+     "The number of a class, drawn by its logit or its weight along the last dim."},
     {"check", "check gradcheck(f), order(f, 2)", "Tried by `lg check`."},
+    {"choice", "rand choice(n, k)", "k different integers below n, in random order."},
     {"data", "data name(params) from source |> stage { field x: type = e }",
      "Rows, described one by one."},
     {"dim", "dim N = 10, F = N/2 + 1", "Names of sizes; they are part of types."},
     {"entry", "entry name(params) { statements }", "Host code that `lg run FILE name` runs."},
     {"eval", "eval data every 1 epochs { name = e }", "Measures on another set while training."},
+    {"exponential", "rand exponential(shape, rate=1)", "Waiting times: mean 1/rate."},
+    {"f16", "f16(x)    f16[B, H]", "Half precision float."},
+    {"f32", "f32(x)    f32[B, H]", "Single precision float, what `float` means by default."},
+    {"f64", "f64(x)    f64[B, H]", "Double precision float; `--float f64` makes it what `float` is."},
     {"field", "field name: type in allowed = e", "A value of each row of data."},
+    {"float", "float(x)    float[B, H]",
+     "The float type of the call: one of f64 f32 bf16 f16 in a signature."},
     {"fn", "fn name(params) -> type = e    fn name(params) { }    fn (x) = e",
      "A function; graph code is pure."},
     {"for", "for x in list { yield e }",
      "Runs in order over a list, range or record; `static for` unrolls."},
     {"freeze", "freeze `selector`", "These parameters are not trained."},
+    {"gamma", "rand gamma(alpha, shape)", "Numbers of the gamma distribution with that shape."},
+    {"grad", "grad(f, at=x)    grad(loss, wrt=net)",
+     "The derivative of a scalar function at x, or of a value in view by what it is computed from."},
+    {"gumbel", "rand gumbel(shape)", "-log(-log(u)) of uniform u."},
+    {"hessian", "hessian(f, at=x)", "All second derivatives of a scalar function."},
+    {"hvp", "hvp(f, at=x, dir=v)", "The Hessian of f times v, without forming it."},
+    {"i32", "i32(x)    i32[B] in C", "32-bit integer; floats are cut towards 0."},
+    {"i64", "i64(x)    i64[B]", "64-bit integer; sizes and indices are these."},
+    {"i8", "i8(x)    i8[B]", "8-bit integer."},
     {"if", "if c then a else b", "Chooses a value; every `if` has its else."},
     {"import", "import std.losses    import \"file.lg\" as m",
      "Names of another module, as m.name."},
+    {"jacobian", "jacobian(f, at=x)", "All derivatives of a function: dims of its value, then of x."},
+    {"jvp", "jvp(f, at=x, dir=v)", "The derivative of f along v."},
+    {"laplace", "rand laplace(shape, mean=0, scale=1)", "Numbers with density e^-|x|/2."},
     {"let", "let x = e    let y[i, j] = e    let {a, b} = e", "Introduces a name."},
     {"loss", "loss name(params) -> float[B] { }    loss = e",
      "One term for each item; the runtime takes the mean."},
@@ -42,12 +69,14 @@ static const struct {
      "A rule for one tensor p with gradient g."},
     {"param", "param w: type = initial", "A tensor that is trained."},
     {"part", "part net = Model(sizes) from record", "A model inside a model or a train."},
+    {"permutation", "rand permutation(n)", "The integers 0 .. n - 1 in random order."},
     {"phase", "phase name { settings }", "A stretch of a train with settings of its own."},
     {"plot", "plot values", "Draws values over their index."},
     {"print", "print \"text {e:.3f}\"", "Prints a line."},
     {"quantize", "quantize `selector` with quantizer", "Replaces values by quantized ones."},
     {"quantizer", "quantizer name { fn observe; fn encode; fn decode }",
      "Codes for values, and back."},
+    {"rademacher", "rand rademacher(shape)", "-1 or 1, equally likely."},
     {"rand", "rand normal(dims)", "A draw, addressed by seed, place and indices."},
     {"require", "require cond, \"text {x}\"", "A contract; what does not hold is an error."},
     {"run", "run train(params)", "Trains, and gives parts, states, metrics and history."},
@@ -60,6 +89,9 @@ static const struct {
     {"table", "table {name: e}", "Prints rows in columns."},
     {"train", "train name(params) { part; data; loss; optimizer; settings }",
      "What is trained, on what, and how."},
+    {"u8", "u8(x)    u8[B]", "8-bit integer without sign."},
+    {"value_and_grad", "value_and_grad(f, at=x)", "The value of f and its derivative, as a record."},
+    {"vjp", "vjp(f, at=x, dy=v)", "The value's cotangent taken back to x."},
     {"when", "when cond { statements } else { }", "Statements that happen only sometimes."},
     {"where", "sum[i where cond](e)", "Which indices of a reduction count."},
     {"with", "fn f(x) = e with vjp(dy) = {x: dy}", "A derivative rule of one's own."},
@@ -194,6 +226,16 @@ static int overview(void) {
     printf("\nwords\n");
     print_names(b.at);
     lg_buf_free(&b);
+    for (size_t i = 0; i < lg_builtin_count(); i++)
+        lg_buf_printf(&b, "%s ", lg_builtin_at(i)->name);
+    printf("\nbuilt in\n");
+    print_names(b.at);
+    lg_buf_free(&b);
+    for (size_t i = 0; i < lg_host_builtin_count(); i++)
+        lg_buf_printf(&b, "%s ", lg_host_builtin_at(i)->name);
+    printf("\nreaders, stages of data and other host functions\n");
+    print_names(b.at);
+    lg_buf_free(&b);
     return LG_EXIT_OK;
 }
 
@@ -203,6 +245,16 @@ static void collect(const char *names, lg_arena *a, const char ***at, size_t *n)
         (*at)[(*n)++] = lg_arena_printf(a, "%.*s", (int)len, names);
         names += len + (names[len] == ' ');
     }
+}
+
+/* The name of another library: how the same is written here, then what is known about that. */
+static bool help_also(lg_arena *a, const char *name) {
+    const lg_also *x = lg_also_find(name);
+    if (!x)
+        return false;
+    printf("`%s` is written `%s` here.\n\n", name, x->form);
+    return help_library(a, x->here) || help_builtin(x->here) || help_word(x->here) ||
+           help_op(x->here);
 }
 
 static int not_found(lg_arena *a, const char *name) {
@@ -280,7 +332,7 @@ int lg_cmd_help(int argc, char **argv) {
         if (!strcmp(name, "std"))
             status = overview();
         else if (!help_library(a, name) && !help_builtin(name) && !help_word(name) &&
-                 !help_op(name) && explain(name) != LG_EXIT_OK)
+                 !help_op(name) && !help_also(a, name) && explain(name) != LG_EXIT_OK)
             status = not_found(a, name);
         lg_arena_free(a);
     }

@@ -115,8 +115,8 @@ int lg_cmd_check(int argc, char **argv) {
     if (lg_wants_help(argc, argv))
         return help(
             "lg check FILE ...",
-            "Checks programs without running them, tells what their trains will take, and tries\n"
-            "their `check` lines (not with --quiet).",
+            "Checks programs without running them, tells what their trains will take, tries their\n"
+            "`check` lines, and lists what only a run can check (none of it with --quiet).",
             rows);
     int status = lg_read_options("check", argc, argv, rows, N_ROWS, false, &w);
     if (!status)

@@ -92,6 +92,12 @@ void lg_print_escaped(const char *s, lg_buf *out) {
     }
 }
 
+static void insert_space(lg_buf *b, size_t at) {
+    lg_buf_put(b, " ", 1);
+    memmove(b->at + at + 1, b->at + at, b->n - 1 - at);
+    b->at[at] = ' ';
+}
+
 static void string(const lg_ast *t, lg_buf *out) {
     lg_buf_printf(out, "\"");
     for (uint32_t i = 0; i < t->n; i++) {
@@ -101,8 +107,12 @@ static void string(const lg_ast *t, lg_buf *out) {
             continue;
         }
         lg_buf_printf(out, "{");
+        size_t from = out->n;
         kid(k, 0, out);
-        lg_buf_printf(out, k->text ? ":%s}" : "}", k->text);
+        bool braces = out->n > from && out->at[from] == '{'; /* two in a row are a brace of text */
+        if (braces)
+            insert_space(out, from);
+        lg_buf_printf(out, braces && !k->text ? " }" : k->text ? ":%s}" : "}", k->text);
     }
     lg_buf_printf(out, "\"");
 }

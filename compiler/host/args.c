@@ -301,7 +301,8 @@ bool lg_options_all_used(lg_host *H, const lg_ast *what) {
 /* ---- settings of a build ---- */
 
 static bool has_options(const lg_ast *d) {
-    return d->kind == LG_A_DECL && d->name && (!strcmp(d->text, "train") || !strcmp(d->text, "entry"));
+    return d->kind == LG_A_DECL && d->name &&
+           (!strcmp(d->text, "train") || !strcmp(d->text, "entry"));
 }
 
 /* Values of the parameters of a train or entry, as far as they are given. */

@@ -210,11 +210,14 @@ static bool ends(const char *s, const char *end) {
     return n >= m && !strcmp(s + n - m, end);
 }
 
-/* Curves of a value: a vector, each row of a matrix, each field of a record. */
-static void curves(const effect *x, lg_value *v, lg_sym name, lg_bundle *out) {
+/* Curves of a value: a vector, each row of a matrix, each field of a record, named by its path. */
+static void curves_at(const effect *x, lg_value *v, lg_sym name, bool inside, lg_bundle *out) {
     if (v->kind == LG_V_RECORD) {
-        for (int i = 0; i < v->rec.n; i++)
-            curves(x, v->rec.f[i].value, v->rec.f[i].name, out);
+        for (int i = 0; i < v->rec.n; i++) {
+            lg_sym field = v->rec.f[i].name;
+            lg_sym path = inside ? lg_intern(lg_txt(x->E, "%s.%s", name, field)) : field;
+            curves_at(x, v->rec.f[i].value, path, true, out);
+        }
         return;
     }
     lg_tensor *made, *t = lg_host_tensor(x->E, v, &made);
@@ -236,6 +239,9 @@ static void curves(const effect *x, lg_value *v, lg_sym name, lg_bundle *out) {
         lg_bundle_add(out, lg_intern(lg_txt(x->E, "%s[%lld]", name ? name : "", (long long)r)),
                       row);
     }
+}
+static void curves(const effect *x, lg_value *v, lg_sym name, lg_bundle *out) {
+    curves_at(x, v, name, false, out);
 }
 
 /* Named tensors of a value, for files that hold several. */

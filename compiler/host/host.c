@@ -2,6 +2,7 @@
  * the file runs, with which arguments. */
 #include "compiler/host/inside.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- hooks ---- */
@@ -501,9 +502,10 @@ static void check_top(lg_elab *E, lg_module *m) {
             stray = stray || (is_decl(s, named[k]) && !s->name);
         if (stray)
             lg_diag_help(lg_err(E, "E0443", s->span, "this does not stand at the top of a file"),
-                         s->kind == LG_A_RETURN || s->kind == LG_A_YIELD ? "it belongs to a function"
-                         : is_decl(s, "field")                           ? "it belongs to `data`"
-                                                                         : "it belongs to a `train`");
+                         s->kind == LG_A_RETURN || s->kind == LG_A_YIELD
+                             ? "it belongs to a function"
+                         : is_decl(s, "field") ? "it belongs to `data`"
+                                               : "it belongs to a `train`");
         else if (s->kind == LG_A_ASSIGN)
             lg_host_do(E, m->frame, s);
     }
@@ -528,7 +530,8 @@ void lg_host_check_module(lg_elab *E, lg_module *m) {
     E->g = NULL;
     lg_host_foresee(E, m);
     check_top(E, m);
-    static const char *const order[] = {"arg", "data", "train", NULL, "entry"}; /* causes before effects */
+    static const char *const order[] = {"arg", "data", "train", NULL,
+                                        "entry"}; /* causes before effects */
     for (size_t k = 0; k < LG_COUNT(order); k++) {
         if (!order[k])
             run_top(E, m);
@@ -559,6 +562,31 @@ static bool check_line(lg_elab *E, lg_module *m, const lg_ast *s, FILE *out) {
     return ok;
 }
 
+/* Checks that the text alone could not decide, in the order of the text. */
+static int by_place(const void *a, const void *b) {
+    const struct lg_late *const *x = a, *const *y = b;
+    if ((*x)->at.file != (*y)->at.file)
+        return (*x)->at.file < (*y)->at.file ? -1 : 1;
+    return (*x)->at.beg < (*y)->at.beg ? -1 : (*x)->at.beg > (*y)->at.beg;
+}
+
+static void list_late(lg_elab *E, FILE *out) {
+    LG_VEC(const struct lg_late *) all = {0};
+    for (const struct lg_late *l = E->late; l; l = l->next)
+        LG_PUSH(all, l);
+    if (all.n) {
+        qsort(all.at, all.n, sizeof *all.at, by_place);
+        fprintf(out, "checked when it runs:\n");
+    }
+    for (size_t i = 0; i < all.n; i++) {
+        uint32_t line, col;
+        lg_source_where(all.at[i]->at.file, all.at[i]->at.beg, &line, &col);
+        fprintf(out, "  %s:%u:%u  %s\n", lg_source_name(all.at[i]->at.file), line, col,
+                all.at[i]->text);
+    }
+    lg_free(all.at);
+}
+
 bool lg_host_predict(lg_elab *E, lg_module *m, const lg_host_opts *o, FILE *out) {
     lg_host_attach(E, o);
     lg_host *H = lg_host_of(E);
@@ -578,5 +606,6 @@ bool lg_host_predict(lg_elab *E, lg_module *m, const lg_host_opts *o, FILE *out)
             ok = check_line(E, m, s, out) && ok;
     }
     lg_host_leave(E, &c);
+    list_late(E, out);
     return ok && lg_host_ok(E);
 }

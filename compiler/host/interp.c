@@ -555,12 +555,14 @@ static void yield(lg_elab *E, lg_frame *f, const lg_ast *s) {
 
 static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_value *c = lg_host_expr(E, f, s->kid[0]);
-    bool yes;
+    bool yes = false;
     if (!lg_v_static_bool(E, c, &yes) || yes) {
         if (c->kind != LG_V_ERROR && c->kind != LG_V_NUM &&
             !(c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL))
             lg_err(E, "E0206", s->kid[0]->span, "`require` wants a bool, got %s",
                    lg_v_type_text(E, c));
+        else if (!yes)
+            lg_late(E, s->span, "require %s", lg_ast_text(E->arena, s->kid[0]));
         return;
     }
     lg_value *m = s->kid[1] ? lg_host_expr(E, f, s->kid[1]) : NULL;

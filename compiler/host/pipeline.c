@@ -135,8 +135,8 @@ static bool no_more(stage *s, const char *takes) {
         if (!(s->used >> i & 1)) {
             lg_diag *d =
                 s->arg[i].name
-                    ? lg_err(s->E, "E0220", lg_arg_at(&s->arg[i]), "`%s` has no argument `%s`", s->stage,
-                             s->arg[i].name)
+                    ? lg_err(s->E, "E0220", lg_arg_at(&s->arg[i]), "`%s` has no argument `%s`",
+                             s->stage, s->arg[i].name)
                     : lg_err(s->E, "E0220", s->arg[i].at, "`%s` has too many arguments", s->stage);
             lg_diag_help(d, "it is %s", takes);
             return false;
@@ -167,7 +167,8 @@ static lg_data *do_batch(stage *s, lg_data *d) {
     if (!no_more(s, "batch(n, drop_last=false)"))
         return NULL;
     if (n < 1 && !s->unknown) {
-        lg_err(s->E, "E0628", arg_at(s, "n", 0), "a batch has at least one row, got %lld", (long long)n);
+        lg_err(s->E, "E0628", arg_at(s, "n", 0), "a batch has at least one row, got %lld",
+               (long long)n);
         return NULL;
     }
     lg_data *r = lg_arena_dup(s->E->arena, d, sizeof *d); /* the same rows: what was made stays */

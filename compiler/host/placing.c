@@ -11,9 +11,7 @@ static bool one_of(const lg_ast *s, size_t n, const char *const *words) {
 }
 
 static void misplaced(lg_elab *E, const lg_ast *s, const char *where) {
-    lg_diag *d =
-        lg_err(E, "E0443", s->span, "`%s` does not stand in %s",
-               s->text, where);
+    lg_diag *d = lg_err(E, "E0443", s->span, "`%s` does not stand in %s", s->text, where);
     if (lg_is_word(s, "phase"))
         lg_diag_help(d, "phases follow one another in the train itself");
     else if (lg_is_word(s, "field"))
@@ -39,7 +37,8 @@ static void check_every(lg_train *T, const lg_ast *every) {
     const lg_ast *count = every->kid[0];
     lg_value *v = lg_host_expr(E, T->settings_frame, count);
     int64_t n = 1;
-    bool fits = v->kind == LG_V_ERROR || (v->kind == LG_V_NUM && !v->num.known && !v->num.is_bool) ||
+    bool fits = v->kind == LG_V_ERROR ||
+                (v->kind == LG_V_NUM && !v->num.known && !v->num.is_bool) ||
                 (lg_v_static_int(E, v, &n) && n >= 1);
     if (!fits)
         lg_err(E, "E0439", count->span, "`every` wants a count from 1, got %s",
@@ -69,8 +68,8 @@ static void check_eval(lg_train *T, const lg_ast *s) {
                     x->kind == LG_A_WHEN || x->kind == LG_A_ERROR;
         if (fits)
             continue;
-        lg_diag *d = lg_err(T->E, "E0443", x->span,
-                            "an `eval` has lines `name = value`, `let` and effects");
+        lg_diag *d =
+            lg_err(T->E, "E0443", x->span, "an `eval` has lines `name = value`, `let` and effects");
         if (x->kind == LG_A_ASSIGN)
             lg_diag_note(d, "evaluations change nothing: states are primed in the train itself");
     }
@@ -79,8 +78,7 @@ static void check_eval(lg_train *T, const lg_ast *s) {
 static void check_statement(lg_train *T, const lg_ast *s, bool in_phase) {
     static const char *const never[] = {"entry", "train", "arg", "field", "import"};
     const char *where = in_phase ? "a phase" : "a train";
-    if (one_of(s, LG_COUNT(never), never) ||
-        (in_phase && lg_is_word(s, "phase")))
+    if (one_of(s, LG_COUNT(never), never) || (in_phase && lg_is_word(s, "phase")))
         misplaced(T->E, s, where);
     else if (lg_is_word(s, "eval"))
         check_eval(T, s);
@@ -91,16 +89,17 @@ static void check_statement(lg_train *T, const lg_ast *s, bool in_phase) {
 static bool says_length(const lg_ast *block) {
     for (uint32_t i = 0; block && i < block->n; i++) {
         const lg_ast *s = block->kid[i];
-        if (s->kind == LG_A_SETTING && (!strcmp(s->name, "epochs") || !strcmp(s->name, "max_steps")))
+        if (s->kind == LG_A_SETTING &&
+            (!strcmp(s->name, "epochs") || !strcmp(s->name, "max_steps")))
             return true;
     }
     return false;
 }
 
 static void no_length(lg_elab *E, const lg_ast *what, const char *word) {
-    lg_diag *d = lg_err(E, "E0435", what->name_span.file ? what->name_span : what->span,
-                        "the %s `%s` does not say how long it runs", word,
-                        what->name ? what->name : "");
+    lg_diag *d =
+        lg_err(E, "E0435", what->name_span.file ? what->name_span : what->span,
+               "the %s `%s` does not say how long it runs", word, what->name ? what->name : "");
     lg_diag_help(d, "add `epochs = ...` or `max_steps = ...`");
 }
 

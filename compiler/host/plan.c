@@ -252,7 +252,12 @@ static void buffers(lg_train *T, lg_step_plan *p) {
     }
 }
 
+/* Once: what keeps one step from being compiled will mostly keep the others too. */
 static void not_compiled(const char *why) {
+    static bool said;
+    if (said)
+        return;
+    said = true;
     lg_progress_hide();
     fprintf(stderr, "not compiled: %s\n", why);
 }
@@ -267,21 +272,33 @@ static void compiled(lg_train *T, const lg_step_plan *p, lg_plan *plan) {
                       T->H->o.jit == LG_JIT_ON ? not_compiled : NULL);
 }
 
+/* What is needed, and what there is: the limit that was given, or the machine's memory. */
+static void no_room(lg_train *T, const lg_node *big, size_t needed) {
+    char need[LG_SIZE_TEXT], there[LG_SIZE_TEXT];
+    double most = T->H->o.memory > 0 ? (double)T->H->o.memory : lg_memory_there();
+    lg_size_text(there, most);
+    lg_size_text(need, big ? lg_type_room(&big->type[0]) : (double)needed);
+    lg_diag *d = lg_err(T->E, "E0437", big && big->span.file ? big->span : T->at,
+                        "a step does not fit into memory: %s %s, and %s are there",
+                        big ? "this value alone needs" : "its workspace needs", need, there);
+    lg_diag_help(d, "a smaller batch, `micro = 4` or `remat` takes less");
+}
+
 lg_plan *lg_step_planned(lg_train *T, lg_step_plan *p, lg_graph *g) {
     if (T->set.compute != LG_NO_DTYPE)
         lg_round_products(g, T->set.compute);
     const lg_node *big = lg_plan_oversized(g);
+    size_t needed = 0;
     lg_plan *plan = big ? NULL
                         : lg_plan_new(g, &(lg_plan_opts){.threads = T->H->o.threads,
                                                          .check_nan = p->check_nan,
                                                          .may_fail = true,
+                                                         .needed = &needed,
                                                          .no_fuse = T->H->o.no_fuse,
                                                          .no_simplify = T->H->o.no_simplify,
                                                          .dump = p->eval ? NULL : T->H->o.dump});
     if (!plan)
-        lg_diag_help(lg_err(T->E, "E0437", big && big->span.file ? big->span : T->at,
-                            "a step does not fit into memory"),
-                     "a smaller batch, `micro = 4` or `remat` takes less");
+        no_room(T, big, needed);
     else
         compiled(T, p, plan);
     return plan;
@@ -307,11 +324,11 @@ static bool within_limit(lg_train *T, const lg_step_plan *p) {
     double need = (double)(st.arena_bytes + st.io_bytes), most = (double)T->H->o.memory;
     if (T->H->o.memory <= 0 || need <= most)
         return true;
-    lg_diag *x =
-        lg_err(T->E, "E0438", T->at, "a step takes %.1f MB, more than the limit of %.1f MB",
-               need / 1e6, most / 1e6);
-    lg_diag_note(x, "%.1f MB of workspace, %.1f MB of inputs, constants and results",
-                 (double)st.arena_bytes / 1e6, (double)st.io_bytes / 1e6);
+    char a[LG_SIZE_TEXT], b[LG_SIZE_TEXT];
+    lg_diag *x = lg_err(T->E, "E0438", T->at, "a step takes %s, more than the limit of %s",
+                        lg_size_text(a, need), lg_size_text(b, most));
+    lg_diag_note(x, "%s of workspace, %s of inputs, constants and results",
+                 lg_size_text(a, (double)st.arena_bytes), lg_size_text(b, (double)st.io_bytes));
     lg_diag_help(x, "a smaller batch, `micro = 4` or `remat` takes less");
     return false;
 }

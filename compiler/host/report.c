@@ -44,6 +44,49 @@ static void plan_line(lg_train *T, lg_step_plan *p, FILE *out) {
             T->phase && T->phase->name ? T->phase->name : "", n, state, mem, work, st.n_kernels);
 }
 
+/* Where the path of an optimizer's state ends and that of its leaf begins: "net.optimizer.m" of
+ * "net.optimizer.m.l1.w" where net has an l1.w. */
+static size_t state_name(const lg_train *T, const char *path) {
+    const char *opt = strstr(path, ".optimizer");
+    size_t n = strlen(path), target = opt ? (size_t)(opt - path) : 0;
+    for (size_t i = 0; opt && i < T->var.n; i++) {
+        const char *p = T->var.at[i].path;
+        if (T->var.at[i].kind != LG_VAR_PARAM || strncmp(p, path, target) || p[target] != '.')
+            continue;
+        size_t leaf = strlen(p + target);
+        if (n > target + leaf && !strcmp(path + n - leaf, p + target))
+            return n - leaf;
+    }
+    return n;
+}
+
+/* What optimizers keep from step to step, one size for each of their states. */
+static void state_line(lg_train *T, FILE *out) {
+    size_t *name = LG_NEW_N(T->E->arena, size_t, T->var.n + 1);
+    const char *before = "  optimizer state: ";
+    for (size_t i = 0; i < T->var.n; i++) {
+        const char *path = T->var.at[i].path;
+        name[i] = T->var.at[i].kind == LG_VAR_RULE && T->var.at[i].x ? state_name(T, path) : 0;
+    }
+    for (size_t i = 0; i < T->var.n; i++) {
+        size_t bytes = 0, n = name[i];
+        const char *path = T->var.at[i].path;
+        for (size_t k = i; n && k < T->var.n; k++)
+            if (name[k] == n && !strncmp(T->var.at[k].path, path, n)) {
+                bytes += lg_tensor_bytes(T->var.at[k].x);
+                name[k] = 0;
+            }
+        if (!n)
+            continue;
+        char size[32];
+        scaled(size, sizeof size, (double)bytes, "B");
+        fprintf(out, "%s%.*s %s", before, (int)n, path, size);
+        before = ", ";
+    }
+    if (*before == ',')
+        fprintf(out, "\n");
+}
+
 void lg_train_begin_report(lg_train *T, lg_step_plan *p) {
     lg_host *H = T->H;
     bool told = false; /* of a train that runs again and again the plan is told once */
@@ -131,8 +174,10 @@ bool lg_train_predict(lg_elab *E, const lg_ast *decl, lg_frame *env, FILE *out) 
             for (size_t i = 0; i < T->feed.n; i++)
                 rows[i] = lg_data_batch(T->feed.at[i].data);
             lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
-            if (p)
+            if (p) {
                 plan_line(T, p, out);
+                state_line(T, out);
+            }
         }
         lg_train_free(T);
     }

@@ -121,6 +121,9 @@ static lg_value *field(mapping *m, const lg_ast *d) {
     }
     if (d->kid[LG_D_IN]) {
         lg_dim *bound = lg_dim_expr(E, m->f, d->kid[LG_D_IN]);
+        if (bound)
+            lg_late(E, d->span, "`%s` is within 0..%s in each row", d->name,
+                    lg_dim_text(E->arena, bound));
         v = lg_v_copy(E, v);
         v->t.bound = bound;
     }

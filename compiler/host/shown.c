@@ -59,8 +59,9 @@ void lg_build_when(lg_build *b, const lg_ast *s, lg_value *outer) {
     if (!any)
         return;
     lg_value *c = lg_expr_in(E, b->f, s->kid[0]);
-    bool is_bool = c->kind == LG_V_NUM ? c->num.is_bool
-                                       : c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL && !c->t.rank;
+    bool is_bool = c->kind == LG_V_NUM
+                       ? c->num.is_bool
+                       : c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL && !c->t.rank;
     if (!is_bool && c->kind != LG_V_ERROR) {
         lg_err(E, "E0206", s->kid[0]->span, "`when` wants one bool, got %s", lg_v_type_text(E, c));
         return;

@@ -27,8 +27,7 @@ static bool fits(lg_build *b, const lg_value *old, lg_value **next, const char *
     bool fills = v->kind == LG_V_NUM || (v->kind == LG_V_TENSOR && v->t.weak);
     if (v->kind == LG_V_NUM)
         v = lg_to_tensor(E, v, old->t.dtype, at);
-    if (v->kind == LG_V_TENSOR && v->t.weak && v->t.dtype != old->t.dtype &&
-        v->t.dtype != LG_BOOL)
+    if (v->kind == LG_V_TENSOR && v->t.weak && v->t.dtype != old->t.dtype && v->t.dtype != LG_BOOL)
         v = lg_cast(E, v, old->t.dtype, at);
     bool same = v->kind == LG_V_TENSOR && v->t.dtype == old->t.dtype &&
                 (v->t.rank == old->t.rank || (!v->t.rank && fills));
@@ -313,8 +312,10 @@ static void uncovered(lg_build *b, const targets *all) {
         }
     if (!missing || lg_diags_trouble(E->diags) != b->trouble)
         return;
-    lg_diag *d = lg_err(E, "E0433", at, "no optimizer covers `%s`%s", first,
-                        missing > 1 ? lg_txt(E, " and %d more parameter%s", missing - 1, missing > 2 ? "s" : "") : "");
+    lg_diag *d = lg_err(
+        E, "E0433", at, "no optimizer covers `%s`%s", first,
+        missing > 1 ? lg_txt(E, " and %d more parameter%s", missing - 1, missing > 2 ? "s" : "")
+                    : "");
     if (b->T->phase && b->T->phase->name)
         lg_diag_note(d, "in phase `%s`", b->T->phase->name);
     lg_diag_help(d, "add `optimizer = ...` for the rest, or `freeze` it");
@@ -340,8 +341,8 @@ static void nothing_left(lg_build *b) {
 static void selects_nothing(lg_build *b, const lg_ast *sel) {
     if (!lg_build_names(b, sel->text, false, sel->span))
         return;
-    lg_diag *d = lg_err(b->E, "E0311", sel->span, "selector `%s` matches no parameter that is trained",
-                        sel->text);
+    lg_diag *d = lg_err(b->E, "E0311", sel->span,
+                        "selector `%s` matches no parameter that is trained", sel->text);
     lg_diag_note(d, "what it matches is frozen, or a statement gives its next value");
 }
 

@@ -265,7 +265,9 @@ static void require(lg_elab *E, const lg_ast *s) {
         c->kind == LG_V_NUM ? c->num.is_bool : c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL;
     if (!is_bool && c->kind != LG_V_OPAQUE)
         lg_err(E, "E0206", s->kid[0]->span, "`require` wants a bool, got %s", lg_v_type_text(E, c));
-    else if (c->kind == LG_V_TENSOR && !LG_CHECKING(E))
+    else if (LG_CHECKING(E))
+        lg_late(E, s->span, "require %s", lg_ast_text(E->arena, s->kid[0]));
+    else if (c->kind == LG_V_TENSOR)
         lg_g_require(E->g, lg_import(E, c->t.node), text, s->span);
 }
 

@@ -167,6 +167,26 @@ static lg_value *values(lg_elab *E, const lg_builtin *b, int n, const lg_arg *ar
     return fields(E, b, n, arg, at, false);
 }
 
+/* The leaves in the order of their paths. Those of an unknown record are a stack of unknown things. */
+static lg_value *leaves(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
+    static const char *const names[] = {"r"};
+    lg_value *v;
+    lg_leaf *leaf;
+    if (!lg_args(E, b->name, n, arg, at, 1, names, 1, &v) || v->kind == LG_V_ERROR)
+        return lg_v_error(E, at);
+    if (v->kind == LG_V_OPAQUE)
+        return lg_v_stacked(E, v, -1, NULL, at);
+    if (!lg_v_is_vector(v)) {
+        lg_err(E, "E0220", v->at, "`%s` wants a record, got %s", b->name, lg_v_type_text(E, v));
+        return lg_v_error(E, at);
+    }
+    int count = lg_v_leaves(E, v, &leaf);
+    lg_value *r = lg_v_list(E, count, at);
+    for (int i = 0; i < count; i++)
+        r->list.at[i] = leaf[i].value;
+    return r;
+}
+
 /* ---- text ---- */
 
 static bool text_arg(lg_elab *E, const char *fn, const lg_value *v) {
@@ -276,6 +296,10 @@ const lg_builtin lg_builtins_misc[] = {
      .sig = "(r) -> [R]",
      .doc = "The values of a record's fields.",
      .call = values},
+    {.name = "leaves",
+     .sig = "(r) -> [R]",
+     .doc = "The leaves of a record, also of records in it, in the order of their paths.",
+     .call = leaves},
     {.name = "lower",
      .sig = "(text: str) -> str",
      .doc = "ASCII letters made small.",

@@ -124,7 +124,8 @@ static lg_value *schedule_at(lg_elab *E, lg_value *s, int n, const lg_arg *arg, 
             if (!*to)
                 return lg_v_error(E, at);
         } else {
-            lg_err(E, "E0322", lg_arg_at(&arg[i]), "a schedule takes `step`, `epoch` and `steps` here");
+            lg_err(E, "E0322", lg_arg_at(&arg[i]),
+                   "a schedule takes `step`, `epoch` and `steps` here");
             return lg_v_error(E, at);
         }
     }
@@ -215,7 +216,7 @@ static const char *library(lg_elab *E, const lg_ast *from) {
     const char *name = from->kind == LG_A_STR && from->n == 1 ? from->kid[0]->text : "";
     char *found = lg_io_find(name, lg_source_name(from->span.file));
     bool here = access(found, F_OK) == 0;
-    const char *path = !here               ? name
+    const char *path = !here                ? name
                        : strchr(found, '/') ? lg_txt(E, "%s", found)
                                             : lg_txt(E, "./%s", found);
     lg_free(found);
@@ -230,7 +231,7 @@ static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_sp
         lg_err(E, "E0444", decl->span, "a foreign function states the type of its result");
         return lg_v_error(E, at);
     }
-    lg_value *r = lg_type_placeholder(E, f, type, at);
+    lg_value *r = lg_type_result(E, f, type, at);
     if (LG_CHECKING(E) || r->kind != LG_V_TENSOR)
         return r;
     if (!E->allow_foreign) {
@@ -267,8 +268,7 @@ static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_sp
                    params->kid[i]->name);
             return lg_v_error(E, at);
         }
-        in[i] =
-            lg_g_cast(E->g, lg_node_as(E, v, n_open, open, v->t.rank, v->t.dim, at), t, at);
+        in[i] = lg_g_cast(E->g, lg_node_as(E, v, n_open, open, v->t.rank, v->t.dim, at), t, at);
     }
     r = lg_v_open(E, r->t.dtype, n_open, open, r->t.rank, r->t.dim, NULL, at);
     lg_type out = {.dtype = r->t.dtype, .rank = n_open + r->t.rank};
@@ -490,7 +490,8 @@ static bool has_dims(const lg_ast *type) {
     return false;
 }
 
-/* In check mode: of an argument that is not known, neither are the dims that the result has from it. */
+/* In check mode: of an argument that is not known, neither are the dims that the result has from
+ * it. */
 static bool loses_dims(lg_elab *E, const lg_ast *decl, int n, const lg_arg *arg) {
     bool all = !LG_CHECKING(E); /* in a run nothing is unknown: it was reported */
     if (!all && (!decl->kid[LG_D_TYPE] || !has_dims(decl->kid[LG_D_TYPE])))
@@ -554,7 +555,8 @@ static lg_value *schedule_here(lg_elab *E, const lg_ast *decl, lg_frame *env, in
 
 /* What messages call it: the part, where `call` is what was called. */
 static const char *known_as(const lg_ast *decl, const lg_frame *self) {
-    bool part = self && self->model && self->model->kind == LG_V_MODEL && !strcmp(decl->name, "call");
+    bool part =
+        self && self->model && self->model->kind == LG_V_MODEL && !strcmp(decl->name, "call");
     if (!part)
         return decl->name;
     const char *path = self->model->model.path;
@@ -590,7 +592,7 @@ lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *
     if (loses_dims(E, decl, n, arg)) {
         r = lg_v_error(E, at);
     } else if (!is_schedule && signature_says_all(E, decl, n, arg)) {
-        r = lg_type_placeholder(E, f, decl->kid[LG_D_TYPE], at);
+        r = lg_type_result(E, f, decl->kid[LG_D_TYPE], at);
         const lg_ast *in = decl->kid[LG_D_IN];
         if (in && r->kind == LG_V_TENSOR)
             r->t.bound = lg_dim_expr(E, f, in);
@@ -659,13 +661,18 @@ static lg_value *typed_only(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, 
                type->n == 2 ? "" : "s");
         return lg_v_error(E, at);
     }
-    for (int i = 0; i < n; i++) {
-        lg_value *v = lg_value_seen_from(E, fn->fn.env, arg[i].value);
-        if (!lg_type_check(E, fn->fn.env, type->kid[i], v, arg[i].at.file ? arg[i].at : at,
-                           "this function", false))
-            return lg_v_error(E, at);
-    }
-    return lg_type_placeholder(E, fn->fn.env, type->kid[n], at);
+    lg_arg *seen = LG_NEW_N(E->arena, lg_arg, n ? n : 1);
+    for (int i = 0; i < n; i++)
+        seen[i] = (lg_arg){.value = lg_value_seen_from(E, fn->fn.env, arg[i].value)};
+    size_t packs = lg_type_own_packs(fn->fn.env, type, n, seen);
+    bool ok = true;
+    for (int i = 0; i < n && ok; i++)
+        ok = lg_type_check(E, fn->fn.env, type->kid[i], seen[i].value,
+                           arg[i].at.file ? arg[i].at : at, "this function", false);
+    lg_value *r =
+        ok ? lg_type_placeholder(E, fn->fn.env, type->kid[n], at) : lg_v_error(E, at);
+    fn->fn.env->packs.n = packs;
+    return r;
 }
 
 static lg_value *call_fn(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_span at) {
@@ -681,8 +688,10 @@ static lg_value *call_fn(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_
         return r;
     /* the names of dims that the receiver of the function uses */
     const lg_ast *result = fn->fn.type->kid[fn->fn.type->n - 1];
+    size_t packs = lg_type_own_packs(fn->fn.type_env, fn->fn.type, n, arg);
     lg_value *v =
         lg_type_check(E, fn->fn.type_env, result, r, at, "the result of this function", false);
+    fn->fn.type_env->packs.n = packs;
     return v ? v : lg_v_error(E, at);
 }
 
@@ -751,14 +760,17 @@ static bool has_places_for(const lg_ast *decl, int n, const lg_arg *arg) {
 /* The declaration beside `callee` that these arguments are for: itself, or one of the same name. */
 static lg_value *overload(lg_elab *E, lg_value *callee, int n, const lg_arg *arg) {
     bool fn = callee->kind == LG_V_FN && callee->fn.decl->kind == LG_A_DECL && !callee->fn.bound;
-    const lg_ast *decl = fn ? callee->fn.decl : callee->kind == LG_V_DECL ? callee->decl.decl : NULL;
+    const lg_ast *decl = fn                          ? callee->fn.decl
+                         : callee->kind == LG_V_DECL ? callee->decl.decl
+                                                     : NULL;
     lg_frame *env = fn ? callee->fn.env : decl ? callee->decl.env : NULL;
     if (!env || env->kind != LG_F_MODULE || !env->module->tree || has_places_for(decl, n, arg))
         return callee;
     const lg_ast *tree = env->module->tree;
     for (uint32_t i = 0; i < tree->n; i++) {
         const lg_ast *s = tree->kid[i];
-        bool other = s->kind == LG_A_DECL && s->name == decl->name && strcmp(s->text, decl->text) != 0;
+        bool other =
+            s->kind == LG_A_DECL && s->name == decl->name && strcmp(s->text, decl->text) != 0;
         if (!other || !has_places_for(s, n, arg))
             continue;
         bool to_fn = !strcmp(s->text, "fn");

@@ -294,8 +294,8 @@ static bool one_input(custom *c, const lg_field *d) {
     if (!b && c->f->up && c->f->up->decl == c->decl) /* states stand in a frame of their own */
         b = lg_find_local(c->f->up, d->name, false);
     if (!b || b->is_let || !is_parameter(c->decl, d->name)) {
-        lg_diag *e = lg_err(E, "E0507", name_at(c, d),
-                            "`%s` is not an input of `%s`", d->name, c->decl->name);
+        lg_diag *e = lg_err(E, "E0507", name_at(c, d), "`%s` is not an input of `%s`", d->name,
+                            c->decl->name);
         lg_diag_help(e,
                      "the rule gives a record {input: cotangent}; inputs left out are constants");
         return false;

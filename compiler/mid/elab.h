@@ -299,6 +299,12 @@ typedef struct lg_lane {
     struct lg_lane *up;
 } lg_lane;
 
+struct lg_late {
+    lg_span at;
+    const char *text;
+    struct lg_late *next;
+};
+
 struct lg_elab {
     lg_arena *arena;
     lg_diags *diags;
@@ -345,9 +351,14 @@ struct lg_elab {
     /* Functions that only the host knows: readers, pipeline stages. NULL: no such name. */
     const struct lg_builtin *(*host_builtin)(lg_sym name);
     lg_value *(*host_text)(lg_elab *E, const lg_ast *str); /* a string in host code, formats applied */
+    struct lg_late *late; /* checks that only a run can make: lg_late */
     void *host_ctx;
 };
 #define LG_CHECKING(E) ((E)->g == NULL)
+
+/* Notes in check mode that what stands at `at` is tried only when it runs; `lg check` lists these.
+ * Once a place; not inside the library. */
+void lg_late(lg_elab *E, lg_span at, const char *fmt, ...) LG_PRINTF(3, 4);
 
 lg_elab *lg_elab_new(lg_arena *a, lg_diags *ds);
 /* Registers a file's declarations. The library is loaded lazily by name. */
@@ -413,7 +424,12 @@ lg_value *lg_type_check(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v
                         const char *what, bool binding); /* v seen with the dims of the type; NULL after an error */
 /* Before the arguments of a call are checked one by one: bare names, packs and `float` that v binds. */
 void lg_type_prebind(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v);
+/* Packs of a function type that f does not know are each call's own: they enter f from the
+ * arguments. How many f had before: what to set f->packs.n to after the call. */
+size_t lg_type_own_packs(lg_frame *f, const lg_ast *type, int n, const lg_arg *arg);
 lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at); /* check mode: any value of it */
+/* the same of a result, whose dims may be the file's or the model's */
+lg_value *lg_type_result(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at);
 lg_dim *lg_dim_expr(lg_elab *E, lg_frame *f, const lg_ast *e); /* NULL after reporting */
 lg_dtype lg_type_dtype(lg_elab *E, lg_frame *f, const lg_ast *type);
 

@@ -668,7 +668,7 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
         const lg_value *other = a->weight ? b : a;
         bool scalar = other->kind == LG_V_NUM || (other->kind == LG_V_TENSOR && !other->t.rank);
         if (!scalar || (a->weight && b->weight) || (strcmp(op, "*") && (strcmp(op, "/") || !a->weight))) {
-            lg_diag *d = lg_err(E, "E0430", at, "a weighted loss can only be scaled by a number here");
+            lg_diag *d = lg_err(E, "E0431", at, "a weighted loss can only be scaled by a number here");
             lg_diag_help(d, "write several `loss` lines: each is divided by its own weights");
             return lg_v_error(E, at);
         }

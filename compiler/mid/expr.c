@@ -1,4 +1,5 @@
 /* expr.c: expressions: one case a kind of node. */
+#include "compiler/mid/also.h"
 #include "compiler/mid/elab.h"
 #include "compiler/mid/model.h"
 #include "compiler/mid/sig.h"
@@ -24,8 +25,11 @@ static const char *nearest_name(lg_elab *E, lg_frame *f, lg_sym name) {
 
 static lg_value *unknown_name(lg_elab *E, const lg_ast *e) {
     lg_diag *d = lg_err(E, "E0301", e->span, "nothing here is called `%s`", e->name);
-    const char *near = nearest_name(E, E->frame, e->name);
-    if (near)
+    const lg_also *also = lg_also_find(e->name);
+    const char *near = also ? NULL : nearest_name(E, E->frame, e->name);
+    if (also)
+        lg_diag_help(d, "here that is written `%s`", also->form);
+    else if (near)
         lg_diag_help(d, "did you mean `%s`?", near);
     return lg_v_error(E, e->span);
 }

@@ -102,6 +102,9 @@ static bool require_terms(lg_elab *E, const lg_fold *r, lg_value *count, int64_t
         lg_diag_help(d, "give the value for that case: `empty=0`");
         return false;
     }
+    if (count->kind == LG_V_TENSOR)
+        lg_late(E, r->at, "`%s` has %s in each row", r->name,
+                least > 1 ? "enough values" : "a value");
     if (LG_CHECKING(E) || count->kind != LG_V_TENSOR)
         return true;
     lg_value *ok = lg_binary(E, ">=", count, lg_v_int(E, least, r->at), r->at);

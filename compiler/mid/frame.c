@@ -65,6 +65,23 @@ lg_diag *lg_err(lg_elab *E, const char *code, lg_span at, const char *fmt, ...) 
     return d;
 }
 
+void lg_late(lg_elab *E, lg_span at, const char *fmt, ...) {
+    if (!LG_CHECKING(E) || lg_in_library(E->frame) || !at.file)
+        return;
+    for (const struct lg_late *l = E->late; l; l = l->next)
+        if (l->at.file == at.file && l->at.beg == at.beg)
+            return;
+    va_list ap;
+    va_start(ap, fmt);
+    lg_buf b = {0};
+    lg_buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    struct lg_late *l = LG_NEW(E->arena, struct lg_late);
+    *l = (struct lg_late){at, lg_intern_n(b.at ? b.at : "", b.n), E->late};
+    E->late = l;
+    lg_buf_free(&b);
+}
+
 const char *lg_txt(lg_elab *E, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);

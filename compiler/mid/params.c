@@ -22,7 +22,8 @@ static const char *param_names(const lg_ast *params, lg_buf *b) {
 }
 
 static bool unknown_param(binding *b, const lg_arg *a) {
-    lg_diag *d = lg_err(b->E, "E0322", lg_arg_at(a), "`%s` has no parameter `%s`", b->what, a->name);
+    lg_diag *d =
+        lg_err(b->E, "E0322", lg_arg_at(a), "`%s` has no parameter `%s`", b->what, a->name);
     uint32_t n = b->params ? b->params->n : 0;
     const char **names = LG_NEW_N(b->E->arena, const char *, n + 1);
     for (uint32_t i = 0; i < n; i++)
@@ -54,7 +55,8 @@ static bool place_argument(binding *b, const lg_arg *a, uint32_t *next) {
             return unknown_param(b, a);
     }
     if (b->given[i]) {
-        lg_diag *d = lg_err(b->E, "E0323", lg_arg_at(a), "`%s` is given twice", b->params->kid[i]->name);
+        lg_diag *d =
+            lg_err(b->E, "E0323", lg_arg_at(a), "`%s` is given twice", b->params->kid[i]->name);
         lg_diag_label(d, b->given[i]->at, "here already");
         return false;
     }
@@ -150,8 +152,7 @@ static bool is_bound(const lg_ast *p) {
 /* Integers of which nothing is known: they are labels from here on, and that is looked at once. */
 static lg_value *made_labels(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
     lg_elab *E = b->E;
-    bool unknown =
-        p->kid[1]->kind == LG_A_NAME && !lg_sig_dim(E, b->f, p->kid[1]->name, false);
+    bool unknown = p->kid[1]->kind == LG_A_NAME && !lg_sig_dim(E, b->f, p->kid[1]->name, false);
     lg_dim *want = unknown ? NULL : lg_dim_expr(E, b->f, p->kid[1]);
     if (!want)
         return v;

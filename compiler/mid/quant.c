@@ -61,7 +61,8 @@ lg_value *lg_quant_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, co
     if (!lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at, decl->name))
         return lg_v_error(E, at);
     quant q = {decl, f};
-    bool whole = function_of(&q, "call") || (function_of(&q, "encode") && function_of(&q, "decode"));
+    bool whole =
+        function_of(&q, "call") || (function_of(&q, "encode") && function_of(&q, "decode"));
     return whole ? construct(E, decl, f, at) : lg_v_error(E, at); /* lg_quant_check says why */
 }
 

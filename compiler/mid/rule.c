@@ -556,8 +556,7 @@ void lg_rule_lend(lg_elab *E, lg_value *to, const lg_value *from, lg_value *p, l
     r->lent = store;
     for (lg_binding *b = to->rule.env->names; b; b = b->next) {
         const lg_binding *a = lg_find_local(from->rule.env, b->name, false);
-        if (b->value && b->value->kind == LG_V_RULE && a && a->value &&
-            a->value->kind == LG_V_RULE)
+        if (b->value && b->value->kind == LG_V_RULE && a && a->value && a->value->kind == LG_V_RULE)
             lg_rule_lend(E, b->value, a->value, p, store);
     }
 }

@@ -1,6 +1,7 @@
-/* rule_text.c: is a derivative rule linear in its cotangent, as far as the text alone says? Rules are
- * checked for certain on the graph they make (custom.c), which is there only when they are used; this
- * finds what is wrong in functions that nobody calls. What it cannot tell it lets pass. */
+/* rule_text.c: is a derivative rule linear in its cotangent, as far as the text alone says? Rules
+ * are checked for certain on the graph they make (custom.c), which is there only when they are
+ * used; this finds what is wrong in functions that nobody calls. What it cannot tell it lets pass.
+ */
 #include "compiler/mid/elab.h"
 #include <string.h>
 

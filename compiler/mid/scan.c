@@ -440,6 +440,8 @@ static void finish_while(lg_scanning *s) {
         next = lg_binary(E, "and", s->live_in, c, at);
     }
     widen(s, &s->live, next);
+    if (s->nest.g && s->grown) /* the counter of this attempt has too few lanes */
+        return;
     s->rounds.n_open = s->live.n_open;
     s->rounds.open = s->live.open;
     lg_value *count = lg_binary(E, "+", slot_value(s, &s->rounds), one, at);

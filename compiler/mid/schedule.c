@@ -650,6 +650,8 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
         return p;
     if (!o.may_fail)
         lg_out_of_memory(p->base_bytes);
+    if (o.needed)
+        *o.needed = p->base_bytes;
     lg_plan_free(p);
     return NULL;
 }
@@ -704,12 +706,25 @@ const lg_node *lg_plan_oversized(const lg_graph *g) {
     return NULL;
 }
 
-static bool too_large(lg_fault *fault, const lg_node *n) {
+double lg_type_room(const lg_type *t) {
+    double bytes = lg_dtype_size(t->dtype);
+    for (int d = 0; d < t->rank; d++)
+        bytes *= (double)t->shape[d];
+    return bytes;
+}
+
+/* n: the value that is too large, or NULL: all together need `bytes`. */
+static bool too_large(lg_fault *fault, const lg_node *n, double bytes) {
+    char need[LG_SIZE_TEXT], there[LG_SIZE_TEXT];
     if (fault) {
         *fault = (lg_fault){.set = true, .code = "E0437", .row = -1};
         if (n)
             fault->at = n->span;
-        snprintf(fault->text, sizeof fault->text, "these values do not fit into memory");
+        if (n)
+            bytes = lg_type_room(&n->type[0]);
+        snprintf(fault->text, sizeof fault->text,
+                 "these values do not fit into memory: they need %s, and %s are there",
+                 lg_size_text(need, bytes), lg_size_text(there, lg_memory_there()));
     }
     return false;
 }
@@ -717,22 +732,25 @@ static bool too_large(lg_fault *fault, const lg_node *n) {
 bool lg_graph_eval(lg_graph *g, lg_tensor *const *in, lg_tensor **out, lg_fault *fault) {
     const lg_node *big = lg_plan_oversized(g);
     if (big)
-        return too_large(fault, big);
-    lg_plan *p = lg_plan_new(g, &(lg_plan_opts){.may_fail = true});
+        return too_large(fault, big, 0);
+    size_t needed = 0;
+    lg_plan *p = lg_plan_new(g, &(lg_plan_opts){.may_fail = true, .needed = &needed});
     if (!p)
-        return too_large(fault, NULL);
+        return too_large(fault, NULL, (double)needed);
     const void **from = lg_alloc(((size_t)p->n_in + 1) * sizeof *from);
     void **to = lg_alloc(((size_t)p->n_out + 1) * sizeof *to);
     bool fits = true;
+    double bytes = 0;
     for (int k = 0; k < p->n_in; k++)
         from[k] = in[k]->data;
     for (int k = 0; k < p->n_out; k++) {
         const lg_type *t = &g->output.at[k].node->type[0];
         out[k] = lg_tensor_new(t->dtype, t->rank, t->shape);
         fits = fits && out[k];
+        bytes += lg_type_room(t);
         to[k] = out[k] ? out[k]->data : NULL;
     }
-    bool ok = fits ? lg_plan_run(p, from, to, fault) : too_large(fault, NULL);
+    bool ok = fits ? lg_plan_run(p, from, to, fault) : too_large(fault, NULL, bytes);
     for (int k = 0; k < p->n_out && !ok; k++) {
         lg_tensor_release(out[k]);
         out[k] = NULL;

@@ -132,6 +132,9 @@ static bool slice_axis(lg_elab *E, const written *w, lg_dim *size, lg_axis_sub *
             lg_diag_note(d, "%s = %lld here", lg_dim_text(E->arena, size), (long long)n);
         return false;
     }
+    if (lg_dim_at_most(lo, hi) == 2 || lg_dim_at_most(hi, size) == 2)
+        lg_late(E, w->ast->span, "the slice %s is within %s", lg_ast_text(E->arena, w->ast),
+                lg_dim_text(E->arena, size));
     s->size = lg_dim_sub(E->dims, hi, lo);
     int64_t by = llabs(s->step);
     if (by > 1)
@@ -171,6 +174,8 @@ static bool index_axis(lg_elab *E, const written *w, lg_dim *size, const lg_valu
             lg_diag_label(d, i->at, "the range of `%s`", i->name);
             return false;
         }
+        if (!lg_lazy(E) && lg_dim_at_most(end, size) == 2)
+            lg_late(E, w->ast->span, "`%s` ends within %s", i->name, lg_dim_text(E->arena, size));
         return true;
     }
     if (lg_dims_match(i->dim, size))
@@ -202,6 +207,9 @@ static bool value_axis(lg_elab *E, const written *w, lg_dim *size, const lg_valu
                 lg_diag_note(d, "%s = %lld here", lg_dim_text(E->arena, size), (long long)n);
             return false;
         }
+        if (!lg_lazy(E) && lg_dim_at_most(end, size) == 2)
+            lg_late(E, w->ast->span, "the subscript %s is within %s",
+                    lg_ast_text(E->arena, w->ast), lg_dim_text(E->arena, size));
         if (LG_CHECKING(E))
             return true;
         if (!lg_dim_value(at, &s->lin.off)) {
@@ -220,6 +228,9 @@ static bool value_axis(lg_elab *E, const written *w, lg_dim *size, const lg_valu
             lg_diag_help(d, "round it first: `i32(floor(v))`");
         return false;
     }
+    if (!lg_lazy(E) && !(v->t.bound && lg_dim_at_most(v->t.bound, size) == 1))
+        lg_late(E, w->ast->span, "the subscript %s is within %s", lg_ast_text(E->arena, w->ast),
+                lg_dim_text(E->arena, size));
     s->v = v;
     s->kind = LG_TO_PICK;
     if (!LG_CHECKING(E) && lg_linear_of(E, v, &s->lin))

@@ -405,6 +405,15 @@ static const lg_ast *model_decl(lg_elab *E, lg_frame *f, const lg_ast *type, lg_
     return v->decl.decl;
 }
 
+/* May the name stand for whatever size the argument has there? Models and other static things of the
+ * file may not. */
+static bool binds_size(lg_elab *E, lg_frame *f, const lg_ast *name, bool binding) {
+    lg_checking c = {E, f, name->span, "", binding};
+    lg_sym one[1];
+    return binding && lg_sig_unknown(&c, name, one, 0, 1) &&
+           (!lg_lookup_user(E, f, name->name) || (f->up && lg_lookup_dim(E, f->up, name->name)));
+}
+
 /* A model of the type, values unknown. Names of sizes that stand for nothing yet become atoms that
  * are returned in made[]: in a check of a value the caller finds what they are. */
 static lg_value *model_of_type(lg_elab *E, lg_frame *f, const lg_ast *type, const lg_ast *decl,
@@ -419,8 +428,7 @@ static lg_value *model_of_type(lg_elab *E, lg_frame *f, const lg_ast *type, cons
         lg_dim *d = e->kind == LG_A_NAME ? lg_sig_dim(E, f, e->name, binding) : NULL;
         for (int k = 0; !d && e->kind == LG_A_NAME && k < *n_made; k++)
             d = made[k].name == e->name ? made[k].dim : NULL;
-        if (!d && e->kind == LG_A_NAME && binding && *n_made < 16 &&
-            !lg_lookup_user(E, f, e->name)) {
+        if (!d && e->kind == LG_A_NAME && *n_made < 16 && binds_size(E, f, e, binding)) {
             d = lg_dim_var(E->dims, e->name, e->span);
             made[(*n_made)++] = (lg_named_dim){e->name, d};
         }
@@ -561,10 +569,12 @@ static lg_value *function(lg_checking *c, const lg_ast *type, lg_value *v) {
     E->g = NULL;
     int n = (int)type->n - 1;
     lg_arg *arg = LG_NEW_N(E->arena, lg_arg, n ? n : 1);
+    size_t known = c->f->packs.n;
     for (int i = 0; i < n; i++) {
         arg[i].value = lg_type_placeholder(E, c->f, type->kid[i], v->at);
         arg[i].at = v->at;
     }
+    size_t own = c->f->packs.n - known; /* packs that only the function's arguments have */
     lg_value *bare = lg_v_copy(E, v);
     lg_frame *was = E->frame;
     E->frame = c->f->caller ? c->f : was;
@@ -577,6 +587,9 @@ static lg_value *function(lg_checking *c, const lg_ast *type, lg_value *v) {
         if (!lg_type_check(E, c->f, result, y, v->at, inner.what, c->binding))
             r = NULL;
     }
+    c->f->packs.n -= own;
+    for (size_t i = known; i < c->f->packs.n; i++)
+        c->f->packs.at[i] = c->f->packs.at[i + own];
     E->g = g;
     return r;
 }
@@ -646,6 +659,21 @@ lg_value *lg_type_check(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v
     const lg_ast *decl =
         type->kind == LG_A_TYPE || type->kind == LG_A_CALL ? model_decl(E, f, type, &env) : NULL;
     return decl ? model(&c, type, decl, env, v) : unknown_type(E, type);
+}
+
+size_t lg_type_own_packs(lg_frame *f, const lg_ast *type, int n, const lg_arg *arg) {
+    size_t before = f->packs.n;
+    for (int i = 0; i < n && i < (int)type->n - 1; i++) {
+        const lg_ast *t = type->kid[i];
+        lg_value *v = arg[i].value;
+        int pack = t->kind == LG_A_TYPE && v->kind == LG_V_TENSOR ? pack_at(t) : -1;
+        if (pack < 0 || t->kid[pack]->kind != LG_A_PACK || v->t.rank < (int)t->n - 1 ||
+            pack_named(f, t->kid[pack]->name))
+            continue;
+        lg_pack p = {t->kid[pack]->name, v->t.rank - ((int)t->n - 1), v->t.dim + pack};
+        LG_PUSH(f->packs, p);
+    }
+    return before;
 }
 
 /* What the argument says at first sight: bare names, packs, and the dtype that `float` is. */
@@ -738,8 +766,9 @@ static lg_value *opaque_stack(lg_checking *c, const lg_ast *type, const lg_value
     return lg_v_stacked(c->E, is, pack_at(type) < 0 ? n : -1, dim, c->at);
 }
 
-lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at) {
-    lg_checking c = {E, f, at, "", true};
+static lg_value *placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at,
+                             bool binding) {
+    lg_checking c = {E, f, at, "", binding};
     if (type->kind == LG_A_FNTYPE) {
         lg_value *v = lg_v_new(E, LG_V_FN, at);
         v->fn.decl = type;
@@ -750,7 +779,7 @@ lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_sp
         lg_value *v = lg_v_record(E, 0, at);
         for (uint32_t i = 0; i < type->n; i++)
             lg_v_set_field(E, v, type->kid[i]->name,
-                           lg_type_placeholder(E, f, type->kid[i]->kid[0], at));
+                           placeholder(E, f, type->kid[i]->kid[0], at, binding));
         return v;
     }
     if (type->kind == LG_A_TYPE) {
@@ -788,5 +817,13 @@ lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_sp
         for (uint32_t i = 1; i < type->n; i++)
             if (type->kid[i]->kind == LG_A_NAME)
                 rigid_dim(&c, type->kid[i]);
-    return model_of_type(E, f, type, decl, env, true, made, &n_made);
+    return model_of_type(E, f, type, decl, env, binding, made, &n_made);
+}
+
+lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at) {
+    return placeholder(E, f, type, at, true);
+}
+
+lg_value *lg_type_result(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at) {
+    return placeholder(E, f, type, at, false);
 }

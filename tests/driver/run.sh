@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh: the command line of lg: commands, options, exit statuses, imports, tidying, help.
+# run.sh [--accept]: the command line of lg: commands, options, exit statuses, imports, tidying, help.
+# --accept writes the list of ops that there is now.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 lg=${LG:-build/lg}
@@ -51,6 +52,19 @@ expect 0 'double' "$lg" help double tests/driver/program/left.lg
 for name in $(sed -n 's/^\(fn\|loss\|model\|optimizer\|quantizer\|schedule\) \([A-Za-z][A-Za-z0-9_]*\).*/\2/p' stdlib/*.lg); do
     expect 0 "$name" "$lg" help "$name"
 done
+while IFS='"' read -r _ name _ here _; do # the same name is not one of ours
+    expect 0 "\`$name\` is written" "$lg" help "$name"
+    expect 0 "" "$lg" help "$here"
+done < <(grep '^ALSO' compiler/mid/also.def)
+for word in grad vjp jvp hvp jacobian hessian categorical bernoulli permutation choice gamma laplace \
+    exponential f64 f32 bf16 f16 i64 i32 i8 u8 bool float csv npy npz idx safetensors images wav text; do
+    expect 0 "$word" "$lg" help $word
+done
+printf 'print cat([[1.0], [2.0]])\n' >"$scratch/also.lg"
+expect 1 'here that is written `concat([a, b], axis=0)`' "$lg" check "$scratch/also.lg"
+# The surface of the ops: a change shows here, and in review. --accept in place of a comparison.
+if [ "${1:-}" = --accept ]; then "$lg" ops >tests/driver/ops.out; fi
+expect 0 '' diff tests/driver/ops.out <("$lg" ops)
 while read -r op _; do
     expect 0 "$op" "$lg" help "$op"
 done < <("$lg" ops)
@@ -59,7 +73,7 @@ expect 0 '6 9 2' "$lg" run tests/driver/program/main.lg
 printf 'import "b.lg"\n' >"$scratch/a.lg"
 printf 'import "a.lg"\n' >"$scratch/b.lg"
 expect 1 'E0306' "$lg" check "$scratch/a.lg"
-for phase in tokens ast typed graph grad plan; do
+for phase in tokens ast typed graph grad plan c; do
     expect 0 '' "$lg" check examples/digits.lg --dump=$phase
 done
 

@@ -2,7 +2,7 @@
 # run.sh [--accept] [NAME ...]: `lg check` on every program here, each with one mistake; its report
 # must be the .err file beside it, byte for byte. --accept writes what is reported now. A program
 # whose fault shows only when it runs begins with the line `# lg: run ...`, its command. Without NAMEs
-# every code of diag.def is also looked for: it has a page, is emitted somewhere, and is reported by
+# every code of diag.def is also looked for, and none is emitted without a row: it has a page, is emitted somewhere, and is reported by
 # some .err file here or in the list `elsewhere`, which says where it is tested.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -56,6 +56,11 @@ if $all && ! $accept; then
         else
             passed=$((passed + 1))
         fi
+    done
+    for code in $emitted; do
+        grep -q "^D($code," "$root/runtime/diag.def" && passed=$((passed + 1)) && continue
+        failed=$((failed + 1))
+        printf 'FAILED %s: emitted, and not in diag.def\n' "$code"
     done
 fi
 echo "$passed passed, $failed failed"

@@ -34,15 +34,16 @@ static const struct {
 };
 
 /* How a loss's terms become the number of a `reduction`: text before and after the call; ROWS is
- * the first dim of the first input. `with` is a switch of the function that this reduction turns
- * on, where it has it. */
+ * the first dim of the first input. `with` is an argument of the function that this reduction gives,
+ * where it has it, and `is` its value. */
 static const struct {
-    const char *name, *before, *after, *with;
+    const char *name, *before, *after, *with, *is;
 } reductions[] = {
-    {"mean", "mean(", ")", "by_length"},
-    {"sum", "sum(", ")", NULL},
-    {"none", "", "", NULL},
-    {"batchmean", "sum(", ")/ROWS", NULL},
+    {"mean", "mean(", ")", "by_length", "true"},
+    {"mean_nonzero", "mean(", ")", "over", "\"nonzero\""},
+    {"sum", "sum(", ")", NULL, NULL},
+    {"none", "", "", NULL, NULL},
+    {"batchmean", "sum(", ")/ROWS", NULL, NULL},
 };
 
 /* The function that cases with an `objective` minimise, over their inputs A and b and argument c.
@@ -52,6 +53,25 @@ static const char objective[] =
     "  let closure_ = fn (q) = value_and_grad(objective_, at=q)\n";
 /* What lets it go on to the last digit, where the `minimizer` is asked for. */
 static const char tolerances[] = ", tolerance_grad=0.0, tolerance_change=0.0";
+
+/* Cases with `sizes` are about a network with parameters theta, weights [in, out] row by row, then
+ * biases, layer after layer, and `act` between layers. Functions of theta by the names that
+ * parameters have for them, after and before the text of the network. */
+static const struct {
+    const char *name, *before, *after;
+} of_network[] = {
+    {"logits", "", ""},
+    {"losses", "cross_entropy(", ", labels)"},
+    {"loss", "mean(cross_entropy(", ", labels))"},
+};
+
+/* Results of what is built in, for those cases. */
+static const struct {
+    const char *name, *result, *text;
+} built_in[] = {
+    {"hessian", "value", "hessian(loss_, at=theta)"},
+    {"hessian", "eigvals", "eigh(hessian(loss_, at=theta)).values"},
+};
 
 /* ---- the library's declarations ---- */
 
@@ -199,6 +219,7 @@ typedef struct {
     const lg_ast *decl;
     json_t *whole, *inputs, *args, *expected;
     const char *reduction;
+    bool numbered; /* gradients stood as inputs of their own */
     lg_buf text;
     char error[200];
 } golden;
@@ -209,7 +230,7 @@ static bool refuse(golden *c, const char *what, const char *name) {
 }
 
 static bool is_kind(const golden *c, const char *word) {
-    return !strcmp(c->decl->text, word);
+    return c->decl && !strcmp(c->decl->text, word);
 }
 
 static void argument(lg_buf *b, bool *comma, const char *name) {
@@ -230,6 +251,8 @@ static const char *const *names_here(const golden *c, const char *golden_name) {
 static bool put_special(golden *c, lg_buf *b, bool *comma, const char *name, json_t *v) {
     bool over_objective = is_kind(c, "optimizer") && closure_param(c->decl);
     if (!strcmp(name, "reduction") || json_is_null(v))
+        return true;
+    if (json_object_get(c->args, "sizes") && (!strcmp(name, "sizes") || !strcmp(name, "act")))
         return true;
     if (over_objective && !strcmp(name, "c"))
         return true;
@@ -263,13 +286,92 @@ static bool put_args(golden *c, lg_buf *b, bool *comma) {
     return true;
 }
 
+/* real1, real2 ... of a parameter `real`: its length without the number; 0: no such parameter. */
+static size_t stem(const golden *c, const char *name) {
+    char text[60];
+    size_t n = strlen(name), whole = n;
+    while (n && name[n - 1] >= '0' && name[n - 1] <= '9')
+        n--;
+    snprintf(text, sizeof text, "%.*s", (int)n, name);
+    return n < whole && n < sizeof text && has_param(c->decl, text) ? n : 0;
+}
+
+/* Numbered inputs are the fields of one record. */
+static void put_numbered(golden *c, lg_buf *b, bool *comma, json_t *record) {
+    const lg_ast *p = c->decl->kid[LG_D_PARAMS];
+    const char *name;
+    json_t *v;
+    for (uint32_t i = 0; p && i < p->n; i++) {
+        size_t n = strlen(p->kid[i]->name);
+        bool open = false;
+        json_object_foreach(c->inputs, name, v) {
+            if (has_param(c->decl, name) || stem(c, name) != n || strncmp(name, p->kid[i]->name, n))
+                continue;
+            if (!open)
+                argument(b, comma, p->kid[i]->name);
+            bool moves = record && json_object_get(record, name);
+            lg_buf_printf(b, "%sf%s: %s%s", open ? ", " : "{", name + n, moves ? "r." : "", name);
+            open = true;
+        }
+        lg_buf_printf(b, open ? "}" : "");
+    }
+}
+
+/* The logits of the network at q. */
+static void put_network(golden *c) {
+    json_t *sizes = json_object_get(c->args, "sizes");
+    const char *act = json_string_value(json_object_get(c->args, "act"));
+    size_t n = json_array_size(sizes);
+    long long at = 0;
+    for (size_t k = 0; k + 2 < n; k++)
+        lg_buf_printf(&c->text, "%s(", act);
+    lg_buf_printf(&c->text, "x");
+    for (size_t k = 0; k + 1 < n; k++) {
+        long long in = json_integer_value(json_array_get(sizes, k)),
+                  out = json_integer_value(json_array_get(sizes, k + 1)), bias = at + in * out;
+        lg_buf_printf(&c->text, " @ reshape(q[%lld:%lld], [%lld, %lld]) + q[%lld:%lld]%s", at, bias,
+                      in, out, bias, bias + out, k + 2 < n ? ")" : "");
+        at = bias + out;
+    }
+}
+
+/* Functions of the network's parameters; what they read is no argument then. */
+static void put_functions(golden *c) {
+    if (!json_object_get(c->args, "sizes"))
+        return;
+    for (size_t k = 0; k < LG_COUNT(of_network); k++) {
+        if (*of_network[k].before && !json_object_get(c->inputs, "labels"))
+            continue;
+        lg_buf_printf(&c->text, "  let %s_ = fn (q) = %s", of_network[k].name, of_network[k].before);
+        put_network(c);
+        lg_buf_printf(&c->text, "%s\n", of_network[k].after);
+    }
+    json_object_del(c->inputs, "x");
+    json_object_del(c->inputs, "labels");
+}
+
+static void put_function_arguments(golden *c, lg_buf *b, bool *comma) {
+    for (size_t k = 0; k < LG_COUNT(of_network) && json_object_get(c->args, "sizes"); k++)
+        if (has_param(c->decl, of_network[k].name)) {
+            argument(b, comma, of_network[k].name);
+            lg_buf_printf(b, "%s_", of_network[k].name);
+        }
+}
+
+static bool is_built_in(const char *name) {
+    for (size_t k = 0; k < LG_COUNT(built_in); k++)
+        if (!strcmp(built_in[k].name, name))
+            return true;
+    return false;
+}
+
 /* Inputs that the function has no parameters for are the fields of its record parameter. */
 static bool put_packed(golden *c, lg_buf *b, bool *comma) {
     const char *name, *packed = letter_param(c->decl);
     json_t *v;
     bool open = false;
     json_object_foreach(c->inputs, name, v) {
-        if (has_param(c->decl, name))
+        if (has_param(c->decl, name) || stem(c, name))
             continue;
         if (!packed)
             return refuse(c, "input", name);
@@ -283,13 +385,15 @@ static bool put_packed(golden *c, lg_buf *b, bool *comma) {
 }
 
 /* The call, with the inputs of `record` (may be NULL) read from r. */
-static bool put_call(golden *c, lg_buf *b, json_t *record, const char *with) {
+static bool put_call(golden *c, lg_buf *b, json_t *record, const char *with, const char *is) {
     const char *name;
     json_t *v;
     bool comma = false;
     lg_buf_printf(b, "%s(", c->function);
     if (!put_packed(c, b, &comma))
         return false;
+    put_numbered(c, b, &comma, record);
+    put_function_arguments(c, b, &comma);
     json_object_foreach(c->inputs, name, v) {
         if (!has_param(c->decl, name))
             continue;
@@ -300,7 +404,7 @@ static bool put_call(golden *c, lg_buf *b, json_t *record, const char *with) {
         return false;
     if (with && has_param(c->decl, with)) {
         argument(b, &comma, with);
-        lg_buf_printf(b, "true");
+        lg_buf_printf(b, "%s", is);
     }
     lg_buf_printf(b, ")");
     return true;
@@ -315,14 +419,14 @@ static long long first_dim(const golden *c) {
 /* The call, reduced as a loss is. */
 static bool put_value(golden *c, lg_buf *b, json_t *record) {
     if (!is_kind(c, "loss"))
-        return put_call(c, b, record, NULL);
+        return put_call(c, b, record, NULL, NULL);
     size_t k = 0;
     while (k + 1 < LG_COUNT(reductions) && strcmp(reductions[k].name, c->reduction) != 0)
         k++;
     if (strcmp(reductions[k].name, c->reduction) != 0)
         return refuse(c, "reduction", c->reduction);
     lg_buf_printf(b, "%s", reductions[k].before);
-    bool ok = put_call(c, b, record, reductions[k].with);
+    bool ok = put_call(c, b, record, reductions[k].with, reductions[k].is);
     const char *rows = strstr(reductions[k].after, "ROWS");
     if (rows)
         lg_buf_printf(b, "%.*s%lld", (int)(rows - reductions[k].after), reductions[k].after,
@@ -423,6 +527,46 @@ static long long rounds(const golden *c, long long given) {
     return !given && to_the_end(c) ? ROUNDS : most;
 }
 
+/* What an optimizer moves: `x` of x_after_3, as a rule `w`. */
+static const char *moved(const golden *c) {
+    static char word[20];
+    const char *name, *after;
+    json_t *v;
+    json_object_foreach(c->expected, name, v) {
+        after = strstr(name, "_after_");
+        if (after && (size_t)(after - name) < sizeof word) {
+            snprintf(word, sizeof word, "%.*s", (int)(after - name), name);
+            return word;
+        }
+    }
+    return "w";
+}
+
+/* Gradients that stand as inputs of their own, grad_loss_1, grad_loss_2 ..., become one `grads`. Says
+ * whether there were any: then no other input goes along with them. */
+static bool join_numbered(golden *c) {
+    json_t *data = json_array(), *first = NULL, *v;
+    size_t n = 0, i;
+    for (;;) {
+        char name[30];
+        snprintf(name, sizeof name, "grad_loss_%zu", n + 1);
+        json_t *one = json_object_get(c->inputs, name), *number;
+        if (!one)
+            break;
+        json_array_foreach(json_object_get(one, "data"), i, number) json_array_append(data, number);
+        first = first ? first : json_deep_copy(json_object_get(one, "shape"));
+        json_object_del(c->inputs, name);
+        n++;
+    }
+    if (n) {
+        json_array_insert_new(first, 0, json_integer((json_int_t)n));
+        v = json_pack("{s:s,s:o,s:o}", "dtype", "f64", "shape", first, "data", data);
+        json_object_set_new(c->inputs, "grads", v);
+    } else
+        json_decref(data);
+    return n > 0;
+}
+
 /* An optimizer over grads[t], or over the gradients of the objective: inputs with the same first
  * dim as grads go along with it, the others are arguments. */
 static bool put_optimizer(golden *c) {
@@ -439,7 +583,7 @@ static bool put_optimizer(golden *c) {
             put_plain(b, quartic);
         lg_buf_printf(b, "%s\n%s", quartic ? "" : "0.0", objective);
     }
-    lg_buf_printf(b, "  let run_ = scan (p = w) for at_ in 0..%lld {\n    p' = %s(", n,
+    lg_buf_printf(b, "  let run_ = scan (p = %s) for at_ in 0..%lld {\n    p' = %s(", moved(c), n,
                   c->function);
     if (closure) {
         argument(b, &comma, closure);
@@ -447,14 +591,14 @@ static bool put_optimizer(golden *c) {
     }
     json_object_foreach(c->inputs, name, v) {
         bool own =
-            !strcmp(name, "w") || !strcmp(name, "grads") || (closure && !has_param(c->decl, name));
+            !strcmp(name, moved(c)) || !strcmp(name, "grads") || (closure && !has_param(c->decl, name));
         if (own)
             continue;
         if (!has_param(c->decl, name))
             return refuse(c, "input", name);
         long long rows = json_integer_value(json_array_get(json_object_get(v, "shape"), 0));
         argument(b, &comma, name);
-        lg_buf_printf(b, "%s%s", name, given && rows == given ? "[at_]" : "");
+        lg_buf_printf(b, "%s%s", name, given && rows == given && !c->numbered ? "[at_]" : "");
     }
     if (!put_args(c, b, &comma))
         return false;
@@ -479,6 +623,22 @@ static bool put_schedule(golden *c) {
     return true;
 }
 
+static bool put_built_in(golden *c) {
+    const char *name;
+    json_t *v;
+    json_object_foreach(c->expected, name, v) {
+        size_t k = 0;
+        while (k < LG_COUNT(built_in) &&
+               (strcmp(built_in[k].name, c->function) || strcmp(built_in[k].result, name)))
+            k++;
+        if (k == LG_COUNT(built_in))
+            return refuse(c, "result", name);
+        put_write(c, name, built_in[k].text);
+        lg_buf_printf(&c->text, "\n");
+    }
+    return true;
+}
+
 static bool put_program(golden *c) {
     const char *name;
     json_t *v, *cotangent = json_object_get(c->inputs, "cotangent");
@@ -486,6 +646,7 @@ static bool put_program(golden *c) {
         json_object_set(c->whole, "cotangent", cotangent);
         json_object_del(c->inputs, "cotangent");
     }
+    c->numbered = is_kind(c, "optimizer") && join_numbered(c);
     lg_buf_printf(&c->text, "entry main {\n");
     json_object_foreach(c->inputs, name, v) {
         lg_buf_printf(&c->text, "  let %s = ", name);
@@ -495,7 +656,9 @@ static bool put_program(golden *c) {
             put_plain(&c->text, v);
         lg_buf_printf(&c->text, "\n");
     }
-    bool ok = is_kind(c, "optimizer")  ? put_optimizer(c)
+    put_functions(c);
+    bool ok = !c->decl                 ? put_built_in(c)
+              : is_kind(c, "optimizer") ? put_optimizer(c)
               : is_kind(c, "schedule") ? put_schedule(c)
                                        : put_function(c);
     lg_buf_printf(&c->text, "}\n");
@@ -645,7 +808,7 @@ static void one_file(const char *path) {
         const lg_ast *decl = declaration(
             name, json_object_get(json_array_get(json_object_get(f, "cases"), 0), "inputs"));
         json_array_foreach(json_object_get(f, "cases"), k, c) {
-            if (decl)
+            if (decl || is_built_in(name))
                 one_case(name, decl, json_string_value(json_object_get(f, "signature")), c);
             else
                 report(name, json_string_value(json_object_get(c, "name")), false,

@@ -1,10 +1,11 @@
 /* ops.c: every elementwise op, every reduction and every conversion, for every dtype it has,
  * interpreted and compiled: the same bits, whatever the values. */
-#include "compiler/back/jit.h"
 #include "ops/ops.h"
+#include "compiler/back/jit.h"
 #include "runtime/exec.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MOST = 256 };
@@ -31,8 +32,22 @@ static double uniform(void) {
 }
 
 static double special(size_t i) {
-    static const double v[] = {0, -0.0, 1, -1, (double)INFINITY, -(double)INFINITY, (double)NAN,
-                               1e-40, -1e30, 3e9, 127.5, -129, 1e-310, 65504, 0.5, 2.5};
+    static const double v[] = {0,
+                               -0.0,
+                               1,
+                               -1,
+                               (double)INFINITY,
+                               -(double)INFINITY,
+                               (double)NAN,
+                               1e-40,
+                               -1e30,
+                               3e9,
+                               127.5,
+                               -129,
+                               1e-310,
+                               65504,
+                               0.5,
+                               2.5};
     return v[i % LG_COUNT(v)];
 }
 
@@ -148,8 +163,7 @@ static net casts(lg_dtype t, int form) {
 
 /* ---- reductions: of what a loop makes, over each axis and over both ---- */
 
-static const int64_t forms[][2] = {{64, 10}, {7, 100}, {33, 64},  {3, 3000}, {2, 40000}, {40000, 2},
-                                   {300, 7}, {5, 257}, {1100, 5}, {1, 1},    {200, 1024}};
+static const int64_t forms[][2] = {{64, 10}, {3, 3000}, {40000, 2}, {2, 40000}, {5, 257}, {1, 1}};
 
 static net reductions(lg_dtype t, int form) {
     net n = {.g = lg_graph_new(NULL)};
@@ -170,12 +184,14 @@ static net reductions(lg_dtype t, int form) {
 }
 
 int main(void) {
+    setenv("XDG_CACHE_HOME", "none", 1); /* compiled afresh, and nothing kept */
+    setenv("HOME", "none", 1);
     lg_pool_init(1);
     for (int t = 0; t < LG_N_DTYPES; t++) {
-        for (int form = 0; form < 2; form++)
+        for (int form = 0; form < (t == LG_F32 ? 2 : 1); form++)
             compare(elements, (lg_dtype)t, form, "elements");
         compare(casts, (lg_dtype)t, 0, "conversions");
-        int forms_of = t == LG_F32 ? (int)LG_COUNT(forms) : 3;
+        int forms_of = t == LG_F32 ? (int)LG_COUNT(forms) : 2;
         for (int form = 0; form < forms_of; form++)
             compare(reductions, (lg_dtype)t, form, "reductions");
     }

@@ -1,5 +1,5 @@
-/* random.c: random graphs, interpreted and compiled: the same bits. random COUNT SEED; the graphs are
- * those of the engine's own test, whose program is taken in whole. */
+/* random.c: random graphs, interpreted and compiled: the same bits. random COUNT SEED; the graphs
+ * are those of the engine's own test, whose program is taken in whole. */
 #define main engine_main
 #include "tests/engine/random.c"
 #undef main
@@ -24,6 +24,8 @@ static void attach(lg_plan *p) {
 int main(int argc, char **argv) {
     int n = argc > 1 ? atoi(argv[1]) : 12, passed = 0, failed = 0;
     uint64_t seed = argc > 2 ? (uint64_t)atoll(argv[2]) : 1;
+    setenv("XDG_CACHE_HOME", "none", 1); /* compiled afresh, and nothing kept */
+    setenv("HOME", "none", 1);
     lg_pool_init(2);
     for (int k = 0; k < n; k++, seed++) {
         bool big = seed % 5 == 0, in_place = seed & 1;
