@@ -404,11 +404,21 @@ static lg_status read_header(reader *r) {
     return LG_OK;
 }
 
+/* Where numbers stand beside other words, one of them may be a slip. */
+static void warn_mixed(reader *r, const lg_column *c) {
+    lg_diag *d = lg_io_report(r->io, "W0603", r->file,
+                              "line %zu: `%s` holds numbers, and here something else", c->odd_line,
+                              c->name);
+    lg_diag_note(d, "all of it is read as names, as classes are");
+}
+
 static lg_status choose_types(reader *r) {
     for (size_t i = 0; i < r->t->n_cols; i++) {
         lg_column *c = &r->t->cols[i];
         trait *t = &r->traits[i];
         c->type = t->text ? LG_COL_TEXT : t->real || !t->numbers ? LG_COL_F64 : LG_COL_I64;
+        if (t->text && t->numbers)
+            warn_mixed(r, c);
         if (c->type == LG_COL_F64 && t->nonfinite_line && !r->opts.allow_nonfinite) {
             lg_diag *d = lg_io_report(r->io, "E0605", r->file, "line %zu: `%s` is not finite",
                                       t->nonfinite_line, c->name);

@@ -185,7 +185,8 @@ lg_diag *lg_diag_add(lg_diags *ds, const char *code, lg_span at, const char *fmt
     va_start(ap, fmt);
     lg_diag new = {.code = code, .at = at, .message = format(fmt, ap)};
     va_end(ap);
-    bool heard = ds->muted || already_said(ds, code, at, new.message);
+    bool muted = ds->muted && !is_warning(&new);
+    bool heard = muted || already_said(ds, code, at, new.message);
     ds->unheard += heard && !is_warning(&new);
     bool full = !heard && !is_warning(&new) && ds->errors >= ds->limit;
     if (!heard && is_warning(&new))

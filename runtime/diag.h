@@ -31,7 +31,7 @@ typedef struct {
     size_t errors, warnings, dropped;
     size_t limit;
     size_t unheard; /* errors while muted, and those said before */
-    int muted;
+    int muted; /* > 0: errors are only counted; warnings are heard */
     lg_diag scratch;
 } lg_diags;
 void lg_diags_init(lg_diags *ds);

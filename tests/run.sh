@@ -1,14 +1,26 @@
 #!/usr/bin/env bash
-# run.sh [BUILD-DIR]: every test program and suite, found by listing. Each ends in a line "N passed,
-# N failed"; one without it counts as a failure. The last line sums them up.
+# run.sh [BUILD-DIR [NAME ...]]: every test program and suite, found by listing, or only those named
+# (test_mid_grad, lang ...; `test_*` are all programs). Each ends in a line "N passed, N failed"; one
+# without it counts as a failure. The last line sums them up.
 set -u
 cd "$(dirname "$0")/.."
 build=$(cd "${1:-build}" && pwd)
+only=("${@:2}")
 export LG=$build/lg
 passed=0 failed=0
+wanted() { # is NAME to be run?
+    local n
+    [ ${#only[@]} -eq 0 ] && return 0
+    for n in "${only[@]}"; do
+        # shellcheck disable=SC2053
+        [[ $1 == $n ]] && return 0
+    done
+    return 1
+}
 run() { # run NAME COMMAND...
     local name=$1 out last status
     shift
+    wanted "$name" || return 0
     out=$("$@" 2>&1 </dev/null)
     status=$?
     last=$(printf '%s\n' "$out" | tail -n 1)
@@ -29,7 +41,7 @@ for program in "$build"/test_*; do
     [ -f "$program" ] && [ -x "$program" ] && run "$(basename "$program")" "$program"
 done
 for suite in tests/*/run.sh; do
-    [ "$suite" = tests/slow/run.sh ] && continue # minutes: .ci/run has it
+    [ "$suite" = tests/slow/run.sh ] && continue # takes minutes
     run "$(dirname "${suite#tests/}")" bash "$suite"
 done
 echo "$passed passed, $failed failed"

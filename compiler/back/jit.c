@@ -472,8 +472,13 @@ bool lg_jit_mode_named(const char *text, lg_jit_mode *out) {
 }
 
 void lg_jit_attach(lg_plan *p, lg_jit_mode mode, int64_t runs, void (*told)(const char *why)) {
-    if (mode == LG_JIT_OFF || p->jit || !lg_can_load())
+    if (mode == LG_JIT_OFF || p->jit)
         return;
+    if (!lg_can_load()) {
+        if (told)
+            told("a static program loads nothing");
+        return;
+    }
     lg_jit *j = lg_alloc(sizeof *j);
     *j = (lg_jit){.plan = p, .mode = mode, .runs = runs, .told = told};
     p->jit = j;

@@ -173,9 +173,14 @@ static lg_value *here(void *ctx, lg_elab *E, const lg_ast *e) {
     return lg_host_settle(E, lg_expr(E, e));
 }
 
+/* Values are known here: not in a check, in a step, or in the body of a loop. */
+static bool values_known(lg_elab *E) {
+    return lg_host_of(E)->keep && E->g && !E->g->parent && !E->g->input.n;
+}
+
 static lg_value *hook_text(lg_elab *E, const lg_ast *str) {
     bool known = true;
-    if (!lg_host_of(E)->keep)
+    if (!values_known(E))
         for (uint32_t i = 0; i < str->n; i++)
             if (str->kid[i]->kind == LG_A_INTERP) {
                 lg_value *v = lg_expr(E, str->kid[i]->kid[0]);

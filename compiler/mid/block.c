@@ -243,7 +243,8 @@ static void give_back(lg_elab *E, lg_frame *f, const lg_ast *s) {
         f->result = v;
 }
 
-static void require(lg_elab *E, const lg_ast *s) {
+/* Where a call breaks a contract, what its body would do further on is no news. */
+static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_value *c = lg_expr(E, s->kid[0]);
     bool yes;
     const char *text = NULL;
@@ -259,6 +260,8 @@ static void require(lg_elab *E, const lg_ast *s) {
     if (lg_v_static_bool(E, c, &yes)) {
         if (!yes)
             lg_err(E, "E0231", s->span, "%s", text);
+        if (!yes && f->kind == LG_F_FN && !f->result)
+            f->result = lg_v_error(E, s->span);
         return;
     }
     bool is_bool =
@@ -427,7 +430,7 @@ static void statement(lg_elab *E, lg_frame *f, const lg_ast *s) {
         unused(E, f, s);
         break;
     case LG_A_REQUIRE:
-        require(E, s);
+        require(E, f, s);
         break;
     case LG_A_DECL:
         declaration(E, f, s);
@@ -471,6 +474,8 @@ lg_value *lg_block(lg_elab *E, lg_frame *f, const lg_ast *block) {
             lg_diag_label(d, block->kid[i]->span, "returned here");
             break;
         }
+        if (block->kid[i]->kind == LG_A_REQUIRE && f->result)
+            break;
     }
     E->frame = was;
     return f->result ? f->result : lg_v_new(E, LG_V_NONE, block->span);

@@ -214,6 +214,7 @@ struct lg_frame {
     lg_frame *up;      /* lexical parent */
     lg_frame *caller;  /* dynamic parent, for dims and "called from" */
     lg_frame *self;    /* model frame of a member function, or NULL */
+    lg_frame *hyper;   /* body of a rule: the frame of its hyperparameters, whose dims it has too */
     const lg_ast *decl;
     lg_module *module;
     lg_span call_at;

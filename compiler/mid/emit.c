@@ -372,8 +372,8 @@ lg_value *lg_elem(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_sp
                    lg_v_type_text(E, v[i]));
             return lg_v_error(E, at);
         }
-    /* a bool condition as first input of where and guard does not join the dtypes */
-    int skip = op->cls == LG_C_ELEM && !strcmp(op->name, "where") ? 0 : !strcmp(op->name, "guard") ? 1 : -1;
+    /* an input that is always bool does not join the dtypes */
+    int skip = op->flag_in ? __builtin_ctz(op->flag_in) : -1;
     lg_value *joined[4];
     int nj = 0;
     for (int i = 0; i < n; i++)

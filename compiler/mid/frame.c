@@ -347,7 +347,7 @@ lg_dim *lg_dim_fresh(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *to, lg_span a
 static bool in_view(const lg_frame *f, const lg_frame *owner) {
     for (const lg_frame *c = f; c; c = c->caller) {
         for (const lg_frame *u = c; u; u = u->up)
-            if (u == owner)
+            if (u == owner || u->hyper == owner)
                 return true;
         for (const lg_frame *s = c->self; s; s = s->up)
             if (s == owner)

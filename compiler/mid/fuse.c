@@ -472,7 +472,8 @@ static void place_reduce(lg_fusion *f, lg_node *n) {
     if (f->no_fuse)
         need(f, n->in[0]);
     lg_group *wait = held_by(f, n->in[0]);
-    bool in = g && !g->closed && (!wait || wait->seq < g->seq) && mask && is_full(g, t) && !f->row[u->id] &&
+    bool in = g && !g->closed && (!wait || wait->seq < g->seq) && mask && is_full(g, t) &&
+              !f->row[u->id] &&
               (!g->reduces || g->mask == mask) && is_projection(&m, t, &u->type[0], 0) &&
               g->node.n < MAX_NODES && lg_type_count(t) > 0 && (!index || !g->reduces || g->index);
     if (!in) {

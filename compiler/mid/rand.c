@@ -360,9 +360,26 @@ static lg_value *draw_below(draw *d) {
     return r;
 }
 
+/* p in lo .. hi (hi < lo: no upper end), said now or by the run that finds otherwise. */
+static void within(draw *d, lg_value *p, double lo, double hi, const char *text) {
+    lg_elab *E = d->E;
+    lg_value *ok = bin(d, ">=", p, real(d, lo));
+    if (hi >= lo)
+        ok = bin(d, "and", ok, bin(d, "<=", p, real(d, hi)));
+    if (LG_CHECKING(E) || ok->kind == LG_V_ERROR) {
+        lg_late(E, d->at, "%s", text);
+        return;
+    }
+    if (E->guard)
+        ok = bin(d, "or", lg_unary(E, "not", E->guard, d->at), ok);
+    if (ok->kind == LG_V_TENSOR && ok->t.node)
+        lg_g_require(E->g, lg_import(E, ok->t.node), text, d->at);
+}
+
 static lg_value *draw_bernoulli(draw *d) {
     if (!shape_of_param(d, &d->arg[0]))
         return lg_v_error(d->E, d->at);
+    within(d, d->arg[0], 0, 1, "probabilities are within 0..1");
     return bin(d, "<", uniform01(d, 0), d->arg[0]);
 }
 
@@ -385,8 +402,10 @@ static lg_value *draw_categorical(draw *d) {
                    : "`rand categorical` wants one number for each class");
         return lg_v_error(E, d->at);
     }
-    if (!d->arg[0])
+    if (!d->arg[0]) {
+        within(d, z, 0, -1, "weights of classes are not negative");
         z = fn(d, "log", z);
+    }
     lg_value *noisy = bin(d, "+", z, gumbel(d, z->t.rank, z->t.dim));
     lg_arg a[2] = {{NULL, noisy, NULL, d->at},
                    {lg_intern("axis"), lg_v_int(E, -1, d->at), NULL, d->at}};

@@ -412,9 +412,11 @@ static lg_value *axis_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, 
     if (place && !c->axis && v->t.rank != 1) {
         lg_diag *d = lg_err(E, "E0257", at, "`%s` of %s: along which axis?", c->r.name,
                             lg_v_type_text(E, v));
-        if (v->t.rank)
+        int64_t size;
+        const lg_dim *last = v->t.rank ? v->t.dim[v->t.rank - 1] : NULL;
+        if (last) /* an axis without a name goes by its place */
             lg_diag_help(d, "`%s(x, axis=%s)`, or axis=-1 for the last", c->r.name,
-                         lg_dim_text(E->arena, v->t.dim[v->t.rank - 1]));
+                         lg_dim_is_num(last, &size) ? "0" : lg_dim_text(E->arena, last));
         return lg_v_error(E, at);
     }
     return over_axes(E, c->r, v, mask);

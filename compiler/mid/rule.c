@@ -123,6 +123,7 @@ static lg_frame *body_frame(lg_elab *E, const variant *v, lg_value **p, bool lou
     lg_frame *f = lg_frame_new(E, LG_F_RULE, v->env->up);
     f->decl = v->decl;
     f->call_at = at;
+    f->hyper = v->env;
     f->path_hash = lg_hash(v->decl->name, strlen(v->decl->name), f->path_hash);
     lg_leaf *leaf;
     if ((*p)->kind == LG_V_TENSOR)
@@ -695,6 +696,9 @@ void lg_rule_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
     rule r = {.all = &v, .n = 1};
     lg_frame *f = lg_frame_new(E, LG_F_RULE, env);
     f->decl = decl;
+    f->hyper = v.env;
+    for (size_t i = 0; i < v.env->dims.n; i++) /* a dim of a hyperparameter may be one of p's */
+        LG_PUSH(f->dims, v.env->dims.at[i]);
     for (const lg_binding *b = v.env->names; b; b = b->next)
         lg_bind(E, f, b->name, b->value, b->at);
     lg_value *p = any_p(E, &v, f);

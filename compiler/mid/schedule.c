@@ -631,16 +631,37 @@ static void dump(const lg_plan_opts *o, const char *phase, const lg_graph *g, co
         lg_graph_print(g, stdout);
 }
 
+/* Debug builds verify the graph after every pass, and name the pass that broke it. */
+static void verify(const lg_graph *g, const char *pass) {
+#ifndef NDEBUG
+    char *bad = lg_graph_verify(g);
+    if (bad) {
+        fprintf(stderr, "lg: after %s: %s\n", pass, bad);
+        abort();
+    }
+#else
+    (void)g;
+    (void)pass;
+#endif
+}
+
 lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
+    static const struct {
+        const char *name;
+        void (*run)(lg_graph *g);
+    } passes[] = {{"simplify", lg_pass_simplify},
+                  {"contract", lg_pass_contract},
+                  {"loops", lg_pass_loops},
+                  {"layout", lg_pass_layout}};
     lg_plan_opts o = opts ? *opts : (lg_plan_opts){0};
     dump(&o, "graph", g, NULL);
-    if (!o.no_simplify) {
-        lg_pass_simplify(g);
-        lg_pass_contract(g);
-        lg_pass_loops(g);
-        lg_pass_layout(g);
+    verify(g, "the front end");
+    for (size_t k = 0; k < LG_COUNT(passes) && !o.no_simplify; k++) {
+        passes[k].run(g);
+        verify(g, passes[k].name);
     }
     lg_pass_dead(g);
+    verify(g, "dead code");
     dump(&o, "grad", g, NULL);
     lg_plan *p = plan_graph(g, &o, false);
     dump(&o, "plan", g, p);
@@ -707,7 +728,7 @@ const lg_node *lg_plan_oversized(const lg_graph *g) {
 }
 
 double lg_type_room(const lg_type *t) {
-    double bytes = lg_dtype_size(t->dtype);
+    double bytes = (double)lg_dtype_size(t->dtype);
     for (int d = 0; d < t->rank; d++)
         bytes *= (double)t->shape[d];
     return bytes;

@@ -62,6 +62,35 @@ for word in grad vjp jvp hvp jacobian hessian categorical bernoulli permutation 
 done
 printf 'print cat([[1.0], [2.0]])\n' >"$scratch/also.lg"
 expect 1 'here that is written `concat([a, b], axis=0)`' "$lg" check "$scratch/also.lg"
+# What `lg check` tells of a program beside its faults.
+cat >"$scratch/late.lg" <<'END'
+arg k: i64 in 1..5 = 2
+data pts() { field x: float[3] = rand normal([3]); field y: i32 in 4 = rand below(4) }
+fn pick(x: float[N], at: i32[K]) -> float[K] {
+  let y[j] = x[at[j]]
+  require sum(y) > 0, "nothing left"
+  return y
+}
+train fit {
+  part l = Linear(3, 4)
+  data = pts() |> take(20) |> batch(5)
+  loss = cross_entropy(l(x), y)
+  optimizer = adam(lr=0.1)
+  epochs = 1
+}
+entry main(n: i64 = 2) {
+  let x = [1.0, 2.0, 3.0]
+  print "{x[k]} {x[:n]} {pick(x, i32([0, n]))}"
+}
+check pick([1.0], i32([0]))[0] == 1.0
+END
+for text in 'fit: 16 parameters, ' 'optimizer state: l.optimizer.t 8 B, l.optimizer.m 64 B, l.optimizer.v 64 B' \
+    'ok           pick([1.0], i32([0]))[0] == 1.0' 'checked when it runs:' \
+    'late.lg:2:52  `y` is within 0..4 in each row' 'late.lg:4:16  the subscript at[j] is within N' \
+    'late.lg:5:3  require sum(y) > 0' 'late.lg:17:20  the slice :n is within 3'; do
+    expect 0 "$text" "$lg" check "$scratch/late.lg"
+done
+expect 0 'ok           order(f8, 2)' "$lg" check tests/driver/program/gradients.lg
 # The surface of the ops: a change shows here, and in review. --accept in place of a comparison.
 if [ "${1:-}" = --accept ]; then "$lg" ops >tests/driver/ops.out; fi
 expect 0 '' diff tests/driver/ops.out <("$lg" ops)

@@ -128,8 +128,7 @@ static const char *const forms[] = {
     "optimizer o(lr) for p: float[M, N] { p' = p - lr*g }",
     "optimizer `a.**, b.*` = sgd(0.1)",
     "fn m(z: float[N, C], y: i32[N] in C)[i, j] -> float[N, C] = z[i, y[i]] - z[i, j]",
-    "fn h(x: float[...S]) -> {a: float[...S], b: i32} = x with vjp(dy) = {x: dy} with jvp(dx) { "
-    "return dx }",
+    "fn h(x: float[...S]) -> {a: float[...S], b: i32} = x with vjp(dy) = {x: dy}",
     "fn f(g: fn(R, float) -> R, w: Factored(C, D), o: m.Policy, n: str in [\"a\", \"b\"] = \"a\") "
     "= g",
     "fn f(x: f64[N]) -> f64[N] from \"libx.so\"",

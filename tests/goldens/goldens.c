@@ -317,44 +317,40 @@ static void put_numbered(golden *c, lg_buf *b, bool *comma, json_t *record) {
     }
 }
 
-/* The logits of the network at q. */
-static void put_network(golden *c) {
+/* What the network reads is no argument of the function. */
+static bool in_network(const golden *c, const char *name) {
+    return json_object_get(c->args, "sizes") && (!strcmp(name, "x") || !strcmp(name, "labels"));
+}
+
+/* The logits of the network at q, with x read from r where `record` has it. */
+static void put_network(golden *c, lg_buf *b, json_t *record) {
     json_t *sizes = json_object_get(c->args, "sizes");
     const char *act = json_string_value(json_object_get(c->args, "act"));
     size_t n = json_array_size(sizes);
     long long at = 0;
     for (size_t k = 0; k + 2 < n; k++)
-        lg_buf_printf(&c->text, "%s(", act);
-    lg_buf_printf(&c->text, "x");
+        lg_buf_printf(b, "%s(", act);
+    lg_buf_printf(b, record && json_object_get(record, "x") ? "r.x" : "x");
     for (size_t k = 0; k + 1 < n; k++) {
         long long in = json_integer_value(json_array_get(sizes, k)),
                   out = json_integer_value(json_array_get(sizes, k + 1)), bias = at + in * out;
-        lg_buf_printf(&c->text, " @ reshape(q[%lld:%lld], [%lld, %lld]) + q[%lld:%lld]%s", at, bias,
-                      in, out, bias, bias + out, k + 2 < n ? ")" : "");
+        lg_buf_printf(b, " @ reshape(q[%lld:%lld], [%lld, %lld]) + q[%lld:%lld]%s", at, bias, in,
+                      out, bias, bias + out, k + 2 < n ? ")" : "");
         at = bias + out;
     }
 }
 
-/* Functions of the network's parameters; what they read is no argument then. */
-static void put_functions(golden *c) {
-    if (!json_object_get(c->args, "sizes"))
-        return;
-    for (size_t k = 0; k < LG_COUNT(of_network); k++) {
-        if (*of_network[k].before && !json_object_get(c->inputs, "labels"))
-            continue;
-        lg_buf_printf(&c->text, "  let %s_ = fn (q) = %s", of_network[k].name, of_network[k].before);
-        put_network(c);
-        lg_buf_printf(&c->text, "%s\n", of_network[k].after);
-    }
-    json_object_del(c->inputs, "x");
-    json_object_del(c->inputs, "labels");
+static void put_of_network(golden *c, lg_buf *b, size_t k, json_t *record) {
+    lg_buf_printf(b, "fn (q) = %s", of_network[k].before);
+    put_network(c, b, record);
+    lg_buf_printf(b, "%s", of_network[k].after);
 }
 
-static void put_function_arguments(golden *c, lg_buf *b, bool *comma) {
+static void put_functions(golden *c, lg_buf *b, bool *comma, json_t *record) {
     for (size_t k = 0; k < LG_COUNT(of_network) && json_object_get(c->args, "sizes"); k++)
         if (has_param(c->decl, of_network[k].name)) {
             argument(b, comma, of_network[k].name);
-            lg_buf_printf(b, "%s_", of_network[k].name);
+            put_of_network(c, b, k, record);
         }
 }
 
@@ -371,7 +367,7 @@ static bool put_packed(golden *c, lg_buf *b, bool *comma) {
     json_t *v;
     bool open = false;
     json_object_foreach(c->inputs, name, v) {
-        if (has_param(c->decl, name) || stem(c, name))
+        if (has_param(c->decl, name) || stem(c, name) || in_network(c, name))
             continue;
         if (!packed)
             return refuse(c, "input", name);
@@ -393,7 +389,7 @@ static bool put_call(golden *c, lg_buf *b, json_t *record, const char *with, con
     if (!put_packed(c, b, &comma))
         return false;
     put_numbered(c, b, &comma, record);
-    put_function_arguments(c, b, &comma);
+    put_functions(c, b, &comma, record);
     json_object_foreach(c->inputs, name, v) {
         if (!has_param(c->decl, name))
             continue;
@@ -626,6 +622,13 @@ static bool put_schedule(golden *c) {
 static bool put_built_in(golden *c) {
     const char *name;
     json_t *v;
+    for (size_t k = 0; k < LG_COUNT(of_network); k++) {
+        if (*of_network[k].before && !json_object_get(c->inputs, "labels"))
+            continue;
+        lg_buf_printf(&c->text, "  let %s_ = ", of_network[k].name);
+        put_of_network(c, &c->text, k, NULL);
+        lg_buf_printf(&c->text, "\n");
+    }
     json_object_foreach(c->expected, name, v) {
         size_t k = 0;
         while (k < LG_COUNT(built_in) &&
@@ -656,7 +659,6 @@ static bool put_program(golden *c) {
             put_plain(&c->text, v);
         lg_buf_printf(&c->text, "\n");
     }
-    put_functions(c);
     bool ok = !c->decl                 ? put_built_in(c)
               : is_kind(c, "optimizer") ? put_optimizer(c)
               : is_kind(c, "schedule") ? put_schedule(c)

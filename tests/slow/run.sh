@@ -34,4 +34,16 @@ words() { tr -cs 'A-Za-z' '\n' <"$1" | tr 'A-Z' 'a-z' | sort; }
 words "$root/examples/data/kjv.txt" | uniq -c | awk '$1 > 1 { print $2 }' >known
 words out | sed '1d;$d' >written
 at_least "gpt: words it knows" "$(join written known | wc -l | awk -v n="$(wc -l <written)" '{ print $1/n }')" 0.6
+
+# The papers at their defaults: every claim holds, and the executable prints the same figures.
+mkdir -p papers && ln -s "$root/examples/data" data && cd papers || exit 1
+for f in "$root"/examples/papers/*.lg; do
+    name=$(basename "$f" .lg)
+    runs 0 "in full" "$lg" run --quiet "$f"
+    grep -v 'seconds\|times faster' out >ran
+    runs 0 build "$lg" build "$f" -o "$name"
+    runs 0 "built, in full" "./$name" --quiet
+    grep -v 'seconds\|times faster' out | diff ran - >diff.out && ok || fail "$name differs: $(head -n 4 diff.out)"
+done
+cd ..
 summary
