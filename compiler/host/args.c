@@ -211,9 +211,10 @@ lg_value *lg_arg_value(lg_elab *E, lg_frame *f, const lg_ast *d) {
         allowed(E, dflt, set, d->name, in, e->span);
     else if (set && !allowed(E, v, set, d->name, in, v == dflt ? e->span : at))
         return lg_v_error(E, at);
-    if (v->kind == LG_V_NUM && v->num.is_int && !v->num.known && !v->num.dim)
+    if (v->kind == LG_V_NUM && v->num.is_int && !v->num.known && !v->num.dim) {
         v->num.dim = lg_dim_var(E->dims, d->name, at); /* as a dim it keeps its name */
-    else if (v->kind == LG_V_NUM && v->num.is_int && v->num.known && v->num.i >= 0 && !v->num.dim &&
+        lg_dim_set_later(v->num.dim);
+    } else if (v->kind == LG_V_NUM && v->num.is_int && v->num.known && v->num.i >= 0 && !v->num.dim &&
              in == NULL) {
         v = lg_v_copy(E, v);
         lg_dim *dim = lg_dim_var(E->dims, d->name, at);

@@ -179,7 +179,7 @@ struct lg_data {
     lg_source *src;
     int64_t *order; /* rows of src, n of them; NULL: all, in order */
     int64_t n;      /* -1: endless or unknown */
-    bool shuffle, drop_last;
+    bool shuffle, drop_last, ahead;
     uint64_t seed;
     int64_t batch;   /* 0: not said */
     lg_tensor **all; /* the selected rows of every column, once they were made */

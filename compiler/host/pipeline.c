@@ -397,7 +397,11 @@ static lg_data *do_window(stage *s, lg_data *d) {
 
 static lg_data *do_prefetch(stage *s, lg_data *d) {
     int64_t n = 1;
-    return integer(s, "n", 0, false, &n) && no_more(s, "prefetch(n)") ? d : NULL;
+    if (!integer(s, "n", 0, false, &n) || !no_more(s, "prefetch(n)"))
+        return NULL;
+    lg_data *r = lg_data_derive(s->E, d);
+    r->ahead = true;
+    return r;
 }
 
 static lg_data *do_first(stage *s, lg_data *d) {

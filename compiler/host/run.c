@@ -69,8 +69,10 @@ static bool fetch(lg_train *T, lg_feed *s, int64_t rows, lg_tensor **out) {
     }
     if (!s->order)
         s->order = lg_data_epoch(d, s->epoch);
-    bool ok = lg_data_rows(T->E, d, s->order + s->at, rows, out);
+    bool ok = lg_ahead_take(s, rows, out) || lg_data_rows(T->E, d, s->order + s->at, rows, out);
     s->at += rows;
+    if (ok)
+        lg_ahead_start(s, next_rows(s));
     return ok;
 }
 
@@ -312,6 +314,8 @@ static bool run_phase(lg_train *T) {
             ok = false;
         }
     }
+    for (size_t i = 0; i < T->feed.n; i++)
+        lg_ahead_stop(&T->feed.at[i]);
     lg_progress_end();
     return ok;
 }

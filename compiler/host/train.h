@@ -20,7 +20,14 @@ typedef struct {
     lg_data *data;
     int64_t *order; /* this epoch's; heap */
     int64_t at, epoch;
+    struct lg_ahead *ahead; /* NULL: nothing was made ahead */
 } lg_feed;
+
+/* Rows made ahead on a thread (ahead.c), for data with `prefetch`. */
+typedef struct lg_ahead lg_ahead;
+void lg_ahead_start(lg_feed *s, int64_t rows); /* the next `rows` of this epoch */
+bool lg_ahead_take(lg_feed *s, int64_t rows, lg_tensor **out); /* false: none that fit */
+void lg_ahead_stop(lg_feed *s);
 
 typedef struct {
     lg_sym name;

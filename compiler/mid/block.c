@@ -243,6 +243,18 @@ static void give_back(lg_elab *E, lg_frame *f, const lg_ast *s) {
         f->result = v;
 }
 
+/* The text of a contract whose values are known only in the run: the formulas stand for them. */
+static const char *text_of_formulas(lg_elab *E, const lg_ast *str) {
+    lg_buf b = {0};
+    for (uint32_t i = 0; i < str->n; i++)
+        lg_buf_printf(&b, "%s",
+                      str->kid[i]->kind == LG_A_INTERP ? lg_ast_text(E->arena, str->kid[i]->kid[0])
+                                                       : str->kid[i]->text);
+    const char *text = lg_intern_n(b.at ? b.at : "", b.n);
+    lg_buf_free(&b);
+    return text;
+}
+
 /* Where a call breaks a contract, what its body would do further on is no news. */
 static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_value *c = lg_expr(E, s->kid[0]);
@@ -251,7 +263,7 @@ static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
     if (s->kid[1]) {
         lg_value *m = lg_expr(E, s->kid[1]);
         if (m->kind == LG_V_STR)
-            text = m->str;
+            text = m->str || s->kid[1]->kind != LG_A_STR ? m->str : text_of_formulas(E, s->kid[1]);
     }
     if (!text)
         text = lg_txt(E, "required: %s", lg_ast_text(E->arena, s->kid[0]));
@@ -260,7 +272,7 @@ static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
     if (lg_v_static_bool(E, c, &yes)) {
         if (!yes)
             lg_err(E, "E0231", s->span, "%s", text);
-        if (!yes && f->kind == LG_F_FN && !f->result)
+        if (!yes && (f->kind == LG_F_FN || f->kind == LG_F_RULE) && !f->result)
             f->result = lg_v_error(E, s->span);
         return;
     }
@@ -270,8 +282,11 @@ static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
         lg_err(E, "E0206", s->kid[0]->span, "`require` wants a bool, got %s", lg_v_type_text(E, c));
     else if (LG_CHECKING(E))
         lg_late(E, s->span, "require %s", lg_ast_text(E->arena, s->kid[0]));
-    else if (c->kind == LG_V_TENSOR)
+    else if (c->kind == LG_V_TENSOR) {
+        const char *leaf = lg_rule_leaf(E);
+        text = *leaf ? lg_txt(E, "%s (parameter `%s`)", text, leaf) : text;
         lg_g_require(E->g, lg_import(E, c->t.node), text, s->span);
+    }
 }
 
 static void unused(lg_elab *E, lg_frame *f, const lg_ast *s) {

@@ -176,7 +176,7 @@ static lg_value *leaves(lg_elab *E, const lg_builtin *b, int n, const lg_arg *ar
         return lg_v_error(E, at);
     if (v->kind == LG_V_OPAQUE)
         return lg_v_stacked(E, v, -1, NULL, at);
-    if (!lg_v_is_vector(v)) {
+    if (!lg_v_is_vector(v) && v->kind != LG_V_TENSOR) {
         lg_err(E, "E0220", v->at, "`%s` wants a record, got %s", b->name, lg_v_type_text(E, v));
         return lg_v_error(E, at);
     }

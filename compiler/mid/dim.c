@@ -19,7 +19,7 @@ struct lg_atom {
     uint32_t id;
     lg_sym name;
     lg_span at;
-    bool known;
+    bool known, later;
     int64_t value;
     const lg_dim *a, *b;
     void *user;
@@ -689,6 +689,12 @@ void lg_dim_set(lg_dim *var, int64_t value) {
     a->value = value;
 }
 
+void lg_dim_set_later(lg_dim *var) {
+    lg_atom *a = single(var);
+    assert(a);
+    a->later = true;
+}
+
 void lg_dim_set_user(lg_dim *var, void *user) {
     lg_atom *a = single(var);
     assert(a);
@@ -732,6 +738,20 @@ static bool any_atom(const lg_dim *d, bool (*visit)(void *ctx, const lg_atom *a)
                 return true;
         }
     return false;
+}
+
+static bool stays_unknown(void *ctx, const lg_atom *a) {
+    (void)ctx;
+    return a->kind == ATOM_VAR && !a->known && !a->later;
+}
+
+static bool comes_later(void *ctx, const lg_atom *a) {
+    (void)ctx;
+    return a->later && !a->known;
+}
+
+bool lg_dim_later(const lg_dim *d) {
+    return any_atom(d, comes_later, NULL) && !any_atom(d, stays_unknown, NULL);
 }
 
 static bool take_place(void *ctx, const lg_atom *a) {

@@ -28,6 +28,9 @@ lg_dim *lg_dim_opaque(lg_dims *c, lg_sym text, bool known, int64_t value);
 
 /* Gives an atom made by lg_dim_var its size. */
 void lg_dim_set(lg_dim *var, int64_t value);
+/* Its size is not known while a program is checked, but will be when it runs (arguments, data). */
+void lg_dim_set_later(lg_dim *var);
+bool lg_dim_later(const lg_dim *d); /* d has such atoms, and all others are known */
 /* A pointer that the owner of an atom may keep with it. */
 void lg_dim_set_user(lg_dim *var, void *user);
 void *lg_dim_user(const lg_dim *var); /* of one atom; NULL when none was set */

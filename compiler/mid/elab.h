@@ -535,6 +535,8 @@ lg_value *lg_model_member(lg_elab *E, lg_value *model, lg_sym name, lg_span at);
 lg_value *lg_select_paths(lg_elab *E, const lg_value *rec, const char *selector, lg_span at);
 bool lg_path_matches(const char *selector, const char *path);
 lg_value *lg_rule_apply(lg_elab *E, lg_value *rule, lg_value *p, lg_value *g, lg_span at);
+/* The path of the parameter that an optimizer is being applied to, "" outside and for the whole. */
+const char *lg_rule_leaf(const lg_elab *E);
 
 /* ---- helpers ---- */
 lg_diag *lg_err(lg_elab *E, const char *code, lg_span at, const char *fmt, ...) LG_PRINTF(4, 5);

@@ -259,8 +259,11 @@ bool lg_dims_match(const lg_dim *a, const lg_dim *b) {
     int64_t x, y;
     if (lg_dim_equal(a, b))
         return true;
-    return (lg_dim_is_num(a, &x) || lg_dim_is_num(b, &x)) && lg_dim_value(a, &x) &&
-           lg_dim_value(b, &y) && x == y;
+    if (!lg_dim_is_num(a, &x) && !lg_dim_is_num(b, &x))
+        return false;
+    if (lg_dim_value(a, &x) && lg_dim_value(b, &y))
+        return x == y;
+    return lg_dim_later(a) || lg_dim_later(b); /* compared when it runs */
 }
 
 static bool is_anonymous(const lg_dim *d) {
@@ -723,7 +726,8 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
                 (*side[i])->t.weak = weak;
             }
     }
-    if (!strcmp(op, "/") && b->kind == LG_V_NUM && b->num.known && b->num.is_int && b->num.i == 0) {
+    bool divides = op[0] == '/' || op[0] == '%';
+    if (divides && b->kind == LG_V_NUM && b->num.known && b->num.is_int && b->num.i == 0) {
         lg_err(E, "E0214", at, "division by zero");
         return lg_v_error(E, at);
     }

@@ -92,7 +92,8 @@ static bool place_arguments(binding *b, int n, const lg_arg *arg) {
 }
 
 /* Is the untyped parameter used as something else than a number: indexed, asked for fields, looped
- * over, called? Then it is a list or a record, whatever it is given. */
+ * over, called? Then it is a list or a record, whatever it is given. So it is where that is its
+ * default, though it may only be passed on. */
 static bool used_as_thing(const lg_ast *e, lg_sym name) {
     bool inside = e->kind == LG_A_INDEX || e->kind == LG_A_FIELD || e->kind == LG_A_CALL;
     if (inside && e->kid[0]->kind == LG_A_NAME && e->kid[0]->name == name)
@@ -113,7 +114,8 @@ static bool used_as_thing(const lg_ast *e, lg_sym name) {
 
 static bool is_number(const lg_frame *f, const lg_ast *p) {
     bool member = f->kind == LG_F_FN && f->self;
-    return !member && !(f->decl && used_as_thing(f->decl, p->name));
+    bool listed = p->kid[2] && (p->kid[2]->kind == LG_A_LIST || p->kid[2]->kind == LG_A_RECORD);
+    return !member && !listed && !(f->decl && used_as_thing(f->decl, p->name));
 }
 
 /* An untyped parameter is a number; a run-time one takes the dtype around it. In lambdas it is

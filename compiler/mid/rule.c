@@ -400,6 +400,11 @@ static lg_value *run_body(lg_elab *E, run *k, const variant *v, lg_frame *f, lg_
     if (LG_CHECKING(E)) /* a next value of another type is the cause of what its uses say */
         keep_states(E, k, f, state, n);
     lg_block(E, f, body);
+    if (f->result && f->result->kind == LG_V_ERROR) { /* it broke a contract */
+        E->frame = was;
+        E->applying = was_applying;
+        return f->result;
+    }
     keep_states(E, k, f, state, n);
     lg_binding *next = lg_find_local(f, pn, true);
     lg_value *r = next ? checked_next(E, p, lg_force(E, f, next, next->at), "p", next->at) : NULL;
@@ -481,6 +486,9 @@ static bool gradient_fits(lg_elab *E, lg_value *p, lg_value *g, lg_span at) {
     return ok;
 }
 
+static lg_value *no_memory(lg_store *s, lg_elab *E, const char *path, lg_value *init);
+static void forget(lg_store *s, lg_elab *E, const char *path, lg_value *next);
+
 lg_value *lg_rule_apply(lg_elab *E, lg_value *value, lg_value *p, lg_value *g, lg_span at) {
     rule *r = value->rule.ident;
     if (p->kind == LG_V_ERROR || g->kind == LG_V_ERROR)
@@ -525,7 +533,17 @@ lg_value *lg_rule_apply(lg_elab *E, lg_value *value, lg_value *p, lg_value *g, l
     bool whole = false;
     for (int i = 0; record && i < r->n; i++)
         whole = whole || takes_record(&r->all[i]);
-    return record && !whole ? apply_leaves(E, r, &k, p, g) : apply_one(E, r, &k, "", p, g);
+    lg_store none = {.get = no_memory, .set = forget}, *was = E->store;
+    if (r->fresh) /* nor do the rules keep anything that it applies */
+        E->store = &none;
+    lg_value *next =
+        record && !whole ? apply_leaves(E, r, &k, p, g) : apply_one(E, r, &k, "", p, g);
+    E->store = was;
+    return next;
+}
+
+const char *lg_rule_leaf(const lg_elab *E) {
+    return E->applying ? E->applying->leaf : "";
 }
 
 /* ---- members ---- */

@@ -49,6 +49,8 @@ static const char *dim_note(lg_checking *c, const lg_ast *e, lg_dim *want, const
     int64_t x, y;
     if (lg_dim_value(want, &x) && lg_dim_value(got, &y) && x != y) {
         const char *said = strcmp(name, is) ? sized(E, is, x) : lg_txt(E, "%lld", (long long)x);
+        if (!strcmp(name, said))
+            return lg_txt(E, "%s is wanted, not %s", name, sized(E, have, y));
         return lg_txt(E, "%s is %s here, not %s", name, said, sized(E, have, y));
     }
     return strcmp(name, is) ? lg_txt(E, "%s is %s here, and %s is another dim", name, is, have)
@@ -405,8 +407,8 @@ static const lg_ast *model_decl(lg_elab *E, lg_frame *f, const lg_ast *type, lg_
     return v->decl.decl;
 }
 
-/* May the name stand for whatever size the argument has there? Models and other static things of the
- * file may not. */
+/* May the name stand for whatever size the argument has there? Models and other static things of
+ * the file may not. */
 static bool binds_size(lg_elab *E, lg_frame *f, const lg_ast *name, bool binding) {
     lg_checking c = {E, f, name->span, "", binding};
     lg_sym one[1];

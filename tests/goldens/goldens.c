@@ -538,8 +538,8 @@ static const char *moved(const golden *c) {
     return "w";
 }
 
-/* Gradients that stand as inputs of their own, grad_loss_1, grad_loss_2 ..., become one `grads`. Says
- * whether there were any: then no other input goes along with them. */
+/* Gradients that stand as inputs of their own, grad_loss_1, grad_loss_2 ..., become one `grads`.
+ * Says whether there were any: then no other input goes along with them. */
 static bool join_numbered(golden *c) {
     json_t *data = json_array(), *first = NULL, *v;
     size_t n = 0, i;

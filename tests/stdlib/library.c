@@ -236,6 +236,12 @@ static const char *bowl_argument(const lg_ast *p) {
         return "sgd(lr=0.05)";
     if (type && type->kind == LG_A_TYPE && !type->name[1]) /* R: like the parameters */
         return "ones(like=p)";
+    if (type && !p->kid[1] && !p->kid[2] && type->n == 2) /* some columns, then others */
+        return "[[0], [1]]";
+    if (type && !p->kid[1] && !p->kid[2] && type->n == 3) /* a span of columns, then another */
+        return "[[[1.0], [0.0], [0.0]], [[0.0], [0.6], [0.8]]]";
+    if (!strcmp(p->name, "density")) /* the bowl is small: a quarter of it is nothing */
+        return "0.5";
     bool slow =
         !strcmp(p->name, "lr") && p->kid[2] && p->kid[2]->kind == LG_A_NUM && p->kid[2]->num < 0.02;
     return slow ? "0.02" : NULL;
@@ -243,14 +249,17 @@ static const char *bowl_argument(const lg_ast *p) {
 
 static void check_optimizer(const lg_ast *decl) {
     const lg_ast *params = decl->kid[LG_D_PARAMS];
+    const lg_ast *of = decl->kid[LG_D_FOR] ? decl->kid[LG_D_FOR]->kid[0] : NULL;
+    bool record = of && of->kind == LG_A_TYPE && !of->name[1]; /* for p: R */
+    const char *open = record ? "{w: " : "", *close = record ? "}" : "", *q = record ? "q.w" : "q";
     bool comma = false;
     lg_buf b = {0};
     lg_buf_printf(&b,
-                  "  let start = float([[2.0, -1.0, 0.5], [1.5, 3.0, -2.0]])\n"
-                  "  let bowl_ = fn (q) = 0.5*sum((q - 1)^2) + 0.25*sum((q[0] + q[1])^2)\n"
+                  "  let start = %sfloat([[2.0, -1.0, 0.5], [1.5, 3.0, -2.0]])%s\n"
+                  "  let bowl_ = fn (q) = 0.5*sum((%s - 1)^2) + 0.25*sum((%s[0] + %s[1])^2)\n"
                   "  let closure_ = fn (q) = value_and_grad(bowl_, at=q)\n"
                   "  let end = scan (p = start) for i in 0..300 { p' = %s(",
-                  decl->name);
+                  open, close, q, q, q, decl->name);
     for (uint32_t i = 0; params && i < params->n; i++) {
         const char *value = bowl_argument(params->kid[i]);
         if (value)
