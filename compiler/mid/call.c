@@ -669,8 +669,7 @@ static lg_value *typed_only(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, 
     for (int i = 0; i < n && ok; i++)
         ok = lg_type_check(E, fn->fn.env, type->kid[i], seen[i].value,
                            arg[i].at.file ? arg[i].at : at, "this function", false);
-    lg_value *r =
-        ok ? lg_type_placeholder(E, fn->fn.env, type->kid[n], at) : lg_v_error(E, at);
+    lg_value *r = ok ? lg_type_placeholder(E, fn->fn.env, type->kid[n], at) : lg_v_error(E, at);
     fn->fn.env->packs.n = packs;
     return r;
 }

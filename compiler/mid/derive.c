@@ -242,8 +242,9 @@ static bool too_large(lg_problem *p) {
     lg_diag *d = lg_err(p->E, "E0510", p->at, "a Hessian of %.0f rows and columns takes %s", rows,
                         lg_size_text(room, rows * rows * bytes));
     lg_diag_note(d, "`hessian` makes it whole up to %d parameters", HESSIAN_ROWS);
-    lg_diag_help(d, "`hvp` multiplies by it without making it: `lanczos(fn (v) = hvp(f, at=x, dir=v), "
-                    "v0, 40)` finds its outer eigenvalues");
+    lg_diag_help(d,
+                 "`hvp` multiplies by it without making it: `lanczos(fn (v) = hvp(f, at=x, dir=v), "
+                 "v0, 40)` finds its outer eigenvalues");
     return true;
 }
 

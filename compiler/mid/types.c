@@ -2,7 +2,6 @@
  * dtypes, records, functions, models, letters. A body sees its arguments with the dims of the
  * signature. Not for the matching of arguments to parameters (call.c). */
 #include "compiler/mid/model.h"
-#include "compiler/mid/model.h"
 #include "compiler/mid/sig.h"
 #include <ctype.h>
 #include <string.h>
@@ -23,9 +22,8 @@ static lg_value *refuse(lg_checking *c, const char *code, const lg_ast *type, co
     if (note)
         lg_diag_note(d, "%s", note);
     const lg_frame *self = c->f->kind == LG_F_FN ? c->f->self : NULL;
-    const lg_frame *made = self && self->model && self->model->kind == LG_V_MODEL
-                               ? lg_model_frame(self->model)
-                               : NULL;
+    const lg_frame *made =
+        self && self->model && self->model->kind == LG_V_MODEL ? lg_model_frame(self->model) : NULL;
     bool called = made && c->f->caller && c->f->caller != self && *self->model->model.path;
     if (called && made->call_at.file && !lg_in_library(c->f->caller))
         lg_diag_label(d, made->call_at, "`%s` is made here", self->model->model.path);
@@ -527,8 +525,8 @@ static bool kind_word(const char *word, const lg_value *v, bool *is_word) {
     return false;
 }
 
-/* Does an argument type name a letter that stands for nothing yet? The letter gets its meaning later
- * (of an optimizer: from what it is applied to), and so do the function's types. */
+/* Does an argument type name a letter that stands for nothing yet? The letter gets its meaning
+ * later (of an optimizer: from what it is applied to), and so do the function's types. */
 /* An optimizer by its name alone is the one with the defaults. */
 static lg_value *made_rule(lg_checking *c, lg_value *v) {
     if (v->kind != LG_V_DECL || strcmp(v->decl.decl->text, "optimizer") != 0)

@@ -34,8 +34,8 @@ static const struct {
 };
 
 /* How a loss's terms become the number of a `reduction`: text before and after the call; ROWS is
- * the first dim of the first input. `with` is an argument of the function that this reduction gives,
- * where it has it, and `is` its value. */
+ * the first dim of the first input. `with` is an argument of the function that this reduction
+ * gives, where it has it, and `is` its value. */
 static const struct {
     const char *name, *before, *after, *with, *is;
 } reductions[] = {
@@ -286,9 +286,12 @@ static bool put_args(golden *c, lg_buf *b, bool *comma) {
     return true;
 }
 
-/* real1, real2 ... of a parameter `real`: its length without the number; 0: no such parameter. */
+/* real1, real2 ... of a parameter `real`: its length without the number; 0: no such parameter, or
+ * a leaf that comes back under its own name. */
 static size_t stem(const golden *c, const char *name) {
     char text[60];
+    if (json_object_get(c->expected, name))
+        return 0;
     size_t n = strlen(name), whole = n;
     while (n && name[n - 1] >= '0' && name[n - 1] <= '9')
         n--;
@@ -586,8 +589,8 @@ static bool put_optimizer(golden *c) {
         lg_buf_printf(b, "closure_%s", to_the_end(c) ? tolerances : "");
     }
     json_object_foreach(c->inputs, name, v) {
-        bool own =
-            !strcmp(name, moved(c)) || !strcmp(name, "grads") || (closure && !has_param(c->decl, name));
+        bool own = !strcmp(name, moved(c)) || !strcmp(name, "grads") ||
+                   (closure && !has_param(c->decl, name));
         if (own)
             continue;
         if (!has_param(c->decl, name))
@@ -659,10 +662,10 @@ static bool put_program(golden *c) {
             put_plain(&c->text, v);
         lg_buf_printf(&c->text, "\n");
     }
-    bool ok = !c->decl                 ? put_built_in(c)
+    bool ok = !c->decl                  ? put_built_in(c)
               : is_kind(c, "optimizer") ? put_optimizer(c)
-              : is_kind(c, "schedule") ? put_schedule(c)
-                                       : put_function(c);
+              : is_kind(c, "schedule")  ? put_schedule(c)
+                                        : put_function(c);
     lg_buf_printf(&c->text, "}\n");
     return ok;
 }
