@@ -566,6 +566,22 @@ static bool join_numbered(golden *c) {
     return n > 0;
 }
 
+/* How many dims the declaration gives a parameter; -1 where it says nothing or has a pack. */
+static int declared_rank(const lg_ast *decl, const char *name) {
+    const lg_ast *params = decl->kid[LG_D_PARAMS];
+    for (uint32_t i = 0; params && i < params->n; i++) {
+        const lg_ast *type = params->kid[i]->kid[0];
+        if (strcmp(params->kid[i]->name, name) != 0 || !type || type->kind != LG_A_TYPE ||
+            !(type->flags & LG_AF_SQUARE))
+            continue;
+        for (uint32_t d = 0; d < type->n; d++)
+            if (type->kid[d]->kind == LG_A_PACK || type->kid[d]->kind == LG_A_ELLIPSIS)
+                return -1;
+        return (int)type->n;
+    }
+    return -1;
+}
+
 /* An optimizer over grads[t], or over the gradients of the objective: inputs with the same first
  * dim as grads go along with it, the others are arguments. */
 static bool put_optimizer(golden *c) {
@@ -597,7 +613,9 @@ static bool put_optimizer(golden *c) {
             return refuse(c, "input", name);
         long long rows = json_integer_value(json_array_get(json_object_get(v, "shape"), 0));
         argument(b, &comma, name);
-        lg_buf_printf(b, "%s%s", name, given && rows == given && !c->numbered ? "[at_]" : "");
+        bool each = given && rows == given && !c->numbered &&
+                    declared_rank(c->decl, name) != (int)json_array_size(json_object_get(v, "shape"));
+        lg_buf_printf(b, "%s%s", name, each ? "[at_]" : "");
     }
     if (!put_args(c, b, &comma))
         return false;
