@@ -28,7 +28,10 @@ static int help(const char *use, const char *text, const lg_option_row *rows) {
 
 /* ---- lg run ---- */
 
-static int run_file(const char *path, const char *dump, const lg_host_opts *h) {
+/* What a command does with a program that is loaded and checked; gives the exit status. */
+typedef int (*program_fn)(lg_session *s, lg_module *m, const lg_host_opts *h);
+
+static int with_program(const char *path, const char *dump, const lg_host_opts *h, program_fn fn) {
     lg_session s;
     lg_session_init(&s);
     int status = LG_EXIT_FAILED;
@@ -39,11 +42,15 @@ static int run_file(const char *path, const char *dump, const lg_host_opts *h) {
             s.E->float_dtype = h->float_dtype;
         lg_module *m = lg_session_load(&s, path);
         if (m && lg_session_check(&s))
-            status = lg_host_run(s.E, m, h);
+            status = fn(&s, m, h);
     }
     lg_show(&s.ds);
     lg_session_fini(&s);
     return status;
+}
+
+static int run_program(lg_session *s, lg_module *m, const lg_host_opts *h) {
+    return lg_host_run(s->E, m, h);
 }
 
 int lg_cmd_run(int argc, char **argv) {
@@ -77,7 +84,7 @@ int lg_cmd_run(int argc, char **argv) {
         lg_buf program = {0};
         lg_buf_printf(&program, "lg run %s", w.words.at[0]);
         h.program = program.at;
-        status = run_file(w.words.at[0], o.dump, &h);
+        status = with_program(w.words.at[0], o.dump, &h, run_program);
         lg_buf_free(&program);
     }
     lg_words_fini(&w);
@@ -86,24 +93,9 @@ int lg_cmd_run(int argc, char **argv) {
 
 /* ---- lg check ---- */
 
-static int check_file(const char *path, const char *dump, const lg_host_opts *h) {
-    lg_session s;
-    lg_session_init(&s);
-    int status = LG_EXIT_FAILED;
-    if (dump) {
-        status = lg_dump(&s, path, dump);
-    } else {
-        if (h->float_dtype != LG_NO_DTYPE)
-            s.E->float_dtype = h->float_dtype;
-        lg_module *m = lg_session_load(&s, path);
-        if (m && lg_session_check(&s)) {
-            bool good = h->quiet || lg_host_predict(s.E, m, h, stdout);
-            status = good && !s.ds.errors ? LG_EXIT_OK : LG_EXIT_FAILED;
-        }
-    }
-    lg_show(&s.ds);
-    lg_session_fini(&s);
-    return status;
+static int check_program(lg_session *s, lg_module *m, const lg_host_opts *h) {
+    bool good = h->quiet || lg_host_predict(s->E, m, h, stdout);
+    return good && !s->ds.errors ? LG_EXIT_OK : LG_EXIT_FAILED;
 }
 
 int lg_cmd_check(int argc, char **argv) {
@@ -124,7 +116,7 @@ int lg_cmd_check(int argc, char **argv) {
     if (!status && !w.words.n)
         status = lg_usage_fault("E0713", "`lg check` wants a file", "lg check FILE ...");
     for (size_t i = 0; i < w.words.n && status != LG_EXIT_USAGE; i++) {
-        int one = check_file(w.words.at[i], o.dump, &h);
+        int one = with_program(w.words.at[i], o.dump, &h, check_program);
         status = one ? one : status;
     }
     lg_words_fini(&w);
