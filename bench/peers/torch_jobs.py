@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""The benchmarks in PyTorch, for run.sh --peers: peers.py NAME THREADS prints `losses` and `seconds`."""
+"""The benchmarks in PyTorch, for run.py --peers: torch_jobs.py NAME THREADS [compile]."""
 import os
 import sys
-import time
 
-NAME, THREADS = sys.argv[1], int(sys.argv[2])
+NAME, THREADS, COMPILE = sys.argv[1], int(sys.argv[2]), "compile" in sys.argv[3:]
 for v in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(v, str(THREADS))
 import numpy as np  # noqa: E402
@@ -12,37 +11,22 @@ import torch  # noqa: E402
 import torch.nn as nn  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
+import numbers_of as made  # noqa: E402
+
 torch.set_num_threads(THREADS)
 
 
-# ---- numbers: the formula of streams.lg ----
-
-def word(s, n):
-    x = (np.arange(n, dtype=np.uint64) + s * 2654435769) & 0xFFFFFFFF
-    for shift, factor in ((16, 2246822507), (13, 3266489909), (16, 1)):
-        x ^= x >> np.uint64(shift)
-        x = x * factor & 0xFFFFFFFF
-    return x
-
-
-def unit(s, *shape):
-    n = int(np.prod(shape))
-    return ((word(s, n) >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)).reshape(shape)
-
-
 def sym(s, a, *shape):
-    return torch.from_numpy((np.float32(2) * unit(s, *shape) - np.float32(1)) * np.float32(a))
-
-
-def below(s, m, n):
-    return (word(s, n) % m).astype(np.int64)
+    return torch.from_numpy(made.sym(s, a, *shape))
 
 
 def classed(n, d, c, batch, shape):
-    y = below(2, c, n)
-    x = np.float32(0.5) * unit(1, n, d) + (np.float32(0.5) * unit(3, c, d))[y]
-    x, y = torch.from_numpy(x), torch.from_numpy(y)
+    x, y = map(torch.from_numpy, made.classed(n, d, c))
     return [(x[i : i + batch].reshape(batch, *shape), y[i : i + batch]) for i in range(0, n, batch)]
+
+
+def compiled(f):
+    return torch.compile(f, mode="max-autotune-no-cudagraphs") if COMPILE else f
 
 
 def started(model, scale=None):
@@ -145,15 +129,16 @@ class Lstm(nn.Module):
 
 def training(model, loss, batches, optimizer):
     turn = [0]
+    forward, update = compiled(lambda x, y: loss(model(x), y)), compiled(optimizer.step)
 
     def step():
         x, y = batches[turn[0] % len(batches)]
         turn[0] += 1
-        value = loss(model(x), y)
+        value = forward(x, y)
         value.backward()
-        optimizer.step()
+        update()
         optimizer.zero_grad(set_to_none=True)
-        return value
+        return value.detach()
     return step
 
 
@@ -198,9 +183,7 @@ def resnet8():
 
 
 def gpt(layers, d, heads, t, batch):
-    n = 4 * batch * t + 1
-    i = np.arange(n)
-    text = torch.from_numpy((3 * i + i // 7 + below(1, 3, n)) % 65)
+    text = torch.from_numpy(made.tokens(4 * batch * t + 1))
     cut = [text[k * batch * t : (k + 1) * batch * t + 1] for k in range(4)]
     data = [(c[:-1].view(batch, t), c[1:]) for c in cut]
     m = started(GPT(layers, d, heads, t), 0.035)
@@ -238,11 +221,13 @@ def rnn_scan():
 
 
 def softmax_ce():
-    z, y = sym(1, 4.0, 8192, 4096).requires_grad_(), torch.from_numpy(below(2, 4096, 8192))
+    z, y = sym(1, 4.0, 8192, 4096).requires_grad_(), torch.from_numpy(made.below(2, 4096, 8192))
+
+    forward = compiled(lambda z: F.cross_entropy(z, y))
 
     def step():
         z.grad = None
-        value = F.cross_entropy(z, y)
+        value = forward(z)
         value.backward()
         return value
     return step
@@ -252,9 +237,11 @@ def layernorm():
     x, dy = sym(1, 2.0, 8192, 1024).requires_grad_(), sym(2, 1.0, 8192, 1024)
     w, b = (1 + sym(3, 0.1, 1024)).requires_grad_(), sym(4, 0.1, 1024).requires_grad_()
 
+    forward = compiled(lambda x, w, b: F.layer_norm(x, (1024,), w, b))
+
     def step():
         x.grad = w.grad = b.grad = None
-        F.layer_norm(x, (1024,), w, b).backward(dy)
+        forward(x, w, b).backward(dy)
         return w.grad.abs().sum()
     return step
 
@@ -263,9 +250,11 @@ def bias_gelu():
     x, b = sym(1, 3.0, 4096, 1536).requires_grad_(), sym(2, 1.0, 1536).requires_grad_()
     dy = sym(3, 1.0, 4096, 1536)
 
+    forward = compiled(lambda x, b: F.gelu(x + b, approximate="tanh"))
+
     def step():
         x.grad = b.grad = None
-        F.gelu(x + b, approximate="tanh").backward(dy)
+        forward(x, b).backward(dy)
         return b.grad.abs().sum()
     return step
 
@@ -275,8 +264,10 @@ def adamw_25m():
     p.grad = sym(2, 1.0, 25000000)
     o = adamw([p], lr=1e-3, weight_decay=0.01)
 
+    update = compiled(o.step)
+
     def step():
-        o.step()
+        update()
         return p.detach()[:1024].sum()
     return step
 
@@ -292,36 +283,54 @@ def hvp():
     return step
 
 
+def per_sample_grad():
+    m, (x, y) = mlp(nn.Tanh, 64, 128, 10), classed(64, 64, 10, 64, (64,))[0]
+    p = {k: v.detach() for k, v in m.named_parameters()}
+    one = torch.func.grad(lambda p, x, y: F.cross_entropy(torch.func.functional_call(m, p, x[None]), y[None]))
+    each = compiled(torch.func.vmap(one, (None, 0, 0)))
+    return lambda: sum((g**2).sum() for g in each(p, x, y).values())
+
+
+def gpt_decode(layers=6, d=384, heads=6, t=256):
+    m = started(GPT(layers, d, heads, t), 0.035).eval()
+    k = d // heads
+    keys, values = torch.zeros(layers, heads, t, k), torch.zeros(layers, heads, t, k)
+
+    def one(tok, at):
+        h = m.tok.weight[tok] + m.pos.weight[at]
+        for n, b in enumerate(m.layers):
+            q, keys[n, :, at], values[n, :, at] = b.qkv(b.n1(h)).view(3, heads, k)
+            p = torch.softmax(keys[n, :, : at + 1] @ q[:, :, None] * k**-0.5, 1)
+            h = h + b.o((p.transpose(1, 2) @ values[n, :, : at + 1]).reshape(d))
+            h = h + b.down(F.gelu(b.up(b.n2(h)), approximate="tanh"))
+        return m.head(m.n(h)).argmax()
+
+    @torch.no_grad()
+    def step():
+        tok, total = 1, 0
+        for at in range(t - 1):
+            tok = one(tok, at)
+            total = total + tok
+        return total
+    return step
+
+
 def matvec(t):
     w, x = sym(1, 1 / 64, 4096, 4096).to(t), sym(2, 1.0, 1, 4096).to(t)
+    product = compiled(F.linear)
 
+    @torch.no_grad()
     def step():
-        with torch.no_grad():
-            return F.linear(x, w)[0, :8].abs().sum()
+        return product(x, w)[0, :8].float().abs().sum()
     return step
 
 
 JOBS = dict(mlp_tiny=mlp_tiny, mlp_digits=mlp_digits, mlp_mnist=mlp_mnist, lenet=lenet, resnet8=resnet8,
             gpt_small=gpt_small, gpt_medium=gpt_medium, lstm=lstm, rnn_scan=rnn_scan, softmax_ce=softmax_ce,
             layernorm=layernorm, bias_gelu=bias_gelu, adamw_25m=adamw_25m, hvp=hvp,
-            matvec_f32=lambda: matvec(torch.float32), matvec_bf16=lambda: matvec(torch.bfloat16))
+            per_sample_grad=per_sample_grad, gpt_decode=gpt_decode, matvec_f32=lambda: matvec(torch.float32),
+            matvec_bf16=lambda: matvec(torch.bfloat16))
 
 
-def main():
-    if NAME not in JOBS:
-        sys.exit(f"no peer for {NAME}")
-    step, values, times = JOBS[NAME](), [], []
-    for _ in range(10 if NAME.startswith("gpt") else 20):
-        values.append(float(step()))
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < 2 or len(times) < 3:  # blocks of 30 ms at least
-        t, n = time.perf_counter(), 0
-        while time.perf_counter() - t < 0.03:
-            step()
-            n += 1
-        times.append((time.perf_counter() - t) / n)
-    print("losses", *(f"{values[k - 1]:.7g}" for k in (1, 2, 5, 10, 20) if k <= len(values)))
-    print("seconds", sorted(times)[len(times) // 2])
-
-
-main()
+if __name__ == "__main__":
+    made.measure(NAME, made.job(JOBS)())
