@@ -5,12 +5,15 @@
  *   conv2d    x[B.., C, H, W], w[O, C/groups, kh, kw]  ->  y[B.., O, OH, OW]
  *   conv2d_dx y, w -> x  (also the transposed convolution)     conv2d_dw  x, y -> w
  *
- * p = {sh, sw, top, bottom, left, right, dh, dw, groups}: strides, padding (not negative),
- * dilation. No image is unrolled: an image is copied once into zero-padded planes, one for each
- * residue modulo the stride, so that every tap of the kernel is a constant offset into them and the
- * output, row pitch included, is one long dot product of rows at offsets: a matrix product whose
- * second factor is read where it lies. The few elements between rows are computed and dropped. */
+ * p = {sh, sw, top, bottom, left, right, dh, dw, groups, lanes}: strides, padding (not negative),
+ * dilation. The first `lanes` dims of all three are lanes, each with kernels of its own: the ops
+ * whose names end in `_each` have some, the others none. No image is unrolled: an image is copied
+ * once into zero-padded planes, one for each residue modulo the stride, so that every tap of the
+ * kernel is a constant offset into them and the output, row pitch included, is one long dot product
+ * of rows at offsets: a matrix product whose second factor is read where it lies. The few elements
+ * between rows are computed and dropped. */
 #include "ops/build.h"
+#include "ops/isa.h"
 #include "runtime/plan.h"
 #include <string.h>
 
@@ -22,17 +25,26 @@ typedef struct {
     const ptrdiff_t *off;
     const void *w;                    /* packed by tiles of rows_of_tile(): [k][mr] each */
     size_t plane, row_step, col_step; /* of the output, in elements */
+    const ptrdiff_t *pix;             /* of the pixels, for tiles along channels */
 } correlation;
 
 /* out[m, k] += sum over images and q of d[m][q] * x[off[k] + q] */
 typedef struct {
     size_t m, n_k, q, images, x_step, d_step;
     const ptrdiff_t *off;
+    const ptrdiff_t *pix; /* of the q, for tiles along channels; then d is panels [q][width] */
 } products;
 
 typedef struct {
     void (*correlate)(const correlation *j, const void *src, void *out);
     void (*multiply)(const products *j, const void *x, const void *d, void *out);
+    /* tiles along channels: conv_channel_tile.h */
+    void (*correlate_channels)(const correlation *j, const void *src, void *out);
+    void (*multiply_channels)(const products *j, const void *x, const void *d, void *sums);
+    void (*panels)(const void *x, size_t m, size_t n, void *out);
+    void (*tap_panels)(const void *w, size_t o, size_t m, size_t taps, const size_t *tap, size_t n,
+                       void *out);
+    void (*gather_channels)(void *const *sums, size_t n, size_t m, size_t n_k, void *out);
 } kernels;
 
 enum { SLACK = 64 }; /* elements that a tile may read past the last one it needs */
@@ -41,6 +53,23 @@ static int rows_of_tile(size_t left) {
     return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
+/* Elements of two vectors by number; gcc takes the numbers as a vector of T. */
+#ifdef __clang__
+#define PICK_(a, b, T, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK_(a, b, T, ...) __builtin_shuffle(a, b, (T){__VA_ARGS__})
+#endif
+#define PICK(a, b, T, ...) PICK_(a, b, T, __VA_ARGS__)
+#define LOW_16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define LOW_8 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_8 4, 12, 5, 13, 6, 14, 7, 15
+#define LOW_4 0, 4, 1, 5
+#define HIGH_4 2, 6, 3, 7
+#define LOW_2 0, 2
+#define HIGH_2 1, 3
+typedef int32_t i32x4 __attribute__((vector_size(16)));
+typedef int64_t i64x2 __attribute__((vector_size(16)));
 typedef float v4f __attribute__((vector_size(16)));
 typedef double v2d __attribute__((vector_size(16)));
 
@@ -50,6 +79,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define LANES 4
 #define NV 1
 #define DR 4
+#define PR 4
+#define LOW(a, b) PICK(a, b, i32x4, LOW_4)
+#define HIGH(a, b) PICK(a, b, i32x4, HIGH_4)
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define SPLAT(s) ((float)(s) - (v4f){0})
 #include "ops/conv_tile.h"
@@ -60,6 +92,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define LANES 2
 #define NV 1
 #define DR 4
+#define PR 4
+#define LOW(a, b) PICK(a, b, i64x2, LOW_2)
+#define HIGH(a, b) PICK(a, b, i64x2, HIGH_2)
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define SPLAT(s) ((double)(s) - (v2d){0})
 #include "ops/conv_tile.h"
@@ -67,6 +102,10 @@ typedef double v2d __attribute__((vector_size(16)));
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #include <immintrin.h>
 #define HAVE_WIDE 1
+typedef int32_t i32x8 __attribute__((vector_size(32)));
+typedef int64_t i64x4 __attribute__((vector_size(32)));
+typedef int32_t i32x16 __attribute__((vector_size(64)));
+typedef int64_t i64x8 __attribute__((vector_size(64)));
 
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v3")
@@ -76,6 +115,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define LANES 8
 #define NV 1
 #define DR 4
+#define PR 4
+#define LOW(a, b) PICK(a, b, i32x8, LOW_8)
+#define HIGH(a, b) PICK(a, b, i32x8, HIGH_8)
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define SPLAT(s) _mm256_set1_ps(s)
 #include "ops/conv_tile.h"
@@ -86,6 +128,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define LANES 4
 #define NV 1
 #define DR 4
+#define PR 4
+#define LOW(a, b) PICK(a, b, i64x4, LOW_4)
+#define HIGH(a, b) PICK(a, b, i64x4, HIGH_4)
 #define FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
 #define SPLAT(s) _mm256_set1_pd(s)
 #include "ops/conv_tile.h"
@@ -99,6 +144,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define LANES 16
 #define NV 3
 #define DR 8
+#define PR 8
+#define LOW(a, b) PICK(a, b, i32x16, LOW_16)
+#define HIGH(a, b) PICK(a, b, i32x16, HIGH_16)
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define SPLAT(s) _mm512_set1_ps(s)
 #include "ops/conv_tile.h"
@@ -109,6 +157,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define LANES 8
 #define NV 3
 #define DR 8
+#define PR 8
+#define LOW(a, b) PICK(a, b, i64x8, LOW_8)
+#define HIGH(a, b) PICK(a, b, i64x8, HIGH_8)
 #define FMA(a, b, c) _mm512_fmadd_pd(a, b, c)
 #define SPLAT(s) _mm512_set1_pd(s)
 #include "ops/conv_tile.h"
@@ -120,10 +171,9 @@ typedef double v2d __attribute__((vector_size(16)));
 static const kernels *kernels_for(lg_dtype t) {
     bool f64 = t == LG_F64;
 #if HAVE_WIDE
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+    if (lg_isa_of() == LG_ISA_AVX512)
         return f64 ? &f64_v4_kernels : &f32_v4_kernels;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (lg_isa_of() == LG_ISA_AVX2)
         return f64 ? &f64_v3_kernels : &f32_v3_kernels;
 #endif
     return f64 ? &f64_plain_kernels : &f32_plain_kernels;
@@ -136,27 +186,31 @@ typedef struct {
     size_t size; /* of an element */
     size_t images, c, h, w, o, oh, ow, kh, kw;
     size_t sh, sw, top, bottom, left, right, dh, dw, groups;
-    size_t cg, og, taps; /* channels and outputs of a group, kh*kw */
+    size_t lanes, x_lane, w_lane, y_lane; /* how many, and their bytes */
+    size_t cg, og, taps;                  /* channels and outputs of a group, kh*kw */
 } geometry;
 
 /* The three types of a convolution, whichever of its three ops it is. */
 static geometry geometry_of(const lg_type *x, const lg_type *w, const lg_type *y,
                             const int64_t *p) {
-    assert(x->rank >= 3 && y->rank == x->rank && w->rank == 4);
+    int lanes = (int)p[9];
+    assert(x->rank >= 3 + lanes && y->rank == x->rank && w->rank == 4 + lanes);
     assert(p[0] > 0 && p[1] > 0 && p[6] > 0 && p[7] > 0 && p[8] > 0);
     assert(p[2] >= 0 && p[3] >= 0 && p[4] >= 0 && p[5] >= 0);
-    const int64_t *xs = x->shape + x->rank - 3, *ys = y->shape + y->rank - 3;
+    const int64_t *xs = x->shape + x->rank - 3, *ys = y->shape + y->rank - 3,
+                  *ws = w->shape + lanes;
     geometry g = {.t = x->dtype,
                   .size = lg_dtype_size(x->dtype),
                   .images = 1,
+                  .lanes = 1,
                   .c = (size_t)xs[0],
                   .h = (size_t)xs[1],
                   .w = (size_t)xs[2],
                   .o = (size_t)ys[0],
                   .oh = (size_t)ys[1],
                   .ow = (size_t)ys[2],
-                  .kh = (size_t)w->shape[2],
-                  .kw = (size_t)w->shape[3],
+                  .kh = (size_t)ws[2],
+                  .kw = (size_t)ws[3],
                   .sh = (size_t)p[0],
                   .sw = (size_t)p[1],
                   .top = (size_t)p[2],
@@ -167,11 +221,14 @@ static geometry geometry_of(const lg_type *x, const lg_type *w, const lg_type *y
                   .dw = (size_t)p[7],
                   .groups = (size_t)p[8]};
     for (int d = 0; d < x->rank - 3; d++)
-        g.images *= (size_t)x->shape[d];
+        *(d < lanes ? &g.lanes : &g.images) *= (size_t)x->shape[d];
     g.cg = g.c / g.groups;
     g.og = g.o / g.groups;
     g.taps = g.kh * g.kw;
-    assert((int64_t)g.cg == w->shape[1] && (int64_t)g.o == w->shape[0]);
+    g.x_lane = g.images * g.c * g.h * g.w * g.size;
+    g.w_lane = g.o * g.cg * g.taps * g.size;
+    g.y_lane = g.images * g.o * g.oh * g.ow * g.size;
+    assert((int64_t)g.cg == ws[1] && (int64_t)g.o == ws[0]);
     return g;
 }
 
@@ -188,7 +245,7 @@ static geometry dw_geometry(const lg_node *n) {
 }
 
 static bool is_empty(const geometry *g) {
-    return g->images * g->c * g->h * g->w * g->o * g->oh * g->ow * g->taps == 0;
+    return g->lanes * g->images * g->c * g->h * g->w * g->o * g->oh * g->ow * g->taps == 0;
 }
 
 static size_t max_of(size_t a, size_t b) {
@@ -223,6 +280,66 @@ typedef struct {
     size_t pitch, ph, plane, image; /* elements of a plane, of an image */
 } planes;
 
+/* Do the vectors of a product of m outputs lie along them? The same on every machine, since scratch
+ * is laid out by it. */
+static bool by_channels(size_t m) {
+    return m % 32 == 0;
+}
+
+static size_t whole_panels(size_t m) {
+    return ceil_div(m, 16) * 16;
+}
+
+/* Planes that are not sorted by residues; none where the image can be read as it lies. */
+static planes plain_planes(const geometry *g) {
+    planes s;
+    s.pitch = g->w + max_of(g->left, g->right);
+    s.ph = g->h + g->top + g->bottom;
+    s.plane = s.ph * s.pitch;
+    s.image = g->c * s.plane + g->right + SLACK;
+    return s;
+}
+
+static bool is_padded(const geometry *g) {
+    return g->top + g->bottom + g->left + g->right > 0;
+}
+
+/* Rows of n bytes; most are short. */
+static inline void copy_row(char *to, const char *from, size_t n) {
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32)
+        memcpy(to + i, from + i, 32);
+    for (; i + 4 <= n; i += 4)
+        memcpy(to + i, from + i, 4);
+}
+
+static void fill_plain(const geometry *g, const planes *s, const char *x, char *out) {
+    size_t row = g->w * g->size;
+    for (size_t c = 0; c < g->c; c++)
+        for (size_t i = 0; i < g->h; i++, x += row)
+            copy_row(out + (c * s->plane + (i + g->top) * s->pitch + g->left) * g->size, x, row);
+}
+
+static void plain_offsets(const geometry *g, const planes *s, ptrdiff_t *off) {
+    for (size_t c = 0; c < g->cg; c++)
+        for (size_t i = 0; i < g->kh; i++)
+            for (size_t j = 0; j < g->kw; j++)
+                *off++ = (ptrdiff_t)(c * s->plane + i * g->dh * s->pitch + j * g->dw);
+}
+
+enum { PIXELS = 16 }; /* tables of pixels are whole multiples of it */
+
+/* Where the pixels of rows x cols begin, then the first one again. */
+static void list_pixels(size_t rows, size_t cols, size_t row_step, size_t col_step,
+                        ptrdiff_t *pix) {
+    size_t n = 0;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++)
+            pix[n++] = (ptrdiff_t)(r * row_step + c * col_step);
+    while (n % PIXELS)
+        pix[n++] = 0;
+}
+
 /* With stride 1 the padding right of a row is also that left of the next. */
 static planes planes_of_x(const geometry *g) {
     planes s;
@@ -255,8 +372,9 @@ static void fill_planes(const geometry *g, const planes *s, const char *x, char 
                 if (j >= g->w)
                     continue;
                 size_t plane = (c * g->sh + at_y % g->sh) * g->sw + px;
-                char *to = out + (plane * s->plane + at_y / g->sh * s->pitch +
-                                  (j + g->left) / g->sw) * g->size;
+                char *to =
+                    out +
+                    (plane * s->plane + at_y / g->sh * s->pitch + (j + g->left) / g->sw) * g->size;
                 if (g->sw == 1)
                     memcpy(to, row, g->w * g->size);
                 else
@@ -298,7 +416,8 @@ typedef struct {
     geometry g;
     planes s;
     size_t n_k, parts;
-    ptrdiff_t *off;
+    bool channels;  /* tiles along channels */
+    ptrdiff_t *off, *pix;
     char *w, *image[PARTS];
     const char *x;
     char *y;
@@ -307,10 +426,12 @@ typedef struct {
 static size_t forward_cut(const lg_node *n, char *base, forward_job *f) {
     cutter k = {base, 0};
     f->g = forward_geometry(n);
-    f->s = planes_of_x(&f->g);
+    f->channels = by_channels(f->g.og);
+    f->s = f->channels ? plain_planes(&f->g) : planes_of_x(&f->g);
     f->n_k = f->g.cg * f->g.taps;
     f->parts = min_of(f->g.images, PARTS);
     f->off = cut(&k, f->n_k, sizeof *f->off);
+    f->pix = cut(&k, f->channels ? f->g.oh * f->g.ow + PIXELS : 0, sizeof *f->pix);
     f->w = cut(&k, f->g.o * f->n_k, f->g.size);
     for (size_t i = 0; i < f->parts; i++)
         f->image[i] = cut(&k, f->s.image, f->g.size);
@@ -327,23 +448,57 @@ static size_t forward_weight(const geometry *g, const void *ctx, size_t m, size_
     return m * g->cg * g->taps + k;
 }
 
+/* The image itself, or its copy with zeros around it. */
+static const char *forward_planes(const forward_job *f, size_t b, char *room) {
+    const geometry *g = &f->g;
+    const char *x = f->x + b * g->c * g->h * g->w * g->size;
+    if (!f->channels)
+        fill_planes(g, &f->s, x, room);
+    else if (is_padded(g))
+        fill_plain(g, &f->s, x, room);
+    else
+        return x;
+    return room;
+}
+
 static void forward_part(void *ctx, int part, int parts) {
     const forward_job *f = ctx;
     const geometry *g = &f->g;
     const kernels *kernel = kernels_for(g->t);
-    char *image = f->image[part];
+    char *room = f->image[part];
     size_t n = (size_t)parts, at = (size_t)part, plane = g->oh * g->ow;
-    correlation j = {.m = g->og, .n_k = f->n_k, .rows = g->oh, .cols = g->ow,
-                     .pitch = f->s.pitch, .off = f->off, .plane = plane, .row_step = g->ow,
-                     .col_step = 1};
-    memset(image, 0, f->s.image * g->size);
+    size_t group = g->cg * f->s.plane * (f->channels ? 1 : g->sh * g->sw) * g->size;
+    correlation j = {.m = g->og,
+                     .n_k = f->n_k,
+                     .rows = g->oh,
+                     .cols = g->ow,
+                     .pitch = f->s.pitch,
+                     .off = f->off,
+                     .plane = plane,
+                     .row_step = g->ow,
+                     .col_step = 1,
+                     .pix = f->pix};
+    if (!f->channels || is_padded(g))
+        memset(room, 0, f->s.image * g->size);
     for (size_t b = g->images * at / n; b < g->images * (at + 1) / n; b++) {
-        fill_planes(g, &f->s, f->x + b * g->c * g->h * g->w * g->size, image);
+        const char *image = forward_planes(f, b, room);
         for (size_t q = 0; q < g->groups; q++) {
             j.w = f->w + q * g->og * f->n_k * g->size;
-            kernel->correlate(&j, image + q * g->cg * g->sh * g->sw * f->s.plane * g->size,
-                              f->y + (b * g->o + q * g->og) * plane * g->size);
+            (f->channels ? kernel->correlate_channels : kernel->correlate)(
+                &j, image + q * group, f->y + (b * g->o + q * g->og) * plane * g->size);
         }
+    }
+}
+
+/* Offsets, pixels and weights as the tiles want them. */
+static void forward_prepare(const forward_job *f, const char *w) {
+    const geometry *g = &f->g;
+    for (size_t q = 0; q < g->groups; q++) {
+        size_t at = q * g->og * f->n_k * g->size;
+        if (f->channels)
+            kernels_for(g->t)->panels(w + at, g->og, f->n_k, f->w + at);
+        else
+            pack_weights(g, w + at, g->og, f->n_k, forward_weight, NULL, f->w + at);
     }
 }
 
@@ -359,15 +514,18 @@ static bool forward_run(const lg_call *c) {
         clear_out(c);
         return true;
     }
-    f.x = c->in[0];
-    f.y = c->out[0];
-    offsets_of_x(&f.g, &f.s, f.off);
-    for (size_t q = 0; q < f.g.groups; q++) {
-        size_t at = q * f.g.og * f.n_k * f.g.size;
-        pack_weights(&f.g, (const char *)c->in[1] + at, f.g.og, f.n_k, forward_weight, NULL,
-                     f.w + at);
+    if (f.channels) {
+        plain_offsets(&f.g, &f.s, f.off);
+        list_pixels(f.g.oh, f.g.ow, f.g.sh * f.s.pitch, f.g.sw, f.pix);
+    } else {
+        offsets_of_x(&f.g, &f.s, f.off);
     }
-    lg_pool_run(forward_part, &f, (int)f.parts);
+    for (size_t lane = 0; lane < f.g.lanes; lane++) {
+        f.x = (const char *)c->in[0] + lane * f.g.x_lane;
+        f.y = (char *)c->out[0] + lane * f.g.y_lane;
+        forward_prepare(&f, (const char *)c->in[1] + lane * f.g.w_lane);
+        lg_pool_run(forward_part, &f, (int)f.parts);
+    }
     return true;
 }
 
@@ -418,7 +576,10 @@ typedef struct {
     axis_frame fy, fx;
     planes s; /* of y */
     size_t parts;
+    bool channels;  /* tiles along channels */
     ptrdiff_t *off; /* of each pair of residues in turn */
+    ptrdiff_t *pix; /* likewise, with `pixels` for each */
+    size_t pixels;
     size_t *tap;    /* likewise: which tap each place of a product is */
     size_t *taps;   /* how many taps a pair has */
     char *w, *image[PARTS];
@@ -439,7 +600,10 @@ static size_t dx_cut(const lg_node *n, char *base, dx_job *f) {
     f->s.plane = f->s.ph * f->s.pitch;
     f->s.image = g->o * f->s.plane + f->s.pitch + SLACK;
     f->parts = min_of(g->images, PARTS);
+    f->channels = by_channels(g->cg);
+    f->pixels = f->channels ? ceil_div(f->fy.most * f->fx.most, PIXELS) * PIXELS : 0;
     f->off = cut(&k, g->og * g->taps, sizeof *f->off);
+    f->pix = cut(&k, f->pixels * g->sh * g->sw, sizeof *f->pix);
     f->tap = cut(&k, g->taps, sizeof *f->tap);
     f->taps = cut(&k, g->sh * g->sw, sizeof *f->taps);
     f->w = cut(&k, g->c * g->og * g->taps, g->size);
@@ -493,9 +657,16 @@ static void dx_prepare(dx_job *f, const char *w) {
         size_t *tap = f->tap + done;
         f->taps[r] = list_taps(f, r / g->sw, r % g->sw, tap, f->off + done * g->og);
         const tap_list l = {tap, f->taps[r]};
+        if (f->channels)
+            list_pixels(range_of(r / g->sw, g->sh, g->top, g->h).n,
+                        range_of(r % g->sw, g->sw, g->left, g->w).n, f->s.pitch, 1,
+                        f->pix + r * f->pixels);
         for (size_t q = 0; q < g->groups; q++) {
-            pack_weights(g, w + q * g->og * g->cg * g->taps * g->size, g->cg, l.n * g->og,
-                         dx_weight, &l, to);
+            const char *from = w + q * g->og * g->cg * g->taps * g->size;
+            if (f->channels)
+                kernels_for(g->t)->tap_panels(from, g->og, g->cg, g->taps, tap, l.n, to);
+            else
+                pack_weights(g, from, g->cg, l.n * g->og, dx_weight, &l, to);
             to += g->cg * l.n * g->og * g->size;
         }
         done += l.n;
@@ -506,8 +677,9 @@ static void fill_frames(const dx_job *f, const char *y, char *out) {
     const geometry *g = &f->g;
     for (size_t o = 0; o < g->o; o++)
         for (size_t i = 0; i < g->oh; i++)
-            memcpy(out + (o * f->s.plane + (f->fy.before + i) * f->s.pitch + f->fx.before) * g->size,
-                   y + (o * g->oh + i) * g->ow * g->size, g->ow * g->size);
+            copy_row(out + (o * f->s.plane + (f->fy.before + i) * f->s.pitch + f->fx.before) *
+                               g->size,
+                     y + (o * g->oh + i) * g->ow * g->size, g->ow * g->size);
 }
 
 /* All pairs of residues of one image. */
@@ -518,15 +690,23 @@ static void dx_image(const dx_job *f, const kernels *kernel, const char *frames,
     for (size_t r = 0; r < g->sh * g->sw; r++) {
         residue_range ty = range_of(r / g->sw, g->sh, g->top, g->h);
         residue_range tx = range_of(r % g->sw, g->sw, g->left, g->w);
-        correlation j = {.m = g->cg, .n_k = g->og * f->taps[r], .rows = ty.n, .cols = tx.n,
-                         .pitch = f->s.pitch, .off = off, .plane = g->h * g->w,
-                         .row_step = g->sh * g->w, .col_step = g->sw};
+        correlation j = {.m = g->cg,
+                         .n_k = g->og * f->taps[r],
+                         .rows = ty.n,
+                         .cols = tx.n,
+                         .pitch = f->s.pitch,
+                         .off = off,
+                         .plane = g->h * g->w,
+                         .row_step = g->sh * g->w,
+                         .col_step = g->sw,
+                         .pix = f->pix + r * f->pixels};
         for (size_t q = 0; q < g->groups; q++, w += g->cg * j.n_k * g->size) {
             j.w = w;
             if (ty.n == 0 || tx.n == 0)
                 continue;
-            kernel->correlate(&j, frames + q * g->og * f->s.plane * g->size,
-                              x + (q * g->cg * j.plane + ty.out * g->w + tx.out) * g->size);
+            (f->channels ? kernel->correlate_channels : kernel->correlate)(
+                &j, frames + q * g->og * f->s.plane * g->size,
+                x + (q * g->cg * j.plane + ty.out * g->w + tx.out) * g->size);
         }
         off += j.n_k;
     }
@@ -552,10 +732,12 @@ static bool dx_run(const lg_call *c) {
         clear_out(c);
         return true;
     }
-    f.y = c->in[0];
-    f.x = c->out[0];
-    dx_prepare(&f, c->in[1]);
-    lg_pool_run(dx_part, &f, (int)f.parts);
+    for (size_t lane = 0; lane < f.g.lanes; lane++) {
+        f.y = (const char *)c->in[0] + lane * f.g.y_lane;
+        f.x = (char *)c->out[0] + lane * f.g.x_lane;
+        dx_prepare(&f, (const char *)c->in[1] + lane * f.g.w_lane);
+        lg_pool_run(dx_part, &f, (int)f.parts);
+    }
     return true;
 }
 
@@ -569,9 +751,12 @@ enum { SHARES = 8, CACHE_BYTES = 512 << 10, SUM_BYTES = 64 << 20 };
 typedef struct {
     geometry g;
     planes s;
-    size_t n_k, q, shares, together; /* q: padded length of a row of y; images side by side */
-    ptrdiff_t *off;
-    char *x_part[SHARES], *y_part[SHARES], *sum[SHARES];
+    size_t n_k, q, shares, together; /* q: length of a row of y; images side by side */
+    bool channels;                   /* tiles along channels; else rows are padded */
+    size_t d_step;                   /* elements of an image of y */
+    ptrdiff_t *off, *pix;
+    char *x_part[SHARES], *y_part[SHARES];
+    void *sum[SHARES];
     const char *x, *y;
 } dw_job;
 
@@ -581,17 +766,21 @@ static size_t dw_cut(const lg_node *n, char *base, dw_job *f) {
     *g = dw_geometry(n);
     if (is_empty(g))
         return 0;
-    f->s = planes_of_x(g);
+    f->channels = g->og >= 8;
+    f->s = f->channels ? plain_planes(g) : planes_of_x(g);
     f->n_k = g->cg * g->taps;
-    f->q = ceil_div((g->oh - 1) * f->s.pitch + g->ow, 16) * 16;
-    size_t image = (f->s.image + g->o * f->q) * g->size, sum = g->o * f->n_k * g->size;
+    f->q = f->channels ? g->oh * g->ow : ceil_div((g->oh - 1) * f->s.pitch + g->ow, 16) * 16;
+    size_t rows = g->groups * (f->channels ? whole_panels(g->og) : g->og);
+    f->d_step = rows * f->q;
+    size_t image = (f->s.image + f->d_step) * g->size, sum = rows * f->n_k * g->size;
     f->shares = max_of(1, min_of(min_of(g->images, SHARES), SUM_BYTES / sum));
     f->together = max_of(1, min_of(ceil_div(g->images, f->shares), CACHE_BYTES / image));
     f->off = cut(&k, f->n_k, sizeof *f->off);
+    f->pix = cut(&k, f->channels ? f->q + PIXELS : 0, sizeof *f->pix);
     for (size_t i = 0; i < f->shares; i++) {
         f->x_part[i] = cut(&k, f->together * f->s.image, g->size);
-        f->y_part[i] = cut(&k, f->together * g->o * f->q, g->size);
-        f->sum[i] = cut(&k, g->o * f->n_k, g->size);
+        f->y_part[i] = cut(&k, f->together * f->d_step, g->size);
+        f->sum[i] = cut(&k, rows * f->n_k, g->size);
     }
     return k.used;
 }
@@ -610,22 +799,54 @@ static void fill_rows(const dw_job *f, const char *y, char *out) {
                    y + (o * g->oh + i) * g->ow * g->size, g->ow * g->size);
 }
 
-/* Adds images b .. b+n to the sum of a share. */
-static void dw_images(const dw_job *f, size_t share, size_t b, size_t n) {
+/* Adds images b .. b+n to the sum of a share: x in planes, y in rows. */
+static void dw_planes(const dw_job *f, size_t share, size_t b, size_t n, products *j) {
     const geometry *g = &f->g;
-    const kernels *kernel = kernels_for(g->t);
-    products j = {.m = g->og, .n_k = f->n_k, .q = f->q, .images = n, .x_step = f->s.image,
-                  .d_step = g->o * f->q, .off = f->off};
     for (size_t i = 0; i < n; i++) {
         fill_planes(g, &f->s, f->x + (b + i) * g->c * g->h * g->w * g->size,
                     f->x_part[share] + i * f->s.image * g->size);
         fill_rows(f, f->y + (b + i) * g->o * g->oh * g->ow * g->size,
-                  f->y_part[share] + i * g->o * f->q * g->size);
+                  f->y_part[share] + i * f->d_step * g->size);
     }
     for (size_t q = 0; q < g->groups; q++)
-        kernel->multiply(&j, f->x_part[share] + q * g->cg * g->sh * g->sw * f->s.plane * g->size,
-                         f->y_part[share] + q * g->og * f->q * g->size,
-                         f->sum[share] + q * g->og * f->n_k * g->size);
+        kernels_for(g->t)->multiply(
+            j, f->x_part[share] + q * g->cg * g->sh * g->sw * f->s.plane * g->size,
+            f->y_part[share] + q * g->og * f->q * g->size,
+            (char *)f->sum[share] + q * g->og * f->n_k * g->size);
+}
+
+/* The same with tiles along channels: y turned into panels, x as it lies if it has no padding. */
+static void dw_channels(const dw_job *f, size_t share, size_t b, size_t n, products *j) {
+    const geometry *g = &f->g;
+    const kernels *kernel = kernels_for(g->t);
+    size_t x_image = g->c * g->h * g->w, rows = whole_panels(g->og);
+    bool padded = is_padded(g);
+    const char *x = padded ? f->x_part[share] : f->x + b * x_image * g->size;
+    j->x_step = padded ? f->s.image : x_image;
+    for (size_t i = 0; i < n; i++) {
+        if (padded)
+            fill_plain(g, &f->s, f->x + (b + i) * x_image * g->size,
+                       f->x_part[share] + i * f->s.image * g->size);
+        for (size_t q = 0; q < g->groups; q++)
+            kernel->panels(f->y + ((b + i) * g->o + q * g->og) * f->q * g->size, g->og, f->q,
+                           f->y_part[share] + (i * f->d_step + q * rows * f->q) * g->size);
+    }
+    for (size_t q = 0; q < g->groups; q++)
+        kernel->multiply_channels(j, x + q * g->cg * f->s.plane * g->size,
+                                  f->y_part[share] + q * rows * f->q * g->size,
+                                  (char *)f->sum[share] + q * rows * f->n_k * g->size);
+}
+
+static void dw_images(const dw_job *f, size_t share, size_t b, size_t n) {
+    products j = {.m = f->g.og,
+                  .n_k = f->n_k,
+                  .q = f->q,
+                  .images = n,
+                  .x_step = f->s.image,
+                  .d_step = f->d_step,
+                  .off = f->off,
+                  .pix = f->pix};
+    (f->channels ? dw_channels : dw_planes)(f, share, b, n, &j);
 }
 
 static void dw_share(void *ctx, int part, int parts) {
@@ -633,10 +854,22 @@ static void dw_share(void *ctx, int part, int parts) {
     const geometry *g = &f->g;
     size_t s = (size_t)part, end = g->images * (s + 1) / (size_t)parts;
     memset(f->x_part[s], 0, f->together * f->s.image * g->size);
-    memset(f->y_part[s], 0, f->together * g->o * f->q * g->size);
-    memset(f->sum[s], 0, g->o * f->n_k * g->size);
+    if (!f->channels)
+        memset(f->y_part[s], 0, f->together * f->d_step * g->size);
+    memset(f->sum[s], 0, f->d_step / f->q * f->n_k * g->size);
     for (size_t b = g->images * s / (size_t)parts; b < end; b += f->together)
         dw_images(f, s, b, min_of(f->together, end - b));
+}
+
+static void gather_groups(const dw_job *f, void *out) {
+    const geometry *g = &f->g;
+    void *sum[SHARES];
+    for (size_t q = 0; q < g->groups; q++) {
+        for (size_t s = 0; s < f->shares; s++)
+            sum[s] = (char *)f->sum[s] + q * whole_panels(g->og) * f->n_k * g->size;
+        kernels_for(g->t)->gather_channels(sum, f->shares, g->og, f->n_k,
+                                           (char *)out + q * g->og * f->n_k * g->size);
+    }
 }
 
 static void add_shares(const dw_job *f, void *out) {
@@ -645,9 +878,9 @@ static void add_shares(const dw_job *f, void *out) {
     for (size_t s = 1; s < f->shares; s++)
         for (size_t i = 0; i < n; i++)
             if (f->g.t == LG_F64)
-                ((double *)out)[i] += ((const double *)(const void *)f->sum[s])[i];
+                ((double *)out)[i] += ((const double *)f->sum[s])[i];
             else
-                ((float *)out)[i] += ((const float *)(const void *)f->sum[s])[i];
+                ((float *)out)[i] += ((const float *)f->sum[s])[i];
 }
 
 static bool dw_run(const lg_call *c) {
@@ -657,49 +890,62 @@ static bool dw_run(const lg_call *c) {
         clear_out(c);
         return true;
     }
-    f.x = c->in[0];
-    f.y = c->in[1];
-    offsets_of_x(&f.g, &f.s, f.off);
-    lg_pool_run(dw_share, &f, (int)f.shares);
-    add_shares(&f, c->out[0]);
+    if (f.channels) {
+        plain_offsets(&f.g, &f.s, f.off);
+        list_pixels(f.g.oh, f.g.ow, f.g.sh * f.s.pitch, f.g.sw, f.pix);
+    } else {
+        offsets_of_x(&f.g, &f.s, f.off);
+    }
+    for (size_t lane = 0; lane < f.g.lanes; lane++) {
+        f.x = (const char *)c->in[0] + lane * f.g.x_lane;
+        f.y = (const char *)c->in[1] + lane * f.g.y_lane;
+        lg_pool_run(dw_share, &f, (int)f.shares);
+        (f.channels ? gather_groups : add_shares)(&f, (char *)c->out[0] + lane * f.g.w_lane);
+    }
     return true;
 }
 
 /* ---- derivatives ---- */
 
+enum { CONV, DX, DW };
 static const lg_op op_conv2d, op_conv2d_dx, op_conv2d_dw;
+static const lg_op op_conv2d_each, op_conv2d_dx_each, op_conv2d_dw_each;
 
-static lg_node *conv_node(const lg_rule_ctx *r, const lg_op *op, lg_node *a, lg_node *b,
+static lg_node *conv_node(const lg_rule_ctx *r, int which, lg_node *a, lg_node *b,
                           const lg_node *like, const lg_node *y) {
-    return lg_rule_kernel(r, op, 2, (lg_node *[]){a, b}, like->type, y->attr.p, 9);
+    static const lg_op *const ops[2][3] = {
+        {&op_conv2d, &op_conv2d_dx, &op_conv2d_dw},
+        {&op_conv2d_each, &op_conv2d_dx_each, &op_conv2d_dw_each}};
+    const lg_op *op = ops[y->attr.p[9] > 0][which];
+    return lg_rule_kernel(r, op, 2, (lg_node *[]){a, b}, like->type, y->attr.p, 10);
 }
 
 static bool forward_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
     lg_rule_ctx r = lg_rule_begin(ctx, y);
     lg_node *x = y->in[0], *w = y->in[1];
-    dx[0] = conv_node(&r, &op_conv2d_dx, dy[0], w, x, y);
-    dx[1] = conv_node(&r, &op_conv2d_dw, x, dy[0], w, y);
+    dx[0] = conv_node(&r, DX, dy[0], w, x, y);
+    dx[1] = conv_node(&r, DW, x, dy[0], w, y);
     return true;
 }
 
 static bool dx_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
     lg_rule_ctx r = lg_rule_begin(ctx, y);
     lg_node *d = y->in[0], *w = y->in[1];
-    dx[0] = conv_node(&r, &op_conv2d, dy[0], w, d, y);
-    dx[1] = conv_node(&r, &op_conv2d_dw, dy[0], d, w, y);
+    dx[0] = conv_node(&r, CONV, dy[0], w, d, y);
+    dx[1] = conv_node(&r, DW, dy[0], d, w, y);
     return true;
 }
 
 static bool dw_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
     lg_rule_ctx r = lg_rule_begin(ctx, y);
     lg_node *x = y->in[0], *d = y->in[1];
-    dx[0] = conv_node(&r, &op_conv2d_dx, d, dy[0], x, y);
-    dx[1] = conv_node(&r, &op_conv2d, x, dy[0], d, y);
+    dx[0] = conv_node(&r, DX, d, dy[0], x, y);
+    dx[1] = conv_node(&r, CONV, x, dy[0], d, y);
     return true;
 }
 
 static int64_t flops_of(geometry g) {
-    return (int64_t)(2 * g.images * g.o * g.oh * g.ow * g.cg * g.taps);
+    return (int64_t)(2 * g.lanes * g.images * g.o * g.oh * g.ow * g.cg * g.taps);
 }
 
 static int64_t forward_flops(const lg_node *n) {
@@ -758,4 +1004,51 @@ static const lg_op op_conv2d_dw = {
     .doc = "The derivative of conv2d for its kernels.",
 };
 
-const lg_op *const lg_ops_conv[] = {&op_conv2d, &op_conv2d_dx, &op_conv2d_dw, NULL};
+static const lg_op op_conv2d_each = {
+    .name = "conv2d_each",
+    .sig = "(x: float[...L, ...B, C, H, W], w: float[...L, O, C/groups, kh, kw]) -> float[...L, "
+           "...B, O, OH, OW]",
+    .cls = LG_C_KERNEL,
+    .traits = LG_T_LINEAR | LG_T_PRODUCT,
+    .arity = 2,
+    .out_dtype = LG_NO_DTYPE,
+    .vjp_fn = forward_vjp,
+    .run = forward_run,
+    .scratch = forward_scratch,
+    .flops = forward_flops,
+    .doc = "conv2d with kernels of its own in each lane L.",
+};
+
+static const lg_op op_conv2d_dx_each = {
+    .name = "conv2d_dx_each",
+    .sig = "(y: float[...L, ...B, O, OH, OW], w: float[...L, O, C/groups, kh, kw]) -> float[...L, "
+           "...B, C, H, W]",
+    .cls = LG_C_KERNEL,
+    .traits = LG_T_LINEAR | LG_T_PRODUCT,
+    .arity = 2,
+    .out_dtype = LG_NO_DTYPE,
+    .vjp_fn = dx_vjp,
+    .run = dx_run,
+    .scratch = dx_scratch,
+    .flops = dx_flops,
+    .doc = "conv2d_dx with kernels of its own in each lane L.",
+};
+
+static const lg_op op_conv2d_dw_each = {
+    .name = "conv2d_dw_each",
+    .sig = "(x: float[...L, ...B, C, H, W], y: float[...L, ...B, O, OH, OW]) -> float[...L, O, "
+           "C/groups, kh, kw]",
+    .cls = LG_C_KERNEL,
+    .traits = LG_T_LINEAR | LG_T_PRODUCT,
+    .arity = 2,
+    .out_dtype = LG_NO_DTYPE,
+    .vjp_fn = dw_vjp,
+    .run = dw_run,
+    .scratch = dw_scratch,
+    .flops = dw_flops,
+    .doc = "conv2d_dw for kernels of its own in each lane L.",
+};
+
+const lg_op *const lg_ops_conv[] = {
+    &op_conv2d,         &op_conv2d_dx,      &op_conv2d_dw, &op_conv2d_each,
+    &op_conv2d_dx_each, &op_conv2d_dw_each, NULL};

@@ -4,6 +4,8 @@
  *   FMA(a,b,c)  a*b + c on vectors             SPLAT(s)          s in every lane
  *   NV          vectors a row of a forward tile
  *   DR          rows of a tile of the kernel's derivative
+ *   PR          pixels of a tile of conv_channel_tile.h
+ *   LOW(a,b), HIGH(a,b)  the lower, the upper halves of two vectors, interleaved
  * Every sum runs in one order, whatever the tile, so that tiles never show in the bits. */
 
 typedef REAL TILE(vec_u) __attribute__((vector_size(sizeof(VEC)), aligned(sizeof(REAL)), may_alias));
@@ -79,14 +81,14 @@ static inline __attribute__((always_inline)) void TILE(copy)(const REAL *from, R
 }
 
 /* Cuts the elements q .. q+n of a tile's rows out of the grid and puts them in their places. */
-static void TILE(place)(const correlation *j, const REAL *tile, size_t q, size_t n, size_t m0,
-                        int mr, REAL *out) {
+static void TILE(place)(const correlation *j, const REAL *tile, size_t step, size_t q, size_t n,
+                        size_t m0, int mr, REAL *out) {
     for (size_t at = 0; at < n;) {
         size_t row = (q + at) / j->pitch, col = (q + at) % j->pitch, len = j->pitch - col;
         len = len < n - at ? len : n - at;
         size_t use = col >= j->cols ? 0 : len < j->cols - col ? len : j->cols - col;
         for (int m = 0; m < mr && use > 0; m++) {
-            const REAL *from = tile + (size_t)m * NV * LANES + at;
+            const REAL *from = tile + (size_t)m * step + at;
             REAL *to = out + (m0 + (size_t)m) * j->plane + row * j->row_step + col * j->col_step;
             if (j->col_step == 1)
                 TILE(copy)(from, to, use);
@@ -109,7 +111,7 @@ static void TILE(correlate)(const correlation *j, const void *source, void *out)
         for (size_t m = 0; m < j->m;) {
             int mr = rows_of_tile(j->m - m);
             TILE(rows)(src + q, j->off, j->n_k, (const REAL *)j->w + m * j->n_k, tile, mr, whole);
-            TILE(place)(j, tile, q, n, m, mr, out);
+            TILE(place)(j, tile, NV * LANES, q, n, m, mr, out);
             m += (size_t)mr;
         }
         q += n;
@@ -180,7 +182,15 @@ static void TILE(multiply)(const products *j, const void *xs, const void *ds, vo
     }
 }
 
-static const kernels TILE(kernels) = {TILE(correlate), TILE(multiply)};
+#include "ops/conv_channel_tile.h"
+
+static const kernels TILE(kernels) = {TILE(correlate),
+                                      TILE(multiply),
+                                      TILE(correlate_channels),
+                                      TILE(multiply_channels),
+                                      TILE(panels),
+                                      TILE(tap_panels),
+                                      TILE(gather_channels)};
 
 #undef TILE
 #undef REAL
@@ -190,3 +200,6 @@ static const kernels TILE(kernels) = {TILE(correlate), TILE(multiply)};
 #undef SPLAT
 #undef NV
 #undef DR
+#undef PR
+#undef LOW
+#undef HIGH

@@ -17,5 +17,6 @@ extern const lg_op *const lg_ops_structure[],
                                                                  *const lg_ops_conv[],
                                                                      *const lg_ops_fft[],
                                                                          *const lg_ops_random[],
-                                                                             *const lg_ops_lowbit[];
+                                                                             *const lg_ops_lowbit[],
+    *const lg_ops_sparse[];
 #endif

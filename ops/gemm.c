@@ -1,6 +1,7 @@
 /* gemm.c: matrix products: which tile, which part of the work, and types without a tile. Not for
  * what a plan knows (shapes, buffers, threads). */
 #include "ops/gemm.h"
+#include "ops/isa.h"
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -8,10 +9,27 @@
 
 enum { LG_KC = 256, LG_NC = 512, MAX_MR = 8, PAD = 32 };
 
+/* An operand of a product of codes. */
+typedef struct {
+    const lg_coded *c; /* NULL: f32 as it is, at `code` */
+    const void *code;
+    const float *scale, *zero; /* of row 0, group 0; or NULL */
+    float sign;                /* what zero is added with */
+} coded_side;
+typedef void (*coded_fn)(const lg_product *p, const coded_side s[2], void *y, float *room,
+                         const int64_t m[2], const int64_t n[2]);
+
 typedef void (*tile_fn)(const lg_product *p, const void *a, const void *b, void *y, void *scratch,
                         const int64_t m[2], const int64_t n[2]);
 
 #if defined(__x86_64__)
+#define CODED
+#define BYTES_16(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define SIGNED8(p) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(BYTES_16(p)))
+#define UNSIGNED8(p) _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(BYTES_16(p)))
+#define UPPER16(p)                         \
+    _mm512_castsi512_ps(_mm512_slli_epi32( \
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
 #define TILE(name) name##_f32_512
 #define REAL float
 #define VEC __m512
@@ -32,6 +50,11 @@ typedef void (*tile_fn)(const lg_product *p, const void *a, const void *b, void 
 #define NV 2
 #define TARGET __attribute__((target("avx512f,avx512vl,fma")))
 #include "ops/gemm_tile.h"
+#define CODED
+#define BYTES_8(p) _mm_loadl_epi64((const __m128i *)(const void *)(p))
+#define SIGNED8(p) _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(BYTES_8(p)))
+#define UNSIGNED8(p) _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(BYTES_8(p)))
+#define UPPER16(p) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(BYTES_16(p)), 16))
 #define TILE(name) name##_f32_256
 #define REAL float
 #define VEC __m256
@@ -56,6 +79,13 @@ typedef void (*tile_fn)(const lg_product *p, const void *a, const void *b, void 
 
 typedef float vec_f32 __attribute__((vector_size(16)));
 typedef double vec_f64 __attribute__((vector_size(16)));
+#define CODED
+#define OF_4(T, f, p)                                                                  \
+    ((vec_f32){f(((const T *)(p))[0]), f(((const T *)(p))[1]), f(((const T *)(p))[2]), \
+               f(((const T *)(p))[3])})
+#define SIGNED8(p) OF_4(int8_t, (float), p)
+#define UNSIGNED8(p) OF_4(uint8_t, (float), p)
+#define UPPER16(p) OF_4(uint16_t, lg_bf16_to_f32, p)
 #define TILE(name) name##_f32_any
 #define REAL float
 #define VEC vec_f32
@@ -80,21 +110,29 @@ typedef double vec_f64 __attribute__((vector_size(16)));
 /* The tiles of this machine. */
 static tile_fn tile_of(lg_dtype t) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
+    if (lg_isa_of() == LG_ISA_AVX512)
         return t == LG_F64 ? product_f64_512 : product_f32_512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (lg_isa_of() == LG_ISA_AVX2)
         return t == LG_F64 ? product_f64_256 : product_f32_256;
 #endif
     return t == LG_F64 ? product_f64_any : product_f32_any;
 }
 
-lg_gemm_order lg_gemm_order_of(lg_dtype t) {
-    lg_gemm_order o = {.lanes = 16, .k_most = LG_KC};
+static coded_fn coded_tile(void) {
 #if defined(__x86_64__)
-    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
-    o.fused = wide || (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
-    o.lanes = wide ? 64 : o.fused ? 32 : 16;
+    if (lg_isa_of() == LG_ISA_AVX512)
+        return coded_f32_512;
+    if (lg_isa_of() == LG_ISA_AVX2)
+        return coded_f32_256;
 #endif
+    return coded_f32_any;
+}
+
+lg_gemm_order lg_gemm_order_on(lg_isa isa, lg_dtype t) {
+    lg_gemm_order o = {.lanes = 16, .k_most = LG_KC};
+    bool wide = isa == LG_ISA_AVX512;
+    o.fused = isa != LG_ISA_BASELINE;
+    o.lanes = wide ? 64 : o.fused ? 32 : 16;
     o.lanes /= (int)lg_dtype_size(t);
     return o;
 }
@@ -119,35 +157,12 @@ static void whole_numbers(const lg_product *p, const void *a, const void *b, voi
         }
 }
 
-static float read_f32(lg_dtype t, const void *p, int64_t at) {
-    return t == LG_BF16 ? lg_bf16_to_f32(((const uint16_t *)p)[at])
-                        : (float)lg_get_f64(t, p, (size_t)at);
-}
-
 /* Small floats are widened, multiplied as f32 and rounded once. */
 static void small_floats(const lg_product *p, const void *a, const void *b, void *y, float *room,
                          const int64_t m[2], const int64_t n[2]) {
-    int64_t mm = m[1] - m[0], nn = n[1] - n[0];
-    float *fa = room, *fb = fa + mm * p->k, *fy = fb + p->k * nn, *rest = fy + mm * nn;
-    for (int64_t i = 0; i < mm; i++)
-        for (int64_t l = 0; l < p->k; l++)
-            fa[i * p->k + l] = read_f32(p->type, a, p->a_off + (m[0] + i) * p->a_m + l * p->a_k);
-    for (int64_t l = 0; l < p->k; l++)
-        for (int64_t j = 0; j < nn; j++)
-            fb[l * nn + j] = read_f32(p->type, b, p->b_off + l * p->b_k + (n[0] + j) * p->b_n);
-    lg_product q = {.type = LG_F32,
-                    .batch = 1,
-                    .m = mm,
-                    .n = nn,
-                    .k = p->k,
-                    .a_m = p->k,
-                    .a_k = 1,
-                    .b_k = nn,
-                    .b_n = 1};
-    tile_of(LG_F32)(&q, fa, fb, fy, rest, (int64_t[]){0, mm}, (int64_t[]){0, nn});
-    for (int64_t i = 0; i < mm; i++)
-        lg_convert(p->type, (char *)y + (size_t)((m[0] + i) * p->n + n[0]) * lg_dtype_size(p->type),
-                   LG_F32, fy + i * nn, (size_t)nn);
+    const lg_coded c = {.code = p->type};
+    coded_side s[2] = {{.c = &c, .code = a}, {.c = &c, .code = b}};
+    coded_tile()(p, s, y, room, m, n);
 }
 
 /* ---- parts ---- */
@@ -204,34 +219,91 @@ static void share(int64_t n, int64_t unit, int part, int parts, int64_t out[2]) 
     out[1] = out[1] < n ? out[1] : n;
 }
 
+typedef struct {
+    int64_t batch[2], m[2], n[2];
+} cut;
+
+/* What part `part` of `parts` computes. */
+static cut cut_of(const lg_product *p, int part, int parts) {
+    cut c = {{0, p->batch}, {0, p->m}, {0, p->n}};
+    if (p->batch >= parts)
+        share(p->batch, 1, part, parts, c.batch);
+    else if (p->n >= 2 * PAD * parts || p->m < MAX_MR * parts)
+        share(p->n, PAD, part, parts, c.n);
+    else
+        share(p->m, 2 * MAX_MR, part, parts, c.m);
+    return c;
+}
+
+/* Where product i of a batch begins in both operands. */
+static void begin_of(const lg_product *p, int64_t i, int64_t at[2]) {
+    int64_t heads = p->heads ? p->heads : 1;
+    at[0] = i / heads * p->a_batch + i % heads * p->a_head;
+    at[1] = i / heads * p->b_batch + i % heads * p->b_head;
+}
+
 void lg_gemm(const lg_product *given, const void *a, const void *b, void *y, void *scratch,
              int part, int parts) {
     lg_product p = turned(given);
     const void *va = p.n != given->n ? b : a, *vb = p.n != given->n ? a : b;
-    size_t size = lg_dtype_size(p.type);
-    int64_t s[2] = {0, p.batch}, m[2] = {0, p.m}, n[2] = {0, p.n};
-    if (p.batch >= parts)
-        share(p.batch, 1, part, parts, s);
-    else if (p.n >= 2 * PAD * parts || p.m < MAX_MR * parts)
-        share(p.n, PAD, part, parts, n);
-    else
-        share(p.m, 2 * MAX_MR, part, parts, m);
-    int64_t heads = p.heads ? p.heads : 1;
-    for (int64_t i = s[0]; i < s[1]; i++) {
-        int64_t at_a = i / heads * p.a_batch + i % heads * p.a_head;
-        int64_t at_b = i / heads * p.b_batch + i % heads * p.b_head;
-        run(&p, (const char *)va + at_a * (int64_t)size, (const char *)vb + at_b * (int64_t)size,
-            (char *)y + (size_t)(i * p.m * p.n) * size, scratch, m, n);
+    int64_t size = (int64_t)lg_dtype_size(p.type), at[2];
+    cut c = cut_of(&p, part, parts);
+    for (int64_t i = c.batch[0]; i < c.batch[1]; i++) {
+        begin_of(&p, i, at);
+        run(&p, (const char *)va + at[0] * size, (const char *)vb + at[1] * size,
+            (char *)y + i * p.m * p.n * size, scratch, c.m, c.n);
     }
+}
+
+/* ---- codes ---- */
+
+static coded_side side_of(const lg_coded *c, const void *at, const void *const *in) {
+    coded_side s = {.code = at};
+    if (c->code == LG_NO_DTYPE)
+        return s;
+    s.c = c;
+    s.sign = c->minus ? -1.0F : 1.0F;
+    s.scale = c->scale ? (const float *)in[c->scale] + c->scale_off : NULL;
+    s.zero = c->zero ? (const float *)in[c->zero] + c->zero_off : NULL;
+    return s;
+}
+
+void lg_gemm_coded(const lg_product *given, const lg_coded coded[2], const void *const *in, void *y,
+                   void *scratch, int part, int parts) {
+    lg_product p = turned(given);
+    int first = p.n != given->n;
+    coded_side s[2] = {side_of(&coded[first], in[first], in),
+                       side_of(&coded[!first], in[!first], in)};
+    int64_t at[2], off[2] = {p.a_off, p.b_off};
+    cut c = cut_of(&p, part, parts);
+    if (c.m[0] >= c.m[1] || c.n[0] >= c.n[1])
+        return;
+    for (int64_t i = c.batch[0]; i < c.batch[1]; i++) {
+        begin_of(&p, i, at);
+        p.a_off = off[0] + at[0];
+        p.b_off = off[1] + at[1];
+        void *to = (char *)y + (size_t)(i * p.m * p.n) * lg_dtype_size(p.type);
+        if (p.k == 0)
+            memset(to, 0, (size_t)(p.m * p.n) * lg_dtype_size(p.type));
+        else
+            coded_tile()(&p, s, to, scratch, c.m, c.n);
+    }
+}
+
+size_t lg_gemm_coded_scratch(const lg_product *p) {
+    int64_t rows = p->m < p->n ? p->n : p->m; /* of the product, or of it turned round */
+    int64_t cols = rows < LG_NC ? (rows + PAD - 1) / PAD * PAD : LG_NC;
+    int64_t k = p->k < LG_KC ? p->k : LG_KC;
+    int64_t words = (MAX_MR + PAD) * LG_KC + cols * k + p->k + 4 * LG_NC;
+    if (p->type != LG_F32)
+        words += rows * cols;
+    return (size_t)words * sizeof(float);
 }
 
 size_t lg_gemm_scratch(const lg_product *p) {
     int64_t n = p->n > p->m ? p->n : p->m;
     int64_t cols = n < LG_NC ? (n + PAD - 1) / PAD * PAD : LG_NC, k = p->k < LG_KC ? p->k : LG_KC;
-    size_t words = (size_t)(MAX_MR * LG_KC + cols * k);
     if (has_tile(p->type))
-        return words * lg_dtype_size(p->type);
-    if (!lg_dtype_is_float(p->type))
-        return 0;
-    return (words + (size_t)(p->m * p->k + p->k * p->n + p->m * p->n)) * sizeof(float);
+        return (size_t)(MAX_MR * LG_KC + cols * k) * lg_dtype_size(p->type);
+    return lg_dtype_is_float(p->type) ? lg_gemm_coded_scratch(p) : 0;
 }

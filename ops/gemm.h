@@ -3,18 +3,29 @@
  * executor. */
 #ifndef LG_GEMM_H
 #define LG_GEMM_H
+#include "ops/isa.h"
 #include "runtime/exec.h"
 
 void lg_gemm(const lg_product *p, const void *a, const void *b, void *y, void *scratch, int part,
              int parts);
 size_t lg_gemm_scratch(const lg_product *p); /* bytes a thread */
-/* How the elements of a product are summed on this machine, for whoever computes the same bits. */
+/* The same with operands in codes, which become values on the way: the bits of the product of the
+ * decoded operands. Results are f32 or a 16-bit float. */
+void lg_gemm_coded(const lg_product *p, const lg_coded coded[2], const void *const *in, void *y,
+                   void *scratch, int part, int parts);
+size_t lg_gemm_coded_scratch(const lg_product *p);
+/* i32 products of operands in bytes (I8, U8, no scales), exact, as K is at most LG_BYTES_MOST. */
+enum { LG_BYTES_MOST = 1 << 15 };
+void lg_gemm_bytes(const lg_product *p, const lg_coded coded[2], const void *const *in, void *y,
+                   void *scratch, int part, int parts);
+size_t lg_gemm_bytes_scratch(const lg_product *p);
+/* How the elements of a product are summed with a vector unit, for whoever computes the same bits. */
 typedef struct {
     int lanes;      /* of a vector; a product of one row has 4 of them as running sums */
     bool fused;     /* multiply-add in one rounding */
     int64_t k_most; /* length of a block of K */
 } lg_gemm_order;
-lg_gemm_order lg_gemm_order_of(lg_dtype t);
+lg_gemm_order lg_gemm_order_on(lg_isa isa, lg_dtype t);
 /* The product that is computed for p, which may be p turned round: then *swaps a and b. */
 lg_product lg_gemm_turned(const lg_product *p, bool *swaps);
 #endif

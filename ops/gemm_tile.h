@@ -4,6 +4,7 @@
  *   FMA(a, b, c) a*b + c on vectors             SPLAT(s)           s in every lane
  *   MR, NV       a tile is MR rows of NV vectors
  *   TARGET       the attribute that allows the vector unit
+ *   CODED        with products of codes (f32)
  * Every element is summed in the order of k from 0, block of K by block of K, whatever the tile. */
 
 typedef REAL TILE(vec_u)
@@ -138,7 +139,18 @@ static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b,
     }
 }
 
-/* Sum of a[i*a_s] * b[i] in NV*4 running vectors, then a fixed tree. */
+/* The fixed tree over four running vectors. */
+static inline __attribute__((always_inline)) TARGET REAL TILE(across)(const VEC acc[4]) {
+    VEC s = (acc[0] + acc[2]) + (acc[1] + acc[3]);
+    REAL lane[LANES];
+    *(TILE(vec_u) *)lane = (TILE(vec_u))s;
+    for (int h = LANES / 2; h > 0; h /= 2)
+        for (int v = 0; v < h; v++)
+            lane[v] += lane[v + h];
+    return lane[0];
+}
+
+/* Sum of a[i] * b[i] in four running vectors. */
 static TARGET REAL TILE(inner)(const REAL *a, const REAL *b, int64_t n) {
     VEC acc[4];
     for (int v = 0; v < 4; v++)
@@ -149,16 +161,57 @@ static TARGET REAL TILE(inner)(const REAL *a, const REAL *b, int64_t n) {
         for (int v = 0; v < 4; v++)
             acc[v] = FMA((VEC) * (const TILE(vec_u) *)(a + i + v * LANES),
                          (VEC) * (const TILE(vec_u) *)(b + i + v * LANES), acc[v]);
-    VEC s = (acc[0] + acc[2]) + (acc[1] + acc[3]);
-    REAL lane[LANES];
-    *(TILE(vec_u) *)lane = (TILE(vec_u))s;
-    for (int h = LANES / 2; h > 0; h /= 2)
-        for (int v = 0; v < h; v++)
-            lane[v] += lane[v + h];
     REAL rest = 0;
     for (; i < n; i++)
         rest += a[i] * b[i];
-    return lane[0] + rest;
+    return TILE(across)(acc) + rest;
+}
+
+/* acc[0..w) += k rows of b, each times its a, in order; w: a multiple of LANES. Long pieces of rows
+ * at a time, so that memory is read as it lies. */
+static TARGET void TILE(sweep)(const REAL *a, int64_t a_k, const REAL *b, int64_t b_k, int64_t k,
+                               REAL *acc, int64_t w) {
+    int64_t i = 0;
+    for (; i + 4 <= k; i += 4, b += 4 * b_k) {
+        VEC s[4];
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++)
+            s[q] = SPLAT(a[(i + q) * a_k]);
+        for (int64_t j = 0; j < w; j += LANES) {
+            VEC x = (VEC) * (const TILE(vec_u) *)(acc + j);
+#pragma GCC unroll 4
+            for (int q = 0; q < 4; q++)
+                x = FMA(s[q], (VEC) * (const TILE(vec_u) *)(b + q * b_k + j), x);
+            *(TILE(vec_u) *)(acc + j) = (TILE(vec_u))x;
+        }
+    }
+    for (; i < k; i++, b += b_k)
+        for (int64_t j = 0; j < w; j += LANES)
+            *(TILE(vec_u) *)(acc + j) =
+                (TILE(vec_u))FMA(SPLAT(a[i * a_k]), (VEC) * (const TILE(vec_u) *)(b + j),
+                                 (VEC) * (const TILE(vec_u) *)(acc + j));
+}
+
+/* The finished sums of a block of K to where they belong. */
+static TARGET void TILE(settle)(const REAL *acc, int64_t w, bool more, REAL *y) {
+    for (int64_t j = 0; j < w; j++)
+        y[j] = more ? acc[j] + y[j] : acc[j];
+}
+
+/* One row times columns that lie side by side; n[1] - n[0]: a multiple of LANES. */
+static TARGET void TILE(wide_row)(const lg_product *p, const REAL *a, const REAL *b, REAL *y,
+                                  const int64_t n[2]) {
+    REAL acc[LG_NC];
+    for (int64_t j = n[0]; j < n[1]; j += LG_NC) {
+        int64_t w = n[1] - j < LG_NC ? n[1] - j : LG_NC;
+        for (int64_t k = 0; k < p->k; k += LG_KC) {
+            memset(acc, 0, sizeof acc);
+            TILE(sweep)
+            (a + k * p->a_k, p->a_k, b + k * p->b_k + j, p->b_k,
+             p->k - k < LG_KC ? p->k - k : LG_KC, acc, w);
+            TILE(settle)(acc, w, k > 0, y + j);
+        }
+    }
 }
 
 static TARGET void TILE(product)(const lg_product *p, const void *av, const void *bv, void *yv,
@@ -170,6 +223,12 @@ static TARGET void TILE(product)(const lg_product *p, const void *av, const void
             y[j] = TILE(inner)(b + j * p->b_n, a, p->k);
         return;
     }
+    int64_t rest[2] = {n[0], n[1]};
+    if (p->m == 1 && p->b_n == 1) {
+        rest[0] = n[0] + (n[1] - n[0]) / LANES * LANES;
+        TILE(wide_row)(p, a, b, y, (int64_t[]){n[0], rest[0]});
+        n = rest;
+    }
     REAL *pa = scratch, *pb = pa + MR * LG_KC;
     bool pack = p->b_n != 1 || (p->m > 32 && p->k * p->n * (int64_t)sizeof(REAL) > 1 << 18);
     for (int64_t j = n[0]; j < n[1]; j += LG_NC) {
@@ -179,6 +238,11 @@ static TARGET void TILE(product)(const lg_product *p, const void *av, const void
     }
 }
 
+#ifdef CODED
+#include "ops/coded_tile.h"
+#endif
+
+#undef CODED
 #undef TILE
 #undef REAL
 #undef VEC

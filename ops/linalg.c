@@ -207,9 +207,11 @@ static bool cholesky_run(const lg_call *c) {
         symmetric(s.t, in_at(c, 0, b, s.mn, s.size), s.n, l);
         if (!all_finite(s.t, l, s.mn))
             return fail_finite(c, b);
-        if (potrf(s.t, s.n, l) != 0)
+        lapack_int pivot = potrf(s.t, s.n, l); /* the first that is not positive, from 1; 0: none */
+        if (pivot != 0)
             return lg_fault_set(c->fault, c->node, "R0111", batch_row(c->node, b),
-                                "cholesky of a matrix that is not positive definite");
+                                "cholesky of a matrix that is not positive definite: pivot %d",
+                                (int)pivot - 1);
         for (size_t i = 0, n = (size_t)s.n; i < n; i++)
             memset(l + (i * n + i + 1) * s.size, 0, (n - i - 1) * s.size);
     }

@@ -6,6 +6,13 @@
 
 enum { LG_LANES = 64, LG_FEW = 16, LG_ROW_BLOCK = 4096 };
 
+/* The upper half of the lanes joined to the lower; with a number for `half`, in registers. */
+#define LG_FOLD(T, half, join)                                                                     \
+    for (int j = 0; j < (half); j++) {                                                             \
+        T a = lane[j], b = lane[j + (half)];                                                       \
+        lane[j] = (join);                                                                          \
+    }
+
 /* A reduction by `join` over T, from `start`, as fn. Below LG_FEW elements one after the other;
  * above LG_ROW_BLOCK of them (`split`), the two halves by themselves, which bounds the rounding. */
 #define LG_ROW(fn, T, start, split, join)                                                          \
@@ -23,11 +30,12 @@ enum { LG_LANES = 64, LG_FEW = 16, LG_ROW_BLOCK = 4096 };
             T a = lane[j], b = x[i + j];                                                           \
             lane[j] = (join);                                                                      \
         }                                                                                          \
-        for (int half = LG_LANES / 2; half > 0; half /= 2)                                         \
-            for (int j = 0; j < half; j++) {                                                       \
-                T a = lane[j], b = lane[j + half];                                                 \
-                lane[j] = (join);                                                                  \
-            }                                                                                      \
+        LG_FOLD(T, 32, join)                                                                       \
+        LG_FOLD(T, 16, join)                                                                       \
+        LG_FOLD(T, 8, join)                                                                        \
+        LG_FOLD(T, 4, join)                                                                        \
+        LG_FOLD(T, 2, join)                                                                        \
+        LG_FOLD(T, 1, join)                                                                        \
         return lane[0];                                                                            \
     }                                                                                              \
     LG_MATH T fn##_few(const T *x, unsigned long n) {                                              \

@@ -72,6 +72,8 @@ static lg_bundle marked(const lg_bundle *b, const lg_checkpoint_opts *o) {
     json_t *sums = json_object();
     for (size_t i = 0; i < b->list.n; i++)
         json_object_set_new(sums, b->list.at[i].name, sum_text(tensor_sum(&b->list.at[i])));
+    for (size_t i = 0; i < b->meta.n; i++)
+        lg_bundle_put_meta(&out, b->meta.at[i].key, b->meta.at[i].value);
     lg_bundle_put_meta(&out, "format", "lossgraph");
     lg_bundle_put_meta(&out, K_STEP, step);
     lg_bundle_put_meta(&out, K_RUN, run);

@@ -4,6 +4,7 @@
 #include "runtime/exec.h"
 #include "runtime/pool.h"
 #include "runtime/profile.h"
+#include "runtime/trace.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -67,7 +68,19 @@ static bool run_loop(thread *t, const lg_step *s, const lg_frame *f, bool shared
     return t->id != 0 || lg_loop_finish(s->loop, f, t->scratch, &t->fault);
 }
 
+static bool run_coded(thread *t, const lg_step *s, const lg_frame *f, bool shared) {
+    const void *in[6];
+    assert(s->n_in <= (int)LG_COUNT(in));
+    for (int k = 0; k < s->n_in; k++)
+        in[k] = lg_place_at(f, &s->in[k]);
+    s->coded_fn(s->product, s->coded, in, lg_place_at(f, &s->out[0]), t->scratch,
+                shared ? t->id : 0, shared ? t->n : 1);
+    return true;
+}
+
 static bool run_dot(thread *t, const lg_step *s, const lg_frame *f, bool shared) {
+    if (s->coded)
+        return run_coded(t, s, f, shared);
     s->product_fn(s->product, lg_place_at(f, &s->in[0]), lg_place_at(f, &s->in[1]),
                   lg_place_at(f, &s->out[0]), t->scratch, shared ? t->id : 0, shared ? t->n : 1);
     return true;
@@ -265,7 +278,20 @@ static bool check_result(thread *t, const lg_step *s, const lg_frame *f, int k) 
 
 /* ---- the walk ---- */
 
+/* This step and those after it that were compiled with it. */
+static bool run_compiled(thread *t, const lg_step *s, const lg_frame *f) {
+    lg_code_env e = lg_loop_env(s->data, f);
+    int64_t bad = s->code(&e, 0, 0);
+    if (!bad)
+        return true;
+    const lg_step *at = s + (bad >> LG_RUN_SHIFT);
+    return lg_loop_fault(at->loop, f, t->scratch, bad & (((int64_t)1 << LG_RUN_SHIFT) - 1),
+                         &t->fault);
+}
+
 static bool run_serial(thread *t, const lg_step *s, const lg_frame *f) {
+    if (s->code)
+        return run_compiled(t, s, f);
     switch (s->kind) {
     case LG_S_LOOP:
         return run_loop(t, s, f, false);
@@ -326,14 +352,19 @@ static bool time_step(thread *t, const lg_plan *p, lg_step *s, const lg_frame *f
     double beg = lg_profile_now();
     if (!run_step(t, p, s, f))
         return false;
-    s->ns += lg_profile_now() - beg;
-    s->runs++;
+    double end = lg_profile_now();
+    if (t->id == 0 && lg_profile_on()) {
+        s->ns += end - beg;
+        s->runs++;
+    }
+    if (lg_trace_on() && (t->id == 0 || !s->serial) && !s->sub[0])
+        lg_trace_add(t->id, s, beg, end);
     return true;
 }
 
 static bool walk(thread *t, const lg_plan *p, const lg_frame *f) {
-    bool timed = t->id == 0 && lg_profile_on();
-    for (int k = 0; k < p->n_step; k++)
+    bool timed = (t->id == 0 && lg_profile_on()) || lg_trace_on();
+    for (int k = 0; k < p->n_step; k += p->step[k].code ? p->step[k].n_code : 1)
         if (!(timed ? time_step(t, p, &p->step[k], f) : run_step(t, p, &p->step[k], f)))
             return false;
     return true;
@@ -352,7 +383,7 @@ static void run_part(void *ctx, int part, int parts) {
     job *j = ctx;
     const lg_plan *p = j->plan;
     thread t = {.id = part, .n = parts, .barrier = parts > 1 ? &j->barrier : NULL};
-    char *mine = p->base + p->workspace + (size_t)part * p->thread_bytes;
+    char *mine = p->room->base + p->workspace + (size_t)part * p->thread_bytes;
     t.pointer = (const void **)(void *)mine;
     t.scratch = mine + ((size_t)p->n_pointer * sizeof(void *) + 63) / 64 * 64;
     if (parts > 1 && part == 0)
@@ -380,7 +411,7 @@ bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *
         p->before(p);
     job j; /* most of it is room for the faults of more threads than there are */
     j.plan = p;
-    j.frame = (lg_frame){p->base, in, out};
+    j.frame = (lg_frame){p->room->base, in, out};
     j.barrier = (lg_barrier){0};
     if (p->alone > 0)
         p->alone--;
@@ -413,9 +444,23 @@ bool lg_plan_reserve(lg_plan *p) {
     p->thread_bytes = (p->thread_bytes + tables + 63) / 64 * 64;
     p->workspace = (p->workspace + 63) / 64 * 64;
     p->base_bytes = p->workspace + (size_t)p->threads * p->thread_bytes;
-    bool big = p->base_bytes >= 2 * BIG_PAGE;
-    p->base = lg_alloc_aligned(p->base_bytes ? p->base_bytes : 64, big ? BIG_PAGE : 64);
-    if (p->base && big)
-        madvise(p->base, p->base_bytes, MADV_HUGEPAGE);
-    return p->base != NULL;
+    p->stats.room_bytes = p->base_bytes;
+    lg_room *r = p->opts.room ? p->opts.room : &p->own;
+    if (!r->base || r->bytes < p->base_bytes) {
+        bool big = p->base_bytes >= 2 * BIG_PAGE;
+        lg_room_free(r);
+        r->base = lg_alloc_aligned(p->base_bytes ? p->base_bytes : 64, big ? BIG_PAGE : 64);
+        if (!r->base)
+            return false;
+        r->bytes = p->base_bytes;
+        if (big)
+            madvise(r->base, r->bytes, MADV_HUGEPAGE);
+    }
+    p->room = r;
+    return true;
+}
+
+void lg_room_free(lg_room *r) {
+    lg_free_aligned(r->base);
+    *r = (lg_room){0};
 }

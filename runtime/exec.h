@@ -51,6 +51,7 @@ typedef struct {
     lg_instr_kind kind;
     bool row;     /* works on row values */
     bool uniform; /* LOAD: the same element everywhere, filled once */
+    bool stream;  /* STORE: past the caches */
     bool direct;  /* LOAD: used where it stands; others: the result is made where it is stored */
     int pass;
     int out, n_in, *in;
@@ -93,9 +94,12 @@ typedef struct lg_code_env {
     void (*draw)(const struct lg_code_env *e, int number, int64_t o, int64_t no, int64_t i,
                  int64_t ni, void *out);
     const struct lg_code_draw *draws;
+    void (*stream)(void *to, const void *from, unsigned long bytes);
 } lg_code_env;
 /* Does units [beg, end). 0, or 1 + the unit in which a subscript is out of range. */
 typedef int64_t (*lg_code_fn)(const lg_code_env *e, int64_t beg, int64_t end);
+/* Several steps as one function give the number of the step, shifted, with the unit. */
+enum { LG_RUN_SHIFT = 40 };
 typedef struct {
     const void *const *konst;
     const lg_elem_fn *fn;
@@ -106,6 +110,7 @@ typedef struct {
     int64_t n_o, n_i; /* sizes of O and I */
     int64_t ob, ib;   /* tile, chunk */
     bool fast_o, whole;
+    bool streams; /* some results go past the caches */
     int n_passes;
     int64_t row_o, row_i; /* positions of O (or I) for a step along the first axis; 0: not in it */
     int64_t split;        /* > 0: I is cut in blocks of so many, joined after all are done */
@@ -135,6 +140,22 @@ typedef struct {
 typedef void (*lg_product_fn)(const lg_product *p, const void *a, const void *b, void *y,
                               void *scratch, int part, int parts);
 
+/* An operand that stands in memory as codes. Element e of it is worth (code + zero)*scale, in f32;
+ * e is in row e / width and there in group (e % width) / group, which say which scale and zero. */
+typedef struct {
+    lg_dtype code;    /* I8, U8, BF16, F16; LG_NO_DTYPE: no codes, the operand stands there itself */
+    int bits;         /* 4: two signed codes a byte, the first in the low half; else 0 */
+    bool minus;       /* (code - zero)*scale */
+    int scale, zero;  /* which input of the step; 0: none */
+    int64_t code_off; /* of element 0, in elements */
+    int64_t width, group;
+    int64_t scale_row, scale_group, zero_row, zero_group; /* steps, in elements */
+    int64_t scale_off, zero_off;
+} lg_coded;
+/* The product of operands c[0] and c[1]; in: those, then scales and zeros. */
+typedef void (*lg_coded_fn)(const lg_product *p, const lg_coded c[2], const void *const *in,
+                            void *y, void *scratch, int part, int parts);
+
 /* ---- steps ---- */
 
 typedef enum { LG_S_LOOP, LG_S_DOT, LG_S_RUN, LG_S_COPY, LG_S_SCAN, LG_S_COND } lg_step_kind;
@@ -149,7 +170,9 @@ typedef struct lg_step {
     size_t bytes;     /* COPY */
     lg_loop *loop;
     lg_product *product;
-    lg_product_fn product_fn;
+    lg_product_fn product_fn; /* NULL where operands are coded */
+    const lg_coded *coded;    /* of both operands, or NULL */
+    lg_coded_fn coded_fn;
     size_t product_scratch; /* bytes a thread */
     lg_plan *sub[2];        /* SCAN: body; COND: then, else */
     lg_place sub_arena;     /* their workspace, within ours */
@@ -159,6 +182,9 @@ typedef struct lg_step {
     int64_t traffic;        /* bytes of what it reads and writes */
     int64_t runs;           /* of a profile */
     double ns;
+    lg_code_fn code; /* this and the next steps as one function for one thread, or NULL */
+    const lg_code_data *data;
+    int n_code; /* steps in it */
 } lg_step;
 
 struct lg_plan {
@@ -173,8 +199,9 @@ struct lg_plan {
     int n_pointer;       /* pointers that nested plans need at once, a thread */
     double cost;
     int threads;        /* of a run */
+    bool small;         /* one thread does best on any machine */
     int crowded, alone; /* runs in a row that waited too long; runs left to do on one thread */
-    char *base;         /* workspace, then scratch of the threads; NULL for nested plans */
+    lg_room own, *room; /* workspace, then scratch of the threads; NULL for nested plans */
     size_t base_bytes;
     lg_plan_stats stats;
     /* whoever compiles the plan while it runs (compiler/back/jit.c), or NULL */
@@ -212,8 +239,18 @@ static inline char *lg_place_at(const lg_frame *f, const lg_place *p) {
 bool lg_loop_run(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
                  lg_fault *fault);
 int64_t lg_loop_units(const lg_loop *k);
+/* What compiled code is given. */
+lg_code_env lg_loop_env(const lg_code_data *d, const lg_frame *f);
+/* Goes over the unit `bad - 1`, of which compiled code says that a subscript is wrong, to report
+ * which one; always false. */
+bool lg_loop_fault(const lg_loop *k, const lg_frame *f, char *scratch, int64_t bad,
+                   lg_fault *fault);
 /* With `split`: joins the blocks and does what comes after. */
 bool lg_loop_finish(const lg_loop *k, const lg_frame *f, char *scratch, lg_fault *fault);
+
+/* Copies past the caches; lg_stream_done before others may read it. */
+void lg_stream(void *to, const void *from, unsigned long bytes);
+void lg_stream_done(void);
 
 /* Memory for a plan of its own, with big pages where it is large. False: no memory. */
 bool lg_plan_reserve(lg_plan *p);

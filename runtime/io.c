@@ -325,6 +325,12 @@ static char *copy_text(const char *s) {
 }
 
 void lg_bundle_put_meta(lg_bundle *b, const char *key, const char *value) {
+    for (size_t i = 0; i < b->meta.n; i++)
+        if (!strcmp(b->meta.at[i].key, key)) {
+            lg_free(b->meta.at[i].value);
+            b->meta.at[i].value = copy_text(value);
+            return;
+        }
     LG_PUSH(b->meta, ((lg_meta){copy_text(key), copy_text(value)}));
 }
 

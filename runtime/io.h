@@ -233,6 +233,11 @@ void lg_log_text(lg_log *l, const char *key, const char *text);
 void lg_log_int(lg_log *l, const char *key, int64_t v);
 void lg_log_real(lg_log *l, const char *key, double v, bool single); /* not finite: null */
 void lg_log_bool(lg_log *l, const char *key, bool v);
+void lg_log_texts(lg_log *l, const char *key, size_t n, const char *const *text); /* an array */
+void lg_log_reals(lg_log *l, const char *key, size_t n, const double *v);
+void lg_log_json(lg_log *l, const char *key, const char *json); /* as it is */
+/* s as a JSON string; bytes that are no UTF-8 become the replacement character. */
+void lg_json_string(lg_buf *b, const char *s);
 /* Writes the line and flushes it. The first failure to write is reported once; later lines are
  * dropped without a word. */
 lg_status lg_log_line(const lg_io *io, lg_log *l);
@@ -246,6 +251,7 @@ typedef struct {
 void lg_progress_begin(const char *label, int64_t total, const lg_progress_opts *opts);
 /* `done` of the total are done; `text` (may be NULL) is shown behind the bar. */
 void lg_progress_step(int64_t done, const char *text);
+bool lg_progress_on(void); /* between begin and end, and not quiet: else no text is wanted */
 void lg_progress_hide(void); /* before something else is printed; the next step redraws */
 void lg_progress_end(void);  /* leaves the last state standing */
 #endif

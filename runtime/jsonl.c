@@ -49,8 +49,7 @@ void lg_log_close(lg_log *l) {
     lg_free(l);
 }
 
-/* A JSON string; bytes that are no UTF-8 become the replacement character. */
-static void put_string(lg_buf *b, const char *s) {
+void lg_json_string(lg_buf *b, const char *s) {
     size_t left = strlen(s), whole, bad;
     lg_buf_put(b, "\"", 1);
     while (left) {
@@ -77,14 +76,14 @@ static void put_string(lg_buf *b, const char *s) {
 
 static lg_buf *key(lg_log *l, const char *name) {
     lg_buf_put(&l->line, l->line.n ? ", " : "{", l->line.n ? 2 : 1);
-    put_string(&l->line, name);
+    lg_json_string(&l->line, name);
     lg_buf_put(&l->line, ": ", 2);
     return &l->line;
 }
 
 void lg_log_text(lg_log *l, const char *name, const char *text) {
     if (l)
-        put_string(key(l, name), text);
+        lg_json_string(key(l, name), text);
 }
 
 void lg_log_int(lg_log *l, const char *name, int64_t v) {
@@ -101,6 +100,31 @@ void lg_log_real(lg_log *l, const char *name, double v, bool single) {
 void lg_log_bool(lg_log *l, const char *name, bool v) {
     if (l)
         lg_buf_printf(key(l, name), v ? "true" : "false");
+}
+
+void lg_log_texts(lg_log *l, const char *name, size_t n, const char *const *text) {
+    lg_buf *b = l ? key(l, name) : NULL;
+    for (size_t i = 0; b && i < n; i++) {
+        lg_buf_printf(b, i ? ", " : "[");
+        lg_json_string(b, text[i]);
+    }
+    if (b)
+        lg_buf_printf(b, n ? "]" : "[]");
+}
+
+void lg_log_reals(lg_log *l, const char *name, size_t n, const double *v) {
+    char text[40];
+    lg_buf *b = l ? key(l, name) : NULL;
+    for (size_t i = 0; b && i < n; i++)
+        lg_buf_printf(b, "%s%s", i ? ", " : "[",
+                      isfinite(v[i]) ? lg_number_text(text, v[i], true) : "null");
+    if (b)
+        lg_buf_printf(b, n ? "]" : "[]");
+}
+
+void lg_log_json(lg_log *l, const char *name, const char *json) {
+    if (l)
+        lg_buf_put(key(l, name), json, strlen(json));
 }
 
 lg_status lg_log_line(const lg_io *io, lg_log *l) {

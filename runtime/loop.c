@@ -151,7 +151,26 @@ static void load(const chunk *c, const lg_instr *x) {
     each_run(c, x->acc, x->row, fn, &t);
 }
 
+/* Dense, in elements of `size` bytes. */
+typedef struct {
+    char *mem, *reg;
+    size_t size;
+} streaming;
+
+static bool stream_run(void *ctx, int64_t at, int64_t n, int64_t stride, int64_t done) {
+    const streaming *t = ctx;
+    (void)stride;
+    lg_stream(t->mem + at * (int64_t)t->size, t->reg + done * (int64_t)t->size,
+              (size_t)n * t->size);
+    return true;
+}
+
 static void store(const chunk *c, const lg_instr *x) {
+    if (x->stream) {
+        streaming s = {lg_place_at(c->f, &x->acc->at), c->ptr[x->in[0]], x->acc->size};
+        each_run(c, x->acc, x->row, stream_run, &s);
+        return;
+    }
     transfer t = {lg_place_at(c->f, &x->acc->at), c->ptr[x->in[0]]};
     run_fn fn = x->acc->size == 8   ? store_64
                 : x->acc->size == 4 ? store_32
@@ -572,14 +591,13 @@ static void draw_for_code(const lg_code_env *e, int number, int64_t o, int64_t n
     draw(&c, d->x, out);
 }
 
-/* The compiled kernel only says that a subscript is wrong; going over that unit again tells which. */
-static bool run_code(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
-                     lg_fault *fault) {
-    lg_code_env e = {f->arena,    f->in,         f->out,        k->data->konst,
-                     k->data->fn, draw_for_code, k->data->draws};
-    int64_t bad = k->code(&e, beg, end);
-    if (!bad)
-        return true;
+lg_code_env lg_loop_env(const lg_code_data *d, const lg_frame *f) {
+    return (lg_code_env){f->arena, f->in, f->out, d->konst, d->fn, draw_for_code, d->draws,
+                         lg_stream};
+}
+
+bool lg_loop_fault(const lg_loop *k, const lg_frame *f, char *scratch, int64_t bad,
+                   lg_fault *fault) {
     if (!interpret(k, f, scratch, bad - 1, bad, fault))
         return false;
     for (int j = 0; j < k->n_instr; j++)
@@ -588,11 +606,21 @@ static bool run_code(const lg_loop *k, const lg_frame *f, char *scratch, int64_t
     return false;
 }
 
+static bool run_code(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
+                     lg_fault *fault) {
+    lg_code_env e = lg_loop_env(k->data, f);
+    int64_t bad = k->code(&e, beg, end);
+    return !bad || lg_loop_fault(k, f, scratch, bad, fault);
+}
+
 bool lg_loop_run(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
                  lg_fault *fault) {
     if (beg >= end)
         return true;
-    return (k->code ? run_code : interpret)(k, f, scratch, beg, end, fault);
+    bool ok = (k->code ? run_code : interpret)(k, f, scratch, beg, end, fault);
+    if (k->streams)
+        lg_stream_done();
+    return ok;
 }
 
 bool lg_loop_finish(const lg_loop *k, const lg_frame *f, char *scratch, lg_fault *fault) {

@@ -89,6 +89,7 @@ typedef struct lg_op {
     lg_run_fn run;
     size_t (*scratch)(const struct lg_node *n);
     int64_t (*flops)(const struct lg_node *n);
+    int unpacks;     /* KERNEL: takes bytes apart into signed integers of so many bits, low first */
     double identity; /* REDUCE: value of the empty reduction */
     double lo, hi;   /* where tests sample the inputs */
     const char *doc, *example, *result;

@@ -15,6 +15,12 @@ bool lg_fault_set(lg_fault *f, const lg_node *n, const char *code, int64_t row, 
     LG_PRINTF(5, 6); /* always returns false */
 
 typedef struct lg_plan lg_plan;
+/* Workspace of plans that never run at the same time; starts as zeros, grows to the largest. */
+typedef struct lg_room {
+    char *base;
+    size_t bytes;
+} lg_room;
+void lg_room_free(lg_room *r); /* after the plans */
 typedef struct {
     int threads;      /* 0: all of the machine */
     bool no_fuse;     /* tests: run op by op */
@@ -22,11 +28,13 @@ typedef struct {
     bool check_nan;   /* fault R0102 at the first op with a non-finite result */
     bool may_fail;    /* give NULL where memory does not suffice; else the program ends */
     size_t *needed;   /* may_fail: the bytes of workspace that were not to be had, or NULL */
-    const char *dump; /* "graph", "grad" (the graph once simplified) or "plan": print it */
+    lg_room *room;    /* workspace shared with others; NULL: the plan has its own */
+    const char *dump; /* "graph", "grad" (the graph once simplified), "plan" or "dot": print it */
 } lg_plan_opts;
 
 typedef struct {
     size_t arena_bytes; /* workspace */
+    size_t room_bytes;  /* with what threads need besides */
     size_t io_bytes;    /* inputs, constants and outputs that are not donated */
     int64_t flops;
     int64_t bytes;      /* traffic of the kernels */
@@ -40,9 +48,12 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts);
 /* A node of more elements than any memory or patience has room for, bodies included; NULL: none. */
 const lg_node *lg_plan_oversized(const lg_graph *g);
 double lg_type_room(const lg_type *t); /* bytes of a value, however many */
+/* Says that there is no memory: for the value n or, when it is NULL, for `bytes` in all. False. */
+bool lg_plan_too_large(lg_fault *fault, const lg_node *n, double bytes);
 void lg_plan_free(lg_plan *p);
 lg_plan_stats lg_plan_get_stats(const lg_plan *p);
 void lg_plan_print(const lg_plan *p, FILE *out);
+void lg_plan_dot(const lg_plan *p, FILE *out); /* for Graphviz, coloured by time */
 /* in[slot], out[k]: dense buffers. False: *fault says why, and donated buffers are unchanged when
  * the fault came from a REQUIRE or an index check before any donated output was written. */
 bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *fault);

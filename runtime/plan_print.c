@@ -78,6 +78,14 @@ static void print_places(const lg_step *s, FILE *out) {
     }
 }
 
+static void print_coded(const lg_coded *c, FILE *out) {
+    for (int k = 0; c && k < 2; k++)
+        if (c[k].code != LG_NO_DTYPE)
+            fprintf(out, " %s%s%s%s", k ? "right " : "left ",
+                    c[k].bits ? "i4" : lg_dtype_name(c[k].code), c[k].zero ? " moved" : "",
+                    c[k].scale ? " scaled" : "");
+}
+
 static void print_plan(const lg_plan *p, int depth, FILE *out);
 
 static void print_step(const lg_step *s, int nth, int depth, FILE *out) {
@@ -89,6 +97,7 @@ static void print_step(const lg_step *s, int nth, int depth, FILE *out) {
     case LG_S_DOT:
         fprintf(out, "dot %" PRId64 " x [%" PRId64 " %" PRId64 " %" PRId64 "]", s->product->batch,
                 s->product->m, s->product->n, s->product->k);
+        print_coded(s->coded, out);
         break;
     case LG_S_RUN:
         fputs(s->node->op->name, out);

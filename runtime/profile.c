@@ -21,6 +21,8 @@ enum { MOST_LINES = 40 };
 static struct {
     bool on;
     LG_VEC(row) row;
+    int64_t loops, compiled; /* of plans that ran */
+    double resident;         /* bytes in use when the measurement began */
 } profile;
 
 bool lg_profile_on(void) {
@@ -31,6 +33,35 @@ double lg_profile_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+
+/* ---- memory ---- */
+
+/* A line of /proc/self/status, in bytes; 0: there is none. */
+static double status_of(const char *word) {
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    double kb = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, word, strlen(word)))
+            kb = strtod(line + strlen(word), NULL);
+    if (f)
+        fclose(f);
+    return 1024 * kb;
+}
+
+/* 5 makes the largest size so far start again from the present one. */
+void lg_profile_memory_begin(void) {
+    FILE *f = profile.on ? fopen("/proc/self/clear_refs", "w") : NULL;
+    bool ok = f && fputs("5", f) >= 0;
+    if (f)
+        ok = fclose(f) == 0 && ok;
+    profile.resident = ok ? status_of("VmRSS:") : 0;
+}
+
+double lg_profile_memory(void) {
+    double peak = profile.resident > 0 ? status_of("VmHWM:") : 0;
+    return peak > profile.resident ? peak - profile.resident : 0;
 }
 
 /* ---- names ---- */
@@ -53,9 +84,11 @@ static void name_loop(const lg_loop *l, char *to, size_t cap) {
     snprintf(to + n, cap - n, " (%d)", l->n_instr);
 }
 
-static void name_of(const lg_step *s, char *to, size_t cap) {
+void lg_profile_name(const lg_step *s, char *to, size_t cap) {
     const lg_product *p = s->product;
-    if (s->kind == LG_S_LOOP)
+    if (s->code)
+        snprintf(to, cap, "%d kernels as one", s->n_code);
+    else if (s->kind == LG_S_LOOP)
         name_loop(s->loop, to, cap);
     else if (s->kind == LG_S_DOT)
         snprintf(to, cap, "dot %" PRId64 "x[%" PRId64 " %" PRId64 " %" PRId64 "]", p->batch, p->m,
@@ -66,7 +99,7 @@ static void name_of(const lg_step *s, char *to, size_t cap) {
         snprintf(to, cap, "%s%s", s->node->op->name, s->serial ? " (one thread)" : "");
 }
 
-static double flops_of(const lg_step *s) {
+static double work_of(const lg_step *s) {
     if (s->kind == LG_S_DOT)
         return 2 * (double)(s->product->batch * s->product->m * s->product->n) *
                (double)s->product->k;
@@ -77,6 +110,21 @@ static double flops_of(const lg_step *s) {
         if (s->loop->instr[j].kind == LG_I_ELEM || s->loop->instr[j].kind == LG_I_REDUCE)
             n += (double)s->loop->n_o * (s->loop->instr[j].row ? 1 : (double)s->loop->n_i);
     return n;
+}
+
+/* A step that is compiled together with those after it stands for them all. */
+double lg_profile_flops(const lg_step *s) {
+    double all = 0;
+    for (int k = 0; k < (s->code ? s->n_code : 1); k++)
+        all += work_of(s + k);
+    return all;
+}
+
+static double traffic_of(const lg_step *s) {
+    double all = 0;
+    for (int k = 0; k < (s->code ? s->n_code : 1); k++)
+        all += (double)s[k].traffic;
+    return all;
 }
 
 /* ---- collecting ---- */
@@ -93,22 +141,41 @@ static row *row_of(const char *name, lg_span at) {
     return &profile.row.at[profile.row.n - 1];
 }
 
-void lg_profile_add(const lg_plan *p) {
+/* Of plans that may be compiled, which those that run once are not. */
+static void count_loops(const lg_plan *p) {
+    for (int k = 0, together = 0; k < p->n_step; k++, together--) {
+        const lg_step *s = &p->step[k];
+        for (int b = 0; b < 2; b++)
+            if (s->sub[b])
+                count_loops(s->sub[b]);
+        together = s->code ? s->n_code : together;
+        profile.loops += s->loop != NULL;
+        profile.compiled += s->loop && (s->loop->code || together > 0);
+    }
+}
+
+static void add(const lg_plan *p) {
     for (int k = 0; k < p->n_step; k++) {
         const lg_step *s = &p->step[k];
         for (int b = 0; b < 2; b++)
             if (s->sub[b])
-                lg_profile_add(s->sub[b]);
+                add(s->sub[b]);
         if (!s->runs || s->sub[0])
             continue;
         char name[96];
-        name_of(s, name, sizeof name);
+        lg_profile_name(s, name, sizeof name);
         row *r = row_of(name, s->node ? s->node->span : (lg_span){0});
         r->ns += s->ns;
         r->runs += s->runs;
-        r->flops += flops_of(s) * (double)s->runs;
-        r->bytes += (double)s->traffic * (double)s->runs;
+        r->flops += lg_profile_flops(s) * (double)s->runs;
+        r->bytes += traffic_of(s) * (double)s->runs;
     }
+}
+
+void lg_profile_add(const lg_plan *p) {
+    if (p->jit)
+        count_loops(p);
+    add(p);
 }
 
 /* ---- printing ---- */
@@ -145,6 +212,9 @@ static void print(FILE *out) {
                 r->bytes / r->ns, r->name);
         print_line(r->at, out);
     }
+    if (profile.loops)
+        fprintf(out, "compiled: %" PRId64 " of %" PRId64 " loops of steps\n", profile.compiled,
+                profile.loops);
     lg_free(profile.row.at);
     memset(&profile, 0, sizeof profile);
 }

@@ -130,6 +130,10 @@ static void draw(double t) {
     bar.last_done = bar.done;
 }
 
+bool lg_progress_on(void) {
+    return bar.on;
+}
+
 /* The last step is left to lg_progress_end: evaluations of it are still to come. */
 void lg_progress_step(int64_t done, const char *text) {
     if (!bar.on)

@@ -11,6 +11,8 @@ typedef struct lg_tensor {
     size_t n;    /* elements */
     void *data;  /* 64-byte aligned, dense, row-major; never NULL, even for n = 0 */
     int refs;
+    uint64_t varies; /* of a constant: another run of the plan may have another value; what is equal
+                        comes from the same expression. 0: it is what it is */
     struct lg_tensor *owner; /* a view of rows keeps its owner alive */
 } lg_tensor;
 

@@ -62,6 +62,10 @@ static bool whole(const char *p, size_t n) {
            t.hash == lg_hash(p, n - sizeof t, 0);
 }
 
+size_t lg_cache_size(size_t n) {
+    return n < sizeof(trailer) ? 0 : n - sizeof(trailer);
+}
+
 bool lg_cache_has(const char *path) {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -39,57 +39,111 @@ void lg_c_place(lg_emitted *e, lg_buf *out, const lg_place *p) {
     }
 }
 
-static void end_part(lg_unit *u) {
-    lg_buf all = {0};
+static void put_head(lg_buf *all) {
     const char *const head[] = {lg_text_vmath, lg_text_vrow, lg_text_prelude};
     for (size_t k = 0; k < LG_COUNT(head); k++)
-        lg_buf_put(&all, head[k], strlen(head[k]));
-    if (u->ops.n)
-        lg_buf_put(&all, u->ops.at, u->ops.n);
-    if (u->body.n)
-        lg_buf_put(&all, u->body.at, u->body.n);
+        lg_buf_put(all, head[k], strlen(head[k]));
+}
+
+static void put_all(lg_buf *to, const lg_buf *from) {
+    if (from->n)
+        lg_buf_put(to, from->at, from->n);
+}
+
+/* What stands before each function: those of a run that is in the same file are not seen outside.
+ */
+static void put_linkage(lg_buf *all, const lg_unit *u, bool within) {
+    for (size_t k = 0; k < u->e->loop.n; k++)
+        lg_buf_printf(all, "#define LGK_%zu%s\n", k, within && u->run_loop.at[k] ? " static" : "");
+    for (size_t k = 0; k < u->e->product.n; k++)
+        lg_buf_printf(all, "#define LGD_%zu%s\n", k,
+                      within && u->run_product.at[k] ? " static" : "");
+}
+
+static void end_part(lg_unit *u) {
+    lg_buf all = {0};
+    put_head(&all);
+    put_linkage(&all, u, false);
+    put_all(&all, &u->ops);
+    put_all(&all, &u->body);
     LG_PUSH(u->e->part, all);
     lg_buf_free(&u->ops);
     lg_buf_free(&u->body);
-    lg_free(u->known.at);
-    *u = (lg_unit){.e = u->e};
+    u->known.n = 0;
+    u->in_file = 0;
 }
 
-static void steps(lg_unit *u, const lg_plan *p, bool alone) {
-    for (int k = 0; k < p->n_step; k++) {
-        const lg_step *s = &p->step[k];
-        for (int b = 0; b < 2; b++)
-            if (s->sub[b])
-                steps(u, s->sub[b], alone);
-        if (lg_c_has_product(s, alone))
-            LG_PUSH(u->e->product, (lg_step *)(uintptr_t)s);
-        if (s->kind != LG_S_LOOP)
-            continue;
-        int number = (int)u->e->loop.n;
-        if (!lg_c_loop(u, p, s->loop, number)) {
-            u->e->left_out++;
-            continue;
-        }
-        LG_PUSH(u->e->loop, s->loop);
-        if (u->e->loop.n % LG_KERNELS_A_FILE == 0)
-            end_part(u);
-    }
-}
-
-void lg_emit_c(const lg_plan *p, lg_emitted *e) {
-    *e = (lg_emitted){0};
-    lg_unit u = {.e = e};
-    steps(&u, p, p->threads == 1);
-    if (u.body.n)
-        end_part(&u);
-    lg_buf products = {0};
+/* The last file: loops that are left, products, runs of steps. */
+static void last_part(lg_unit *u) {
+    lg_emitted *e = u->e;
+    bool alone = e->part.n == 0;
+    lg_buf all = {0}, products = {0};
     for (size_t k = 0; k < e->product.n; k++)
-        lg_c_product(&products, e->product.at[k], (int)k);
-    if (products.n)
-        LG_PUSH(e->part, products);
+        lg_c_product(&products, e->product.at[k], u->how.isa, (int)k);
+    if (u->body.n || products.n || u->runs.n) {
+        put_head(&all);
+        put_linkage(&all, u, alone);
+        for (size_t k = 0; k < e->loop.n && !alone; k++)
+            lg_buf_printf(&all,
+                          "int64_t lgk_%zu(const lg_code_env *e, int64_t beg, int64_t end);\n", k);
+        put_all(&all, &u->ops);
+        put_all(&all, &products);
+        put_all(&all, &u->body);
+        put_all(&all, &u->runs);
+        LG_PUSH(e->part, all);
+    }
+    for (size_t k = 0; k < e->loop.n; k++)
+        LG_PUSH(e->within, alone && u->run_loop.at[k]);
+    for (size_t k = 0; k < e->product.n; k++)
+        LG_PUSH(e->product_within, alone && u->run_product.at[k]);
+    lg_buf_free(&products);
+}
+
+/* The number of a step's function; -1: it has none. */
+static int number_of(lg_unit *u, const lg_plan *p, lg_step *s) {
+    if (lg_c_has_product(s, u->how)) {
+        LG_PUSH(u->e->product, s);
+        LG_PUSH(u->run_product, false);
+        return (int)u->e->product.n - 1;
+    }
+    if (s->kind != LG_S_LOOP)
+        return -1;
+    if (!lg_c_loop(u, p, s->loop, (int)u->e->loop.n)) {
+        u->e->left_out++;
+        return -1;
+    }
+    LG_PUSH(u->e->loop, s->loop);
+    LG_PUSH(u->run_loop, false);
+    u->in_file++;
+    return (int)u->e->loop.n - 1;
+}
+
+static void steps(lg_unit *u, const lg_plan *p) {
+    int *number = lg_alloc(((size_t)p->n_step + 1) * sizeof *number);
+    for (int k = 0; k < p->n_step; k++) {
+        for (int b = 0; b < 2; b++)
+            if (p->step[k].sub[b])
+                steps(u, p->step[k].sub[b]);
+        if (p->step[k].kind == LG_S_LOOP && u->in_file == LG_KERNELS_A_FILE)
+            end_part(u);
+        number[k] = number_of(u, p, &p->step[k]);
+    }
+    if (u->how.runs)
+        lg_c_runs(u, p, number);
+    lg_free(number);
+}
+
+void lg_emit_c(const lg_plan *p, lg_emit_how how, lg_emitted *e) {
+    *e = (lg_emitted){0};
+    lg_unit u = {.e = e, .how = how};
+    steps(&u, p);
+    last_part(&u);
     lg_buf_free(&u.ops);
     lg_buf_free(&u.body);
+    lg_buf_free(&u.runs);
     lg_free(u.known.at);
+    lg_free(u.run_loop.at);
+    lg_free(u.run_product.at);
 }
 
 void lg_emitted_free(lg_emitted *e) {
@@ -101,5 +155,8 @@ void lg_emitted_free(lg_emitted *e) {
     lg_free(e->fn.at);
     lg_free(e->draw.at);
     lg_free(e->product.at);
+    lg_free(e->run.at);
+    lg_free(e->within.at);
+    lg_free(e->product_within.at);
     *e = (lg_emitted){0};
 }

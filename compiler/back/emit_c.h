@@ -3,7 +3,14 @@
  * for compiling or loading (jit.c). */
 #ifndef LG_EMIT_C_H
 #define LG_EMIT_C_H
+#include "ops/isa.h"
 #include "runtime/exec.h"
+
+/* Steps in a row that are one function. */
+typedef struct {
+    lg_step *first;
+    int n;
+} lg_emitted_run;
 
 /* The text of a plan and of what is nested in it, and what the text refers to by number. */
 typedef struct {
@@ -13,11 +20,21 @@ typedef struct {
     LG_VEC(lg_elem_fn) fn;      /* prebuilt kernels that are called */
     LG_VEC(lg_code_draw) draw;  /* random numbers that are asked for */
     LG_VEC(lg_step *) product;  /* function lgd_0, lgd_1 ..., all in the last part */
-    int left_out;               /* loops that have no text */
+    LG_VEC(lg_emitted_run) run; /* function lgs_0, lgs_1 ..., all in the last part */
+    LG_VEC(bool) within;        /* by loop: it is part of a run, and not a function outside of it */
+    LG_VEC(bool) product_within;
+    int left_out; /* loops that have no text */
 } lg_emitted;
 
 enum { LG_KERNELS_A_FILE = 12 };
 
-void lg_emit_c(const lg_plan *p, lg_emitted *e);
+/* What the text of a plan depends on besides the plan. */
+typedef struct {
+    lg_isa isa; /* whose order of summing products have */
+    bool alone; /* one thread runs it, whatever there is */
+    bool runs;  /* steps in a row become one function */
+} lg_emit_how;
+
+void lg_emit_c(const lg_plan *p, lg_emit_how how, lg_emitted *e);
 void lg_emitted_free(lg_emitted *e);
 #endif

@@ -469,6 +469,11 @@ static void collect(writer *w, body *b) {
     b->collect = false;
 }
 
+/* A result that goes past the caches is laid out before, in s<instruction>; short rows are not. */
+static bool is_streamed(const writer *w, const lg_instr *x) {
+    return x->stream && w->shape != FLAT && last_stride(fast_walk(w, x, x->row)) == 1;
+}
+
 /* All that is read comes before anything is stored: the two may be the same memory. */
 static void elements(writer *w, body *b, const char *buffer, int depth) {
     const lg_loop *k = w->k;
@@ -485,7 +490,10 @@ static void elements(writer *w, body *b, const char *buffer, int depth) {
             indent(w, depth);
             lg_buf_printf(w->out, "b%d[%s] = v%d;\n", r, buffer, r);
         }
-        if (writes_here(x, b)) {
+        if (writes_here(x, b) && is_streamed(w, x)) {
+            indent(w, depth);
+            lg_buf_printf(w->out, "s%d[j] = v%d;\n", j, r);
+        } else if (writes_here(x, b)) {
             indent(w, depth);
             lg_buf_printf(w->out, "p%d[j * %" PRId64 "] = v%d;\n", j,
                           last_stride(fast_walk(w, x, b->row)), r);
@@ -515,6 +523,13 @@ static void runs(writer *w, body *b, const char *slow, const char *beg, const ch
     elements(w, b, buffer, depth + 2);
     indent(w, depth + 1);
     lg_buf_printf(w->out, "}\n");
+    for (int j = 0; j < w->k->n_instr; j++) {
+        const lg_instr *x = &w->k->instr[j];
+        if (!is_root(w, b, j) || !writes_here(x, b) || !is_streamed(w, x))
+            continue;
+        indent(w, depth + 1);
+        lg_buf_printf(w->out, "e->stream(p%d, s%d, (unsigned long)n * %u);\n", j, j, x->acc->size);
+    }
     indent(w, depth);
     lg_buf_printf(w->out, "}\n");
 }
@@ -854,6 +869,8 @@ static void arrays(writer *w) {
             array(w, "m", r, r, is_row_value(w, r) ? k->ob : full);
     for (int j = 0; j < k->n_instr; j++) {
         const lg_instr *x = &k->instr[j];
+        if (is_streamed(w, x))
+            array(w, "s", x->in[0], j, w->shape == ROWS ? chunk : k->ob);
         if (x->kind != LG_I_REDUCE)
             continue;
         bool first = true;
@@ -924,9 +941,9 @@ static shape shape_of(const lg_loop *k) {
 
 static void function(writer *w, int number) {
     lg_buf_printf(w->out,
-                  "int64_t lgk_%d(const lg_code_env *e, int64_t beg, int64_t end) {\n"
+                  "LGK_%d int64_t lgk_%d(const lg_code_env *e, int64_t beg, int64_t end) {\n"
                   "    enum { N = %" PRId64 " };\n",
-                  number, w->k->n_i);
+                  number, number, w->k->n_i);
     if (w->gathers)
         lg_buf_printf(w->out, "    int bad = 0;\n");
     arrays(w);

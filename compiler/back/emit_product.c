@@ -21,12 +21,12 @@ typedef struct {
     int64_t at[2];
 } panel;
 
-bool lg_c_has_product(const lg_step *s, bool alone) {
-    if (s->kind != LG_S_DOT || !(s->serial || alone) || s->product_fn != lg_gemm)
+bool lg_c_has_product(const lg_step *s, lg_emit_how how) {
+    if (s->kind != LG_S_DOT || !(s->serial || how.alone) || s->product_fn != lg_gemm)
         return false;
     const lg_product *p = s->product;
     int64_t work = p->m * p->n;
-    lg_gemm_order o = lg_gemm_order_of(p->type);
+    lg_gemm_order o = lg_gemm_order_on(how.isa, p->type);
     return p->type == LG_F32 && p->batch > 0 && p->m > 0 && p->n > 0 && p->k > 0 &&
            p->k <= o.k_most && work <= MOST_WORK && work * p->k <= MOST_WORK;
 }
@@ -192,9 +192,9 @@ static void row_times(writer *w) {
                   whole, w->p.k);
 }
 
-void lg_c_product(lg_buf *out, const lg_step *s, int number) {
+void lg_c_product(lg_buf *out, const lg_step *s, lg_isa isa, int number) {
     bool swaps;
-    writer w = {.out = out, .order = lg_gemm_order_of(LG_F32)};
+    writer w = {.out = out, .order = lg_gemm_order_on(isa, LG_F32)};
     w.p = lg_gemm_turned(s->product, &swaps);
     const lg_product *p = &w.p;
     bool inner = p->m == 1 && p->b_k == 1 && p->a_k == 1;
@@ -204,9 +204,9 @@ void lg_c_product(lg_buf *out, const lg_step *s, int number) {
         begin_file(&w);
     lg_buf_printf(
         out,
-        "void lgd_%d(const void *p, const void *va, const void *vb, void *vy, void *scratch,"
+        "LGD_%d void lgd_%d(const void *p, const void *va, const void *vb, void *vy, void *scratch,"
         " int part, int parts) {\n",
-        number);
+        number, number);
     if (w.packed)
         lg_buf_printf(out, "    float t[%" PRId64 "] __attribute__((aligned(64)));\n", p->k * p->n);
     lg_buf_printf(out,

@@ -1,14 +1,18 @@
 /* emitting.h: what the files that write C share. emit_op.c: single ops as inline functions;
- * emit_loop.c: one loop; emit_c.c: files and plans. */
+ * emit_loop.c: one loop; emit_run.c: steps in a row; emit_c.c: files and plans. */
 #ifndef LG_EMITTING_H
 #define LG_EMITTING_H
 #include "compiler/back/emit_c.h"
 
-/* A file being written: functions first, so that every op is written once a file. */
+/* A file being written: functions first, so that every op is written once a file. Runs of steps
+ * (emit_run.c) are gathered for the last one. */
 typedef struct {
     lg_emitted *e;
-    lg_buf ops, body;
-    LG_VEC(const void *) known; /* pairs: op and a number of the form it was written in */
+    lg_emit_how how;
+    lg_buf ops, body, runs;
+    int in_file;                        /* loops */
+    LG_VEC(bool) run_loop, run_product; /* by number: part of a run */
+    LG_VEC(const void *) known;         /* pairs: op and a number of the form it was written in */
 } lg_unit;
 
 const char *lg_c_type(lg_dtype t); /* NULL: this dtype is left to the prebuilt kernels */
@@ -22,8 +26,10 @@ bool lg_c_column(lg_unit *u, const lg_op *op, lg_dtype t, char name[64]); /* (in
 /* Writes the function `lgk_<number>`; false, with nothing written, when it has no text. */
 bool lg_c_loop(lg_unit *u, const lg_plan *p, const lg_loop *k, int number);
 /* A small product. */
-bool lg_c_has_product(const lg_step *s, bool alone); /* alone: the plan has one thread */
-void lg_c_product(lg_buf *out, const lg_step *s, int number);
+bool lg_c_has_product(const lg_step *s, lg_emit_how how);
+void lg_c_product(lg_buf *out, const lg_step *s, lg_isa isa, int number);
+/* Steps in a row that have a text, `number` by step (-1: none), as functions lgs_<number>. */
+void lg_c_runs(lg_unit *u, const lg_plan *p, const int *number);
 int lg_c_konst(lg_emitted *e, const void *p);
 int lg_c_fn(lg_emitted *e, lg_elem_fn fn);
 /* "(e->arena + 128)" */

@@ -13,7 +13,8 @@ typedef enum {
 bool lg_jit_mode_named(const char *text, lg_jit_mode *out);
 
 /* From now on the plan looks after it by itself, between two runs, until it is freed. `runs`: how
- * often it will run, 0 when nobody knows. `told`, or NULL: hears once why it stays interpreted. */
+ * often it will run, 0 when nobody knows; said again, so often more. `told`, or NULL: hears once
+ * why it stays interpreted. */
 void lg_jit_attach(lg_plan *p, lg_jit_mode mode, int64_t runs, void (*told)(const char *why));
 int lg_jit_count(const lg_plan *p); /* loops and products that run compiled */
 /* The C text of a plan, for reading. */

@@ -1,6 +1,6 @@
 /* load.c: see load.h. */
 #include "compiler/back/load.h"
-#include <string.h>
+#include <stddef.h>
 
 #ifdef LG_STATIC
 bool lg_can_load(void) {
@@ -13,7 +13,7 @@ void *lg_load(const char *path, const char **why) {
     return NULL;
 }
 
-static void *find(void *library, const char *name) {
+void *lg_load_find(void *library, const char *name) {
     (void)library;
     (void)name;
     return NULL;
@@ -36,7 +36,7 @@ void *lg_load(const char *path, const char **why) {
     return library;
 }
 
-static void *find(void *library, const char *name) {
+void *lg_load_find(void *library, const char *name) {
     return dlsym(library, name);
 }
 
@@ -45,18 +45,3 @@ void lg_unload(void *library) {
         dlclose(library);
 }
 #endif
-
-/* No cast leads from data to code. */
-bool lg_load_loop(void *library, const char *name, lg_code_fn *fn) {
-    void *at = find(library, name);
-    if (at)
-        memcpy(fn, &at, sizeof at);
-    return at != NULL;
-}
-
-bool lg_load_product(void *library, const char *name, lg_product_fn *fn) {
-    void *at = find(library, name);
-    if (at)
-        memcpy(fn, &at, sizeof at);
-    return at != NULL;
-}

@@ -17,6 +17,7 @@ typedef struct lg_code_env {
     void (*draw)(const struct lg_code_env *e, int number, int64_t o, int64_t no, int64_t i,
                  int64_t ni, void *out);
     const void *draws;
+    void (*stream)(void *to, const void *from, unsigned long bytes);
 } lg_code_env;
 
 /* Truncated and saturated; NaN gives 0. */

@@ -1,7 +1,6 @@
 /* build.c: `lg build`: checks a program, and writes it behind a copy of the executable lg-program.
  * What the result does is said in compiler/program. */
-#include "compiler/driver/command.h"
-#include "compiler/program/payload.h"
+#include "compiler/driver/building.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,29 +8,33 @@
 #include <unistd.h>
 
 typedef struct {
-    const char *out, *float_name;
-    bool is_static;
+    const char *out, *float_name, *emit, *predict;
+    bool is_static, no_compile, lib;
     LG_VEC(const char *) with;
 } settings;
 
-enum { N_ROWS = 4, MODE_ALL = 0777 };
+enum { N_ROWS = 8, MODE_ALL = 0777 };
 
 static void rows_of(settings *o, const char **with, lg_option_row out[N_ROWS]) {
     const lg_option_row rows[N_ROWS] = {
         {"o", "EXE", "the executable to write (FILE without .lg)", NULL, &o->out},
         {"with", "NAME=VALUE", "another default for an argument; may be repeated", NULL, with},
         {"float", "f32|f64", "what `float` means", NULL, &o->float_name},
+        {"emit", "c", "write the C of its plans into the directory -o instead", NULL, &o->emit},
+        {"lib", NULL, "make a shared library, -o libNAME.so, and its header NAME.h", &o->lib, NULL},
+        {"predict", "EXPR", "what the library's predict gives, as in \"softmax(net(x))\"", NULL,
+         &o->predict},
+        {"no-compile", NULL, "leave out the compiled kernels", &o->no_compile, NULL},
         {"static", NULL, "an executable that needs no shared library", &o->is_static, NULL},
     };
     memcpy(out, rows, sizeof rows);
 }
 
-static int help(const lg_option_row *rows) {
-    printf("lg build FILE [-o EXE] [--with NAME=VALUE ...]\n\n"
-           "Checks a program and makes one executable of it, which runs without lg:\n"
-           "EXE [ENTRY] [--name value ...], as `lg run FILE` would.\n\n");
-    lg_print_options(stdout, rows, N_ROWS);
-    return LG_EXIT_OK;
+size_t lg_rows_build(lg_option_row *out) {
+    static settings none;
+    static const char *with;
+    rows_of(&none, &with, out);
+    return N_ROWS;
 }
 
 /* Takes the repeated --with out of argv; the number of arguments that are left. */
@@ -189,7 +192,29 @@ static bool write_program(lg_session *s, const char *path, const lg_bytes *exe,
     return ok;
 }
 
-static bool build_checked(lg_session *s, const settings *o) {
+/* Instead of an executable: what its kernels look like. */
+static bool emit_text(lg_session *s, lg_module *m, const settings *o, const lg_host_opts *h) {
+    lg_aot *a = lg_rehearsed(s, m, h);
+    int n = lg_aot_write(a, o->out);
+    if (n < 0) {
+        lg_io io = {.ds = &s->ds};
+        lg_io_report(&io, "E0610", o->out, "cannot be written: %s", strerror(errno));
+    } else {
+        fprintf(stderr, "%s: %d files of C\n", o->out, n);
+    }
+    lg_aot_free(a);
+    return n >= 0;
+}
+
+static bool make_library(lg_session *s, lg_module *m, const settings *o, const lg_host_opts *h) {
+    lg_payload p = {0};
+    describe(s, o, &p);
+    bool ok = lg_build_library(s, m, h, &p, o->out, o->predict);
+    lg_payload_fini(&p);
+    return ok;
+}
+
+static bool build_checked(lg_session *s, lg_module *m, const settings *o, const lg_host_opts *h) {
     lg_bytes exe;
     if (o->is_static && !may_be_static(s))
         return false;
@@ -197,8 +222,13 @@ static bool build_checked(lg_session *s, const settings *o) {
         return false;
     lg_payload p = {0};
     describe(s, o, &p);
+    lg_aot *a = o->no_compile ? NULL : lg_rehearsed(s, m, h);
+    if (a)
+        lg_compiled(a, &p);
     bool ok = write_program(s, o->out, &exe, &p);
     lg_payload_fini(&p);
+    if (a)
+        lg_aot_free(a);
     lg_bytes_free(&exe);
     return ok;
 }
@@ -219,7 +249,10 @@ static int build(const char *path, const settings *o) {
                         o->out);
             ok = false;
         }
-    ok = ok && (!o->with.n || lg_host_check_with(s.E, m, &h)) && build_checked(&s, o);
+    ok = ok && (!o->with.n || lg_host_check_with(s.E, m, &h)) &&
+         (o->emit  ? emit_text
+          : o->lib ? make_library
+                   : build_checked)(&s, m, o, &h);
     lg_show(&s.ds);
     lg_session_fini(&s);
     return ok ? LG_EXIT_OK : LG_EXIT_FAILED;
@@ -235,7 +268,7 @@ static const char *default_name(const char *path, char *out, size_t size) {
 }
 
 static int build_words(settings *o, const lg_words *w) {
-    char name[256], message[160];
+    char name[300], message[160];
     int status = wrong_with(o);
     if (status)
         return status;
@@ -245,10 +278,19 @@ static int build_words(settings *o, const lg_words *w) {
         snprintf(message, sizeof message, "`%.60s` is one argument too many", w->words.at[1]);
         return lg_usage_fault("E0713", message, "arguments of the program: --with NAME=VALUE");
     }
+    if (o->lib && (!o->out || o->is_static || o->emit))
+        return lg_usage_fault("E0713", "--lib wants -o libNAME.so, and neither --static nor --emit",
+                              NULL);
+    if (o->predict && !o->lib)
+        return lg_usage_fault("E0713", "--predict is of --lib", NULL);
+    if (o->emit && strcmp(o->emit, "c") != 0)
+        return lg_bad_value("emit", o->emit, "c");
     if (o->float_name && lg_float_named(o->float_name) == LG_NO_DTYPE)
         return lg_bad_value("float", o->float_name, "f32 or f64");
     if (!o->out)
-        o->out = default_name(w->words.at[0], name, sizeof name);
+        o->out = default_name(w->words.at[0], name, sizeof name - sizeof "-c");
+    if (o->out == name && o->emit)
+        o->out = strcat(name, "-c");
     if (!o->out)
         return lg_usage_fault("E0713", "`lg build` cannot tell what to call the executable",
                               "name it with -o EXE");
@@ -261,8 +303,6 @@ int lg_cmd_build(int argc, char **argv) {
     lg_option_row rows[N_ROWS];
     lg_words w = {0};
     rows_of(&o, &last_with, rows);
-    if (lg_wants_help(argc, argv))
-        return help(rows);
     char **left = lg_alloc(((size_t)argc + 1) * sizeof *left);
     int n = take_with(&o, argc, argv, left);
     int status = lg_read_options("build", n, left, rows, N_ROWS, false, &w);

@@ -117,6 +117,23 @@ static lg_module *load_file(lg_session *s, const char *path, lg_span at) {
     return known->module;
 }
 
+bool lg_session_import(lg_session *s, lg_module *into, const lg_ast *t) {
+    size_t known = s->files.n, errors = s->ds.errors;
+    lg_module *m = t->flags & LG_AF_FILE ? load_file(s, beside(s, t->span, t->text), t->span)
+                                         : load_library(s, t->text, t->span);
+    for (size_t i = known; m && s->ds.errors == errors && i < s->files.n; i++)
+        lg_host_admit(s->E, s->files.at[i]->module);
+    if (!m || s->ds.errors != errors) {
+        s->files.n = known; /* to be read again once it is mended */
+        return false;
+    }
+    lg_binding *names = into->frame->names;
+    into->frame->names = NULL; /* a name that is there already is replaced */
+    lg_elab_import(s->E, into, t, m);
+    into->frame->names->next = names;
+    return true;
+}
+
 static lg_module *load_hook(lg_elab *E, const char *path, lg_span at) {
     lg_session *s = E->load_ctx;
     return load_file(s, beside(s, at, path), at);

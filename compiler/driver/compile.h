@@ -23,6 +23,9 @@ void lg_session_fini(lg_session *s);
 uint32_t lg_session_source(lg_session *s, const char *path, lg_span at);
 /* Parses a file and what it imports, and registers their declarations. NULL after reporting. */
 lg_module *lg_session_load(lg_session *s, const char *path);
+/* An import statement typed after the start: loads and checks what is not there yet and binds its
+ * name in `into`. False after reporting. */
+bool lg_session_import(lg_session *s, lg_module *into, const lg_ast *t);
 /* Checks all that was loaded. */
 bool lg_session_check(lg_session *s);
 #endif

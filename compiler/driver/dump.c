@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const phases[] = {"tokens", "ast", "typed", "graph", "grad", "plan", "c"};
+static const char *const phases[] = {"tokens", "ast", "typed", "graph", "grad", "plan", "dot", "c"};
 
 bool lg_is_dump(const char *what) {
     for (size_t i = 0; i < LG_COUNT(phases); i++)

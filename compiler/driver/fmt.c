@@ -97,25 +97,37 @@ static int format_file(const char *path, bool check, bool show) {
     return status;
 }
 
-int lg_cmd_fmt(int argc, char **argv) {
-    bool check = false, show = false;
-    const lg_option_row rows[] = {
-        {"check", NULL, "only name the files that are not tidy; the exit status is 1 then", &check,
-         NULL},
-        {"diff", NULL, "only show what would change; the exit status is 1 then", &show, NULL},
+typedef struct {
+    bool check, show;
+} settings;
+
+enum { N_ROWS = 2 };
+
+static void rows_of(settings *o, lg_option_row out[N_ROWS]) {
+    const lg_option_row rows[N_ROWS] = {
+        {"check", NULL, "only name the files that are not tidy; the exit status is 1 then",
+         &o->check, NULL},
+        {"diff", NULL, "only show what would change; the exit status is 1 then", &o->show, NULL},
     };
-    if (lg_wants_help(argc, argv)) {
-        printf("lg fmt FILE ...\n\nLays programs out tidily, in place; `-` reads the standard "
-               "input.\n\n");
-        lg_print_options(stdout, rows, LG_COUNT(rows));
-        return LG_EXIT_OK;
-    }
+    memcpy(out, rows, sizeof rows);
+}
+
+size_t lg_rows_fmt(lg_option_row *out) {
+    static settings none;
+    rows_of(&none, out);
+    return N_ROWS;
+}
+
+int lg_cmd_fmt(int argc, char **argv) {
+    settings o = {0};
+    lg_option_row rows[N_ROWS];
     lg_words w = {0};
-    int status = lg_read_options("fmt", argc, argv, rows, LG_COUNT(rows), false, &w);
+    rows_of(&o, rows);
+    int status = lg_read_options("fmt", argc, argv, rows, N_ROWS, false, &w);
     if (!status && !w.words.n)
         status = lg_usage_fault("E0713", "`lg fmt` wants a file", "lg fmt FILE ...");
     for (size_t i = 0; i < w.words.n && status != LG_EXIT_USAGE; i++) {
-        int one = format_file(w.words.at[i], check, show);
+        int one = format_file(w.words.at[i], o.check, o.show);
         status = one ? one : status;
     }
     lg_words_fini(&w);

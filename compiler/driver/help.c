@@ -29,9 +29,14 @@ static const struct {
     {"choice", "rand choice(n, k)", "k different integers below n, in random order."},
     {"data", "data name(params) from source |> stage { field x: type = e }",
      "Rows, described one by one."},
+    {"compute", "compute = bf16", "A train rounds the operands of products to bf16 and sums in f32."},
     {"dim", "dim N = 10, F = N/2 + 1", "Names of sizes; they are part of types."},
     {"entry", "entry name(params) { statements }", "Host code that `lg run FILE name` runs."},
+    {"epoch", "epoch", "How many epochs of the train or phase are done, from 0."},
+    {"epochs", "epochs = 10", "How often a train or phase goes over its data."},
     {"eval", "eval data every 1 epochs { name = e }", "Measures on another set while training."},
+    {"every", "eval d every 1 epochs { }    save \"dir\" every 100 steps",
+     "How often something happens in a train."},
     {"exponential", "rand exponential(shape, rate=1)", "Waiting times: mean 1/rate."},
     {"f16", "f16(x)    f16[B, H]", "Half precision float."},
     {"f32", "f32(x)    f32[B, H]", "Single precision float, what `float` means by default."},
@@ -44,7 +49,9 @@ static const struct {
     {"for", "for x in list { yield e }",
      "Runs in order over a list, range or record; `static for` unrolls."},
     {"freeze", "freeze `selector`", "These parameters are not trained."},
-    {"gamma", "rand gamma(alpha, shape)", "Numbers of the gamma distribution with that shape."},
+    {"from", "part net = M() from \"runs/dir\"    data d from csv(path) { }",
+     "Where values come from: a save, a record or run, a file, a library."},
+    {"gamma", "rand gamma(alpha, shape)", "Numbers of the gamma distribution with that shape; no derivative goes to alpha."},
     {"grad", "grad(f, at=x)    grad(loss, wrt=net)",
      "The derivative of a scalar function at x, or of a value in view by what it is computed from."},
     {"gumbel", "rand gumbel(shape)", "-log(-log(u)) of uniform u."},
@@ -62,9 +69,12 @@ static const struct {
     {"let", "let x = e    let y[i, j] = e    let {a, b} = e", "Introduces a name."},
     {"loss", "loss name(params) -> float[B] { }    loss = e",
      "One term for each item; the runtime takes the mean."},
+    {"max_steps", "max_steps = 1000", "How many steps a train or phase makes at most."},
     {"metric", "metric name = e", "A value that a train logs."},
+    {"micro", "micro = 4", "A step takes its batch in that many parts, with the same result."},
     {"model", "model Name(params) { param ...; part ...; fn call(x) }",
      "Parameters, parts and what they compute."},
+    {"nonfinite", "nonfinite = \"stop\"", "What a loss that is not finite does to a train."},
     {"optimizer", "optimizer name(params) { state m = e; m' = e; p' = e }",
      "A rule for one tensor p with gradient g."},
     {"param", "param w: type = initial", "A tensor that is trained."},
@@ -73,9 +83,11 @@ static const struct {
     {"phase", "phase name { settings }", "A stretch of a train with settings of its own."},
     {"plot", "plot values", "Draws values over their index."},
     {"print", "print \"text {e:.3f}\"", "Prints a line."},
+    {"probe", "probe(net(x))", "What each part of the call gets and gives, by its path."},
     {"quantize", "quantize `selector` with quantizer", "Replaces values by quantized ones."},
     {"quantizer", "quantizer name { fn observe; fn encode; fn decode }",
      "Codes for values, and back."},
+    {"return", "return e", "The value of a function."},
     {"rademacher", "rand rademacher(shape)", "-1 or 1, equally likely."},
     {"rand", "rand normal(dims)", "A draw, addressed by seed, place and indices."},
     {"require", "require cond, \"text {x}\"", "A contract; what does not hold is an error."},
@@ -84,19 +96,36 @@ static const struct {
     {"scan", "scan (h = h0) for x in xs while c { h' = e; yield y }",
      "A loop that carries values."},
     {"schedule", "schedule name(params) = e", "A number that depends on step, epoch and steps."},
+    {"static", "static for p in list { }", "A loop of graph code that is unrolled."},
     {"state", "state m: type = initial", "A value with a next value: m' = e."},
+    {"step", "step", "How many steps of the train or phase are done, from 0."},
+    {"steps", "steps", "How many steps the train or phase has."},
     {"stop", "stop when cond", "Ends a training phase."},
     {"table", "table {name: e}", "Prints rows in columns."},
+    {"t", "t", "In an optimizer: the number of its update, from 1; p is the parameter, g its gradient."},
     {"train", "train name(params) { part; data; loss; optimizer; settings }",
      "What is trained, on what, and how."},
+    {"training", "training", "True in the statements of a train, else false."},
     {"u8", "u8(x)    u8[B]", "8-bit integer without sign."},
     {"value_and_grad", "value_and_grad(f, at=x)", "The value of f and its derivative, as a record."},
     {"vjp", "vjp(f, at=x, dy=v)", "The value's cotangent taken back to x."},
     {"when", "when cond { statements } else { }", "Statements that happen only sometimes."},
     {"where", "sum[i where cond](e)", "Which indices of a reduction count."},
     {"with", "fn f(x) = e with vjp(dy) = {x: dy}", "A derivative rule of one's own."},
+    {"while", "scan (c = c0) for i in 0..n while cond { }",
+     "Rounds are made as long as this holds, tested before each."},
+    {"write", "write \"x.npy\", e",
+     "Writes arrays (.npy, .csv, .safetensors), a text, a picture (.png, .svg) or a sound (.wav)."},
     {"yield", "yield e", "A value of each round of a `scan` or `for`."},
 };
+
+const char *lg_help_word_at(size_t i, const char **form, const char **text) {
+    if (i >= LG_COUNT(words))
+        return NULL;
+    *form = words[i].form;
+    *text = words[i].text;
+    return words[i].word;
+}
 
 static bool help_word(const char *name) {
     for (size_t i = 0; i < LG_COUNT(words); i++)
@@ -114,7 +143,8 @@ static void print_doc(const char *doc) {
         printf("\n%s\n", doc);
 }
 
-static void print_declaration(const lg_ast *d, uint32_t file) {
+/* tree: of the file that d stands in. */
+static void print_declaration(const lg_ast *tree, const lg_ast *d, uint32_t file) {
     size_t n;
     uint32_t line, col;
     const char *text = lg_source_text(file, &n);
@@ -122,6 +152,7 @@ static void print_declaration(const lg_ast *d, uint32_t file) {
     lg_print_head(d, &head);
     printf("%s\n", head.at ? head.at : d->text);
     lg_buf_free(&head);
+    lg_help_marks(tree, d);
     print_doc(d->doc);
     lg_source_where(file, d->span.beg, &line, &col);
     printf("\n%s:%u\n", lg_source_name(file), line);
@@ -141,7 +172,7 @@ static bool help_in_tree(const lg_ast *tree, const char *name, uint32_t file, bo
             continue;
         if (found)
             printf("\n");
-        print_declaration(d, file);
+        print_declaration(tree, d, file);
         found = true;
     }
     return found;
@@ -215,7 +246,8 @@ static void print_names(const char *names) {
 }
 
 static int overview(void) {
-    printf("lg help NAME tells what a name of the library, an op, a builtin or a word is.\n");
+    printf("lg help NAME tells what a name of the library, an op, a builtin or a word is.\n"
+           "Parameters marked `static` are part of a plan: another value of one needs another plan.\n");
     for (const lg_embedded *e = lg_stdlib; e->name; e++) {
         printf("\nstd.%s\n", e->name);
         print_names(e->names);
@@ -257,7 +289,7 @@ static bool help_also(lg_arena *a, const char *name) {
            help_op(x->here);
 }
 
-static int not_found(lg_arena *a, const char *name) {
+size_t lg_help_names(lg_arena *a, const char ***out) {
     size_t most = LG_COUNT(words) + lg_builtin_count() + lg_host_builtin_count() + lg_op_count(),
            n = 0;
     for (const lg_embedded *e = lg_stdlib; e->name; e++)
@@ -273,6 +305,13 @@ static int not_found(lg_arena *a, const char *name) {
         all[n++] = lg_host_builtin_at(i)->name;
     for (size_t i = 0; i < lg_op_count(); i++)
         all[n++] = lg_op_at(i)->name;
+    *out = all;
+    return n;
+}
+
+static int not_found(lg_arena *a, const char *name) {
+    const char **all;
+    size_t n = lg_help_names(a, &all);
     const char *near = lg_nearest(name, all, n);
     const char *message = lg_arena_printf(a, "nothing is called `%.60s`", name);
     const char *help =
@@ -312,13 +351,21 @@ static int explain(const char *code) {
     return LG_EXIT_OK;
 }
 
+int lg_help_name(lg_arena *a, const char *name) {
+    if (!strcmp(name, "std"))
+        return overview();
+    if (help_library(a, name) || help_builtin(name) || help_word(name) || help_op(name) ||
+        help_also(a, name) || explain(name) == LG_EXIT_OK)
+        return LG_EXIT_OK;
+    return not_found(a, name);
+}
+
+void lg_help_declaration(const lg_ast *d) {
+    print_declaration(NULL, d, d->span.file);
+}
+
 int lg_cmd_help(int argc, char **argv) {
     lg_words w = {0};
-    if (lg_wants_help(argc, argv)) {
-        printf("lg help [NAME [FILE]]\n\nWhat NAME is, in the library or in FILE; without NAME, "
-               "all names.\n");
-        return LG_EXIT_OK;
-    }
     int status = lg_read_options("help", argc, argv, NULL, 0, false, &w);
     if (!status && !w.words.n)
         status = overview();
@@ -328,12 +375,7 @@ int lg_cmd_help(int argc, char **argv) {
         status = help_in_file(w.words.at[1], w.words.at[0]);
     else if (!status) {
         lg_arena *a = lg_arena_new();
-        const char *name = w.words.at[0];
-        if (!strcmp(name, "std"))
-            status = overview();
-        else if (!help_library(a, name) && !help_builtin(name) && !help_word(name) &&
-                 !help_op(name) && !help_also(a, name) && explain(name) != LG_EXIT_OK)
-            status = not_found(a, name);
+        status = lg_help_name(a, w.words.at[0]);
         lg_arena_free(a);
     }
     lg_words_fini(&w);
@@ -351,10 +393,6 @@ static int list_codes(void) {
 }
 
 int lg_cmd_explain(int argc, char **argv) {
-    if (lg_wants_help(argc, argv)) {
-        printf("lg explain [CODE]\n\nWhat an error code means; without CODE, all codes.\n");
-        return LG_EXIT_OK;
-    }
     if (!argc)
         return list_codes();
     if (argc > 1)
@@ -371,10 +409,7 @@ int lg_cmd_explain(int argc, char **argv) {
 }
 
 int lg_cmd_ops(int argc, char **argv) {
-    if (lg_wants_help(argc, argv)) {
-        printf("lg ops\n\nEvery op with its signature; `lg help NAME` tells more.\n");
-        return LG_EXIT_OK;
-    }
+    (void)argv;
     if (argc)
         return lg_usage_fault("E0713", "`lg ops` takes no arguments", NULL);
     for (size_t i = 0; i < lg_op_count(); i++)
@@ -383,11 +418,9 @@ int lg_cmd_ops(int argc, char **argv) {
 }
 
 int lg_cmd_version(int argc, char **argv) {
-    if (lg_wants_help(argc, argv))
-        printf("lg version\n\nThe version of this program.\n");
-    else if (argc)
+    (void)argv;
+    if (argc)
         return lg_usage_fault("E0713", "`lg version` takes no arguments", NULL);
-    else
-        printf("lg %s\n", LG_VERSION);
+    printf("lg %s\n", LG_VERSION);
     return LG_EXIT_OK;
 }

@@ -5,37 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *name, *use, *help;
-    int (*run)(int argc, char **argv);
-} commands[] = {
-    {"run", "FILE [ENTRY] [--name value ...]", "check a program and run it", lg_cmd_run},
-    {"build", "FILE [-o EXE]", "make one executable of a program", lg_cmd_build},
-    {"check", "FILE ...", "check programs without running them", lg_cmd_check},
-    {"fmt", "FILE ...", "lay programs out tidily", lg_cmd_fmt},
-    {"help", "[NAME]", "what a function, loss, optimizer, op or word is", lg_cmd_help},
-    {"explain", "CODE", "what an error code means", lg_cmd_explain},
-    {"ops", "", "every op with its signature", lg_cmd_ops},
-    {"version", "", "the version", lg_cmd_version},
-};
-
-static void usage(FILE *out) {
-    fprintf(out, "lg COMMAND ...\n\n");
-    for (size_t i = 0; i < LG_COUNT(commands); i++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].use);
-        fprintf(out, "  lg %-36s %s\n", left, commands[i].help);
-    }
-    fprintf(out, "\n`lg COMMAND --help` lists the options of a command.\n");
-}
-
 static int unknown_command(const char *word) {
-    const char *names[LG_COUNT(commands)];
+    enum { MOST = 64 };
+    const char *names[MOST];
     char message[160], help[96];
-    for (size_t i = 0; i < LG_COUNT(commands); i++)
-        names[i] = commands[i].name;
-    size_t n = strlen(word);
-    const char *near = lg_nearest(word, names, LG_COUNT(names));
+    size_t count = lg_command_count(), n = strlen(word);
+    count = count < MOST ? count : MOST;
+    for (size_t i = 0; i < count; i++)
+        names[i] = lg_command_at(i)->name;
+    const char *near = lg_nearest(word, names, count);
     snprintf(message, sizeof message, "there is no command `%.60s`", word);
     if (n > 3 && !strcmp(word + n - 3, ".lg"))
         snprintf(help, sizeof help, "write `lg run %.60s`", word);
@@ -46,6 +24,12 @@ static int unknown_command(const char *word) {
     return lg_usage_fault("E0711", message, help);
 }
 
+/* Behind a program, --help is the program's own. */
+static bool asks_for_help(const lg_command *c, int argc, char **argv) {
+    bool of_program = c->run == lg_cmd_run && argc > 1 && argv[0][0] != '-';
+    return !of_program && lg_wants_help(argc, argv);
+}
+
 static void out_of_memory(size_t wanted) {
     fprintf(stderr, "lg: out of memory (%zu bytes wanted)\n", wanted);
     exit(LG_EXIT_FAILED);
@@ -54,19 +38,21 @@ static void out_of_memory(size_t wanted) {
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_DFL);
     lg_out_of_memory = out_of_memory;
-    if (argc < 2) {
-        usage(stderr);
-        return LG_EXIT_USAGE;
-    }
-    const char *word = argv[1];
+    const char *word = argc < 2 ? "--" : argv[1];
     if (!strcmp(word, "--help") || !strcmp(word, "-h")) {
-        usage(stdout);
+        lg_commands_usage(stdout);
         return lg_finish("lg", LG_EXIT_OK);
     }
     if (!strcmp(word, "--version"))
         word = "version";
-    for (size_t i = 0; i < LG_COUNT(commands); i++)
-        if (!strcmp(commands[i].name, word))
-            return lg_finish("lg", commands[i].run(argc - 2, argv + 2));
-    return unknown_command(word);
+    if (word[0] == '-') /* options of the prompt */
+        return lg_finish("lg", lg_cmd_repl(argc - 1, argv + 1));
+    const lg_command *c = lg_command_find(word);
+    if (!c)
+        return unknown_command(word);
+    if (asks_for_help(c, argc - 2, argv + 2)) {
+        lg_command_help(c);
+        return lg_finish("lg", LG_EXIT_OK);
+    }
+    return lg_finish("lg", c->run(argc - 2, argv + 2));
 }

@@ -2,6 +2,7 @@
  * this file, so it knows nothing of the parser. */
 #include "compiler/front/ast.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const kind_names[] = {
@@ -40,6 +41,13 @@ lg_ast *lg_ast_add(lg_arena *a, lg_ast *parent, lg_ast *kid) {
     }
     parent->kid[parent->n++] = kid;
     return parent;
+}
+
+int64_t lg_ast_int(const lg_ast *t) {
+    if (!t->text)
+        return (int64_t)t->num;
+    bool hex = t->text[0] == '0' && (t->text[1] == 'x' || t->text[1] == 'X');
+    return strtoll(t->text, NULL, hex ? 16 : 10);
 }
 
 /* ---- binary form ----

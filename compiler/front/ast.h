@@ -49,6 +49,8 @@ struct lg_ast {
 lg_ast *lg_ast_new(lg_arena *a, lg_ast_kind kind, lg_span at, uint32_t n_kids);
 lg_ast *lg_ast_add(lg_arena *a, lg_ast *parent, lg_ast *kid); /* appends; returns parent */
 const char *lg_ast_kind_name(lg_ast_kind k);
+/* The value of an integer literal, which a double may not hold. */
+int64_t lg_ast_int(const lg_ast *t);
 
 /* Binary form. Symbols and texts are written once. lg_ast_read returns NULL when damaged. */
 void lg_ast_write(const lg_ast *t, lg_buf *out);

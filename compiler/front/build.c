@@ -82,6 +82,10 @@ lg_ast *lg_build_number(lg_parser *p, lg_span at) {
     if (!isfinite(t->num)) {
         fault(p, "E0005", at, "this number is too large for any type");
         t->num = 0;
+    } else if (t->flags & LG_AF_INT && (errno = 0, lg_ast_int(t), errno == ERANGE)) {
+        fault(p, "E0005", at, "an integer is at most 9223372036854775807");
+        t->text = NULL;
+        t->num = 0;
     }
     return t;
 }

@@ -77,7 +77,7 @@ size_t lg_filter_blocks(const lg_filter *f) {
     return n;
 }
 
-static bool ends_operand(int type) {
+bool lg_ends_operand(int type) {
     switch (type) {
     case T_NAME:
     case T_PRIMED:
@@ -134,7 +134,7 @@ static bool begins_operand(const lg_filter *f, const lg_token *t) {
 }
 
 /* Does a line that begins with this token go on with the line above? */
-static bool continues(const lg_token *t) {
+bool lg_continues(const lg_token *t) {
     switch (t->type) {
     case T_NAME: {
         int r = FIND(reserved, t->sym);
@@ -198,7 +198,7 @@ static void enqueue(lg_filter *f, lg_token t) {
 /* ---- brackets ---- */
 
 static void open_bracket(lg_filter *f, lg_token *t) {
-    if (t->type == T_BLOCK && !ends_operand(f->prev.type) && f->prev.type != T_WHEN_ELSE)
+    if (t->type == T_BLOCK && !lg_ends_operand(f->prev.type) && f->prev.type != T_WHEN_ELSE)
         t->type = T_RECORD;
     lg_bracket b = {t->type, t->at, 0};
     if (f->open.n == LG_NEST_MOST && !f->too_deep)
@@ -309,7 +309,7 @@ static bool forgotten_bracket(lg_filter *f, const lg_token *t) {
 /* Does a statement end between the token before and this one? */
 static bool statement_ends(lg_filter *f, const lg_token *t) {
     int in = innermost(f);
-    if (!t->line_before || !ends_operand(f->prev.type) || in == T_PAREN || in == T_SQUARE ||
+    if (!t->line_before || !lg_ends_operand(f->prev.type) || in == T_PAREN || in == T_SQUARE ||
         in == T_RECORD)
         return false;
     if (t->type == T_END || t->type == T_SEMI || t->type == T_BLOCK_END)
@@ -320,7 +320,7 @@ static bool statement_ends(lg_filter *f, const lg_token *t) {
             lg_diag_help(d,
                          "write `- x` to go on with the line above, `(-x)` to begin a statement");
     }
-    return !continues(t);
+    return !lg_continues(t);
 }
 
 static int word_type(lg_filter *f, const lg_token *t) {
@@ -348,7 +348,7 @@ static int word_type(lg_filter *f, const lg_token *t) {
     }
     if (!strcmp(t->sym, "static") && next->type == T_NAME && !strcmp(next->sym, "for"))
         return T_STATIC; /* after the carries of a scan too */
-    if (ends_operand(f->prev.type))
+    if (lg_ends_operand(f->prev.type))
         return (type = FIND(infix, t->sym)) ? type : T_NAME;
     if ((!strcmp(t->sym, "rand") || !strcmp(t->sym, "run")) && is_name(next) &&
         !FIND(infix, next->sym))

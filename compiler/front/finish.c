@@ -108,6 +108,7 @@ static void give_docs(lg_parser *p, lg_ast *file) {
 
 /* ---- settings, depth ---- */
 
+enum { LINKS = 10 };
 typedef enum { PLAIN, SETTINGS, TRAINING } place; /* what `x = e` means in a block */
 
 static place place_of(const lg_ast *decl) {
@@ -141,12 +142,14 @@ static lg_ast *setting(lg_parser *p, lg_ast *s, place where) {
     return s;
 }
 
+/* `depth` counts LINKS for each level; a further link of a chain of operators (a + b + c ...),
+ * which is cheaper to walk, is one. */
 static void visit(lg_parser *p, lg_ast *t, place where, int depth) {
     for (uint32_t i = 0; i < t->n; i++) {
         lg_ast *k = t->kid[i];
         if (!k)
             continue;
-        if (depth > LG_TREE_DEPTH_MOST) {
+        if (depth > LG_TREE_DEPTH_MOST * LINKS) {
             lg_diag_add(p->ds, "E0106", k->span, "this is nested too deeply");
             t->kid[i] = lg_ast_new(p->arena, LG_A_ERROR, k->span, 0);
             return;
@@ -154,7 +157,8 @@ static void visit(lg_parser *p, lg_ast *t, place where, int depth) {
         if (k->kind == LG_A_SETTING)
             k = t->kid[i] = setting(p, k, where);
         bool own_block = t->kind == LG_A_DECL && k->kind == LG_A_BLOCK && i == LG_D_BLOCK;
-        visit(p, k, own_block ? place_of(t) : PLAIN, depth + 1);
+        bool link = i == 0 && t->kind == LG_A_BINARY && k->kind == LG_A_BINARY;
+        visit(p, k, own_block ? place_of(t) : PLAIN, depth + (link ? 1 : LINKS));
     }
 }
 

@@ -30,6 +30,16 @@ static int column(const printer *p) {
     return n;
 }
 
+/* Indentation of the line that is being printed. */
+static int indent_now(const printer *p) {
+    size_t beg = p->out->n, end;
+    while (beg && p->out->at[beg - 1] != '\n')
+        beg--;
+    for (end = beg; end < p->out->n && p->out->at[end] == ' ';)
+        end++;
+    return (int)(end - beg);
+}
+
 static void new_line(printer *p, int indent) {
     while (p->out->n && p->out->at[p->out->n - 1] == ' ')
         p->out->at[--p->out->n] = 0;
@@ -98,6 +108,7 @@ static void items(printer *p, const char *open, const lg_ast *t, uint32_t from, 
     uint32_t opened = from ? t->kid[0]->span.end : t->span.beg;
     bool hangs = first && *close && first->span.file && t->span.file &&
                  breaks_between(p, opened, first->span.beg) > 0;
+    indent = hangs ? indent_now(p) : indent;
     int inner = hangs || !*open || column(p) > FAR_RIGHT ? indent + STEP : column(p);
     for (uint32_t i = from; i < t->n; i++) {
         const lg_ast *k = t->kid[i];
@@ -110,7 +121,7 @@ static void items(printer *p, const char *open, const lg_ast *t, uint32_t from, 
         else if (i > from)
             put(p, " ");
         expression(p, k, LG_P_NONE,
-                   *close ? inner - STEP + STEP * (hangs || holds_block(k)) : indent);
+                   *close ? inner - STEP + STEP * (hangs || holds_block(k)) : indent + STEP);
     }
     if (hangs && t->n > from && breaks_between(p, t->kid[t->n - 1]->span.end, t->span.end) > 0)
         new_line(p, indent);
@@ -152,9 +163,8 @@ static void choice(printer *p, const lg_ast *t, int under) {
     }
 }
 
-/* `= e`, on its own line when it was or must be. */
-static void value(printer *p, const lg_ast *before, const lg_ast *e, int indent) {
-    put(p, " =");
+/* ` e`, on its own line when it was or must be. */
+static void following(printer *p, const lg_ast *before, const lg_ast *e, int indent) {
     int width = line_width(e, LG_P_NONE);
     bool wide = column(p) + 1 + width > WIDTH && indent + STEP + width <= WIDTH && !broken(p, e) &&
                 !holds_block(e);
@@ -163,6 +173,11 @@ static void value(printer *p, const lg_ast *before, const lg_ast *e, int indent)
     else
         put(p, " ");
     expression(p, e, LG_P_NONE, indent);
+}
+
+static void value(printer *p, const lg_ast *before, const lg_ast *e, int indent) {
+    put(p, " =");
+    following(p, before, e, indent);
 }
 
 static void function(printer *p, const lg_ast *t, int indent) {
@@ -354,8 +369,9 @@ static void declaration(printer *p, const lg_ast *t, int indent) {
         last = t->kid[LG_D_VALUE];
     }
     if (t->kid[LG_D_FROM]) {
-        put(p, " from ");
-        expression(p, last = t->kid[LG_D_FROM], LG_P_NONE, indent);
+        put(p, " from");
+        following(p, last, t->kid[LG_D_FROM], indent);
+        last = t->kid[LG_D_FROM];
     }
     if (t->kid[LG_D_BLOCK]) {
         put(p, " ");
@@ -363,17 +379,19 @@ static void declaration(printer *p, const lg_ast *t, int indent) {
     }
     for (uint32_t i = 0; with && i < with->n; i++) {
         const lg_ast *w = with->kid[i];
-        if (apart(p, last, w) || column(p) + 1 + line_width(w, LG_P_NONE) > WIDTH)
+        bool goes_on = broken(p, w) && p->out->at[p->out->n - 1] == '}';
+        if (apart(p, last, w) || (!goes_on && column(p) + 1 + line_width(w, LG_P_NONE) > WIDTH))
             new_line(p, indent + STEP);
         else
             put(p, " ");
         lg_buf_printf(p->out, "with %s", w->name);
         expression(p, w->kid[0], LG_P_NONE, indent);
+        int under = goes_on ? indent : indent + STEP;
         if (w->kid[1]->kind == LG_A_BLOCK) {
             put(p, " ");
-            block(p, w->kid[1], indent + STEP);
+            block(p, w->kid[1], under);
         } else {
-            value(p, w->kid[0], w->kid[1], indent + STEP);
+            value(p, w->kid[0], w->kid[1], under);
         }
         last = w;
     }
@@ -562,12 +580,13 @@ static bool more_dims(const lg_ast *a, const lg_ast *b) {
 }
 
 static void statements(printer *p, const lg_ast *t, uint32_t from, uint32_t to, int indent) {
-    bool first = true;
+    bool first = true, split = t->kind == LG_A_BLOCK && indent && !broken(p, t);
     for (uint32_t i = 0; i < t->n; i++) {
         const lg_ast *s = t->kid[i];
         comments(p, &from, s->span.beg, indent, &first);
-        bool same_line = i && s->span.file && !apart(p, t->kid[i - 1], s) && from <= s->span.beg &&
-                         !breaks_between(p, from, s->span.beg) && !broken(p, s) && p->text &&
+        bool same_line = i && !split && s->span.file && !apart(p, t->kid[i - 1], s) &&
+                         from <= s->span.beg && !breaks_between(p, from, s->span.beg) &&
+                         !broken(p, s) && p->text &&
                          column(p) + 2 + line_width(s, LG_P_NONE) <= WIDTH;
         if (i && more_dims(t->kid[i - 1], s)) {
             put(p, same_line ? ", " : ",");

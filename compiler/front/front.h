@@ -70,6 +70,8 @@ void lg_filter_fini(lg_filter *f);
 lg_token lg_filter_next(lg_filter *f);
 size_t lg_filter_blocks(const lg_filter *f); /* open brackets up to the innermost block */
 bool lg_is_reserved(lg_sym word);
+bool lg_ends_operand(int type);         /* may a statement end with it? */
+bool lg_continues(const lg_token *t);   /* does a line that begins with it go on with that above? */
 
 /* ---- build.c: nodes for the grammar's actions ---- */
 typedef struct lg_parser {

@@ -320,6 +320,22 @@ static bool record_or_block(const fault *f) {
     return false;
 }
 
+/* `let x: f32 = e` and `let f(x) = e`, as other languages write them. */
+static bool after_let_name(const fault *f) {
+    bool name = f->p->last.type == T_NAME && expects(f, T_ASSIGN) && expects(f, T_SQUARE) &&
+                !expects(f, T_COLON) && !expects(f, T_PAREN);
+    if (!name || (f->type != T_COLON && f->type != T_PAREN))
+        return false;
+    bool type = f->type == T_COLON;
+    lg_diag *d = lg_diag_add(f->p->ds, "E0101", f->at,
+                             type ? "a `let` states no type" : "a `let` has no parameters");
+    if (type)
+        lg_diag_help(d, "it has that of its value; `f32(e)` casts to another dtype");
+    else
+        lg_diag_help(d, "a function is written `fn %s(x) = e`", f->p->last.sym);
+    return true;
+}
+
 static bool two_statements(const fault *f) {
     int before = f->p->last.type;
     bool value = before == T_NAME || before == T_NUM || before == T_PAREN_END ||
@@ -386,9 +402,9 @@ void lg_syntax_error(lg_parser *p, int type, lg_span at, const int *expected, in
     fault f = {p, type, at, expected, n};
     if (p->now.silent && (type == T_BAD || p->last.silent))
         return;
-    bool said = record_or_block(&f) || reserved_as_name(&f) || word_of_another(&f) ||
-                missing_else(&f) || missing_then(&f) || stray_else(&f) || equality(&f) ||
-                two_statements(&f);
+    bool said = after_let_name(&f) || record_or_block(&f) || reserved_as_name(&f) ||
+                word_of_another(&f) || missing_else(&f) || missing_then(&f) || stray_else(&f) ||
+                equality(&f) || two_statements(&f);
     if (!said)
         unexpected(&f);
 }

@@ -173,16 +173,29 @@ bool lg_parse_incomplete(const char *text, size_t n) {
     lg_scanner sc;
     lg_scanner_init(&sc, 0, text, 0, (uint32_t)n, NULL);
     size_t depth = 0;
+    bool waits = false; /* for what follows its last token */
     for (lg_token t = lg_scanner_next(&sc); t.type != T_END; t = lg_scanner_next(&sc)) {
+        bool word = t.type == T_NAME && lg_is_reserved(t.sym) && strcmp(t.sym, "true") != 0 &&
+                    strcmp(t.sym, "false") != 0;
+        waits = word || (t.type != T_SEMI && !lg_ends_operand(t.type));
         if (t.type == T_PAREN || t.type == T_SQUARE || t.type == T_BLOCK)
             depth++;
         else if (depth &&
                  (t.type == T_PAREN_END || t.type == T_SQUARE_END || t.type == T_BLOCK_END))
             depth--;
     }
-    bool open = depth || sc.s.in_string;
+    bool open = depth || sc.s.in_string || waits;
     lg_scanner_fini(&sc);
     return open;
+}
+
+bool lg_parse_continues(const char *text, size_t n) {
+    lg_scanner sc;
+    lg_scanner_init(&sc, 0, text, 0, (uint32_t)n, NULL);
+    lg_token t = lg_scanner_next(&sc);
+    bool on = t.type != T_END && t.type != T_MINUS && lg_continues(&t);
+    lg_scanner_fini(&sc);
+    return on;
 }
 
 void lg_tokens_dump(uint32_t file, FILE *out) {

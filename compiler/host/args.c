@@ -182,7 +182,7 @@ lg_value *lg_arg_value(lg_elab *E, lg_frame *f, const lg_ast *d) {
     const lg_ast *type = d->kid[LG_D_TYPE], *in = d->kid[LG_D_IN], *e = d->kid[LG_D_VALUE];
     lg_span at = d->name_span;
     lg_value *dflt = e ? lg_host_expr(E, f, e) : NULL,
-             *v = H->keep ? lg_option_value(E, f, d->name, type, at) : NULL;
+             *v = lg_option_value(E, f, d->name, type, at); /* in a check too, once it was read */
     if (!v && !H->keep) {
         v = unknown_of_type(E, f, type, at); /* an arg may be anything of its type */
     } else if (!v && dflt) {
@@ -222,6 +222,22 @@ lg_value *lg_arg_value(lg_elab *E, lg_frame *f, const lg_ast *d) {
         v->num.dim = dim;
     }
     return v;
+}
+
+void lg_options_bind(lg_elab *E, lg_frame *f, const lg_ast *params) {
+    for (uint32_t i = 0; params && i < params->n; i++) {
+        const lg_ast *p = params->kid[i];
+        lg_binding *b = lg_find_local(f, p->name, false);
+        lg_value *v = b ? lg_option_value(E, f, p->name, p->kid[0], p->span) : NULL;
+        if (!v)
+            continue;
+        if (v->kind == LG_V_NUM && v->num.is_int && v->num.i >= 0) { /* as a dim it keeps its name */
+            lg_dim *dim = lg_dim_var(E->dims, p->name, p->span);
+            lg_dim_set(dim, v->num.i);
+            v->num.dim = dim;
+        }
+        b->value = v;
+    }
 }
 
 /* Does e say what it is without the parameters? */
@@ -301,9 +317,11 @@ bool lg_options_all_used(lg_host *H, const lg_ast *what) {
 
 /* ---- settings of a build ---- */
 
-static bool has_options(const lg_ast *d) {
+/* Is d one of those that the options may be for? entry: the one that was named, or NULL. */
+static bool has_options(const lg_ast *d, const char *entry) {
     return d->kind == LG_A_DECL && d->name &&
-           (!strcmp(d->text, "train") || !strcmp(d->text, "entry"));
+           (!strcmp(d->text, "train") || !strcmp(d->text, "entry")) &&
+           (!entry || !strcmp(entry, d->name));
 }
 
 /* Values of the parameters of a train or entry, as far as they are given. */
@@ -336,7 +354,7 @@ bool lg_options_check(lg_host *H, lg_module *m) {
         if (!k->library)
             check_args(E, k, &known);
     for (uint32_t i = 0; i < m->tree->n; i++)
-        if (has_options(m->tree->kid[i]))
+        if (has_options(m->tree->kid[i], H->o.entry))
             check_params(E, m, m->tree->kid[i], &known);
     for (size_t i = 0; i < H->option.n; i++) {
         const lg_option *o = &H->option.at[i];

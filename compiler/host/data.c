@@ -95,7 +95,7 @@ static bool check_column(lg_elab *E, const lg_data *d, int k, const lg_tensor *x
     return true;
 }
 
-static bool make_all(lg_elab *E, lg_data *d) {
+size_t lg_data_kept_bytes(const lg_data *d) {
     size_t bytes = 0;
     for (int i = 0; i < d->src->n_cols; i++) {
         size_t one = lg_dtype_size(d->src->col[i].type->t.dtype);
@@ -103,9 +103,14 @@ static bool make_all(lg_elab *E, lg_data *d) {
             int64_t n;
             one *= lg_dim_value(d->src->col[i].type->t.dim[k], &n) ? (size_t)n : 1;
         }
-        bytes += one * (size_t)d->n;
+        bytes += one * (size_t)(d->n > 0 ? d->n : 0);
     }
-    if (bytes > KEEP_BYTES)
+    return bytes > KEEP_BYTES ? 0 : bytes;
+}
+
+static bool make_all(lg_elab *E, lg_data *d) {
+    size_t bytes = lg_data_kept_bytes(d);
+    if (!bytes && d->n)
         return true;
     int64_t *row = lg_alloc(sizeof *row * (size_t)(d->n ? d->n : 1));
     for (int64_t i = 0; i < d->n; i++)
@@ -115,8 +120,11 @@ static bool make_all(lg_elab *E, lg_data *d) {
     lg_free(row);
     for (int i = 0; ok && i < d->src->n_cols; i++)
         ok = check_column(E, d, i, all[i], d->at);
-    if (ok)
+    if (ok) {
         d->all = all;
+        LG_PUSH(lg_host_of(E)->rows, d);
+        lg_host_of(E)->made_bytes += bytes;
+    }
     return ok;
 }
 
@@ -337,25 +345,29 @@ static bool all_declared(const lg_source *s) {
     return fields && fields == s->n_cols;
 }
 
-lg_value *lg_data_whole(lg_elab *E, lg_data *d, int64_t most, lg_span at) {
+/* The columns that are known, whose number of rows need not be. */
+static lg_value *columns(lg_elab *E, lg_data *d, lg_span at) {
     lg_value *r = lg_v_record(E, 0, at);
-    if (!lg_host_of(E)->keep || d->src->unknown) {
-        if (!d->rows)
-            d->rows = lg_dim_var(E->dims, lg_intern("N"), at);
-        if (d->n >= 0 && !d->src->unknown)
-            lg_dim_set(d->rows, d->n);
-        lg_dim *rows = d->rows;
-        for (int i = 0; i < d->src->n_cols; i++) {
-            const lg_value *t = d->src->col[i].type;
-            lg_dim *dim[LG_MAX_RANK] = {rows};
-            for (int k = 0; k < t->t.rank && k + 1 < LG_MAX_RANK; k++)
-                dim[k + 1] = t->t.dim[k];
-            lg_value *v = lg_v_tensor(E, t->t.dtype, t->t.rank + 1, dim, NULL, at);
-            v->t.bound = t->t.bound;
-            lg_v_set_field(E, r, d->src->col[i].name, v);
-        }
-        return d->src->unknown && !all_declared(d->src) ? lg_v_error(E, at) : r;
+    if (!d->rows)
+        d->rows = lg_dim_var(E->dims, lg_intern("N"), at);
+    if (d->n >= 0 && !d->src->unknown)
+        lg_dim_set(d->rows, d->n);
+    for (int i = 0; i < d->src->n_cols; i++) {
+        const lg_value *t = d->src->col[i].type;
+        lg_dim *dim[LG_MAX_RANK] = {d->rows};
+        for (int k = 0; k < t->t.rank && k + 1 < LG_MAX_RANK; k++)
+            dim[k + 1] = t->t.dim[k];
+        lg_value *v = lg_v_tensor(E, t->t.dtype, t->t.rank + 1, dim, NULL, at);
+        v->t.bound = t->t.bound;
+        lg_v_set_field(E, r, d->src->col[i].name, v);
     }
+    return r;
+}
+
+lg_value *lg_data_whole(lg_elab *E, lg_data *d, int64_t most, lg_span at) {
+    if (!lg_host_of(E)->keep || d->src->unknown)
+        return d->src->unknown && !all_declared(d->src) ? lg_v_error(E, at) : columns(E, d, at);
+    lg_value *r = lg_v_record(E, 0, at);
     int64_t n = d->n < 0 ? most : d->n;
     if (n < 0) {
         lg_err(E, "E0627", at, "%s is endless: say how many rows with `take(n)`", d->name);
@@ -405,8 +417,10 @@ lg_value *lg_data_field(lg_elab *E, lg_data *d, lg_sym field, lg_span at) {
                           lg_v_error(E, at));
     if (!strcmp(field, "rows"))
         return d->n >= 0 ? lg_v_int(E, d->n, at) : lg_v_unknown(E, true, false, at);
-    if (d->src->unknown)
-        return lg_v_error(E, at);
+    if (d->src->unknown) {
+        lg_value *known = lg_v_field(columns(E, d, at), field);
+        return known ? known : lg_v_error(E, at);
+    }
     for (int i = 0; i < d->src->n_cols; i++)
         if (d->src->col[i].name == field) {
             lg_value *r = lg_data_whole(E, d, -1, at);

@@ -1,5 +1,6 @@
 /* effect.c: what host code and trains do to the world: print, table, plot, accept, write, save.
  * Arguments come through a callback, so that a step and host code share everything here. */
+#include "compiler/host/codes.h"
 #include "compiler/host/inside.h"
 #include "runtime/io.h"
 #include <stdio.h>
@@ -46,8 +47,10 @@ static void print(const effect *x) {
         else if (v->kind != LG_V_ERROR && !quiet_now(x))
             lg_format_array(x->E, &b, v);
     }
-    if (!quiet_now(x) && lg_host_ok(x->E))
+    if (!quiet_now(x) && lg_host_ok(x->E)) {
+        lg_logged_text(x->E, "print", b.at ? b.at : "");
         put_line(x->E, b.at ? b.at : "");
+    }
     lg_buf_free(&b);
 }
 
@@ -118,6 +121,7 @@ void lg_host_flush(lg_elab *E) {
         put_row(&b, &h, n, (const char *const *)H->table.at[0].name);
     for (size_t r = 0; r < H->table.n; r++) {
         put_row(&b, &h, n, (const char *const *)H->table.at[r].cell);
+        lg_logged_row(E, &H->table.at[r]);
         for (int c = 0; c < n; c++)
             lg_free(H->table.at[r].cell[c]);
         lg_free(H->table.at[r].cell);
@@ -245,26 +249,37 @@ static void curves(const effect *x, lg_value *v, lg_sym name, lg_bundle *out) {
 }
 
 /* Named tensors of a value, for files that hold several. */
+static bool put_array(const effect *x, const char *path, lg_value *v, lg_bundle *out) {
+    lg_tensor *made, *t = lg_host_tensor(x->E, v, &made);
+    if (t)
+        lg_bundle_add(out, lg_intern(*path ? path : "x"), made ? made : lg_tensor_retain(t));
+    else
+        lg_err(x->E, "E0208", x->s->span, "`%s` cannot be written: it is %s", path,
+               lg_v_type_text(x->E, v));
+    return t != NULL;
+}
+
 static bool bundle_of(const effect *x, lg_value *v, lg_sym name, lg_bundle *out) {
-    lg_leaf *leaf;
-    int n = lg_v_leaves(x->E,
-                        v->kind == LG_V_LIST && lg_list_is_array(v)
+    lg_leaf *leaf, *part;
+    lg_value *settled = v->kind == LG_V_LIST && lg_list_is_array(v)
                             ? lg_host_settle(x->E, lg_list_tensor(x->E, v, LG_NO_DTYPE, v->at))
-                            : v,
-                        &leaf);
-    for (int i = 0; i < n; i++) {
-        lg_tensor *made, *t = lg_host_tensor(x->E, leaf[i].value, &made);
-        if (!t) {
-            lg_err(x->E, "E0208", x->s->span, "`%s` cannot be written: it is %s", leaf[i].path,
-                   lg_v_type_text(x->E, leaf[i].value));
-            return false;
-        }
+                            : v;
+    int n = lg_v_places(x->E, settled, &leaf);
+    bool ok = true;
+    for (int i = 0; ok && i < n; i++) {
         const char *path = !name           ? leaf[i].path
                            : *leaf[i].path ? lg_txt(x->E, "%s.%s", name, leaf[i].path)
                                            : name;
-        lg_bundle_add(out, lg_intern(*path ? path : "x"), made ? made : lg_tensor_retain(t));
+        bool codes = lg_is_codes(leaf[i].value);
+        if (codes)
+            ok = lg_codes_note(x->E, path, leaf[i].value, out, x->s->span);
+        int k = codes ? lg_v_leaves(x->E, leaf[i].value, &part) : 0;
+        for (int j = 0; ok && j < k; j++)
+            ok = put_array(x, lg_txt(x->E, "%s.%s", path, part[j].path), part[j].value, out);
+        if (!codes)
+            ok = put_array(x, path, leaf[i].value, out);
     }
-    return true;
+    return ok;
 }
 
 static void write_file(const effect *x, const char *path, lg_value *v) {
@@ -319,6 +334,7 @@ static void plot(const effect *x) {
     }
     if (!quiet_now(x) && lg_host_ok(x->E) && b.list.n) {
         lg_buf text = {0};
+        lg_logged_curves(x->E, b.list.n, b.list.at);
         if (path)
             lg_plot_svg(&text, (int)b.list.n, b.list.at);
         else
@@ -358,6 +374,7 @@ static void write_or_save(const effect *x, bool save) {
                    x->s->name, x->s->name, save ? "runs/net" : "out.npy");
     } else if (!bad && !quiet_now(x) && !save) {
         write_file(x, path, v.at[0]);
+        lg_logged_text(x->E, "write", path);
     } else if (!bad && !quiet_now(x)) {
         lg_bundle b = {0};
         lg_io io = lg_host_io(x->E, x->s->span);
@@ -398,6 +415,7 @@ static void accept(const effect *x) {
     if (known && !quiet_now(x) && lg_host_ok(x->E)) {
         lg_buf b = {0};
         lg_buf_printf(&b, "%-12s %s", yes ? "ok" : "FALLS SHORT", claim);
+        lg_logged_claim(x->E, yes, claim);
         put_line(x->E, b.at);
         lg_buf_free(&b);
         if (!yes)

@@ -10,6 +10,7 @@ typedef struct {
     bool plus, zero, comma, left;
     int width, prec; /* prec -1: not given */
     char type;       /* d f e g % x s, 0: by the value */
+    int64_t shown, ends; /* longer dims than `shown` have so many at their two ends; 0: as printed */
 } spec;
 
 static const char FORMS[] =
@@ -133,6 +134,14 @@ static void put_element(lg_buf *b, const lg_tensor *x, size_t i, const spec *f) 
 
 enum { SHOWN = 12, ENDS = 4 }; /* longer dims show their two ends */
 
+static int64_t most_shown(const spec *f) {
+    return f->shown ? f->shown : SHOWN;
+}
+
+static int64_t shown_ends(const spec *f) {
+    return f->ends ? f->ends : ENDS;
+}
+
 static void put_array(lg_buf *b, const lg_tensor *x, int axis, size_t at, size_t stride,
                       const spec *f, int indent) {
     if (axis == x->rank) {
@@ -143,9 +152,12 @@ static void put_array(lg_buf *b, const lg_tensor *x, int axis, size_t at, size_t
     stride = n ? stride / (size_t)n : 0;
     lg_buf_put(b, "[", 1);
     for (int64_t i = 0; i < n; i++) {
-        if (n > SHOWN && i == ENDS) {
-            lg_buf_printf(b, ", ...");
-            i = n - ENDS - 1;
+        if (n > most_shown(f) && i == shown_ends(f)) {
+            if (indent >= 0 && axis + 1 < x->rank)
+                lg_buf_printf(b, ",\n%*s...", indent + axis + 1, "");
+            else
+                lg_buf_printf(b, ", ...");
+            i = n - shown_ends(f) - 1;
             continue;
         }
         if (i && indent >= 0 && axis + 1 < x->rank)
@@ -224,15 +236,7 @@ void lg_format_value(lg_elab *E, lg_buf *b, lg_value *v, const char *text, lg_sp
     put_value(E, b, v, &f, 0);
 }
 
-/* An array by itself: its type with the names of its dims, then its rows. */
-void lg_format_array(lg_elab *E, lg_buf *b, lg_value *v) {
-    lg_tensor *made, *x = lg_host_tensor(E, v, &made);
-    spec f;
-    parse_spec(NULL, &f);
-    if (!x || v->kind != LG_V_TENSOR || x->rank < 2) {
-        put_value(E, b, v, &f, 0);
-        return;
-    }
+static void put_type(lg_elab *E, lg_buf *b, const lg_value *v, const lg_tensor *x) {
     lg_buf_printf(b, "%s[", lg_dtype_name(x->dtype));
     for (int i = 0; i < x->rank; i++) {
         const char *name = lg_dim_text(E->arena, v->t.dim[i]);
@@ -242,8 +246,67 @@ void lg_format_array(lg_elab *E, lg_buf *b, lg_value *v) {
         else
             lg_buf_printf(b, "%s%s = %lld", i ? ", " : "", name, (long long)x->shape[i]);
     }
-    lg_buf_printf(b, "]\n");
+    lg_buf_printf(b, "]");
+}
+
+/* An array by itself: its type with the names of its dims, then its rows. */
+void lg_format_array(lg_elab *E, lg_buf *b, lg_value *v) {
+    lg_tensor *made, *x = lg_host_tensor(E, v, &made);
+    spec f;
+    parse_spec(NULL, &f);
+    if (!x || v->kind != LG_V_TENSOR || x->rank < 2) {
+        put_value(E, b, v, &f, 0);
+        return;
+    }
+    put_type(E, b, v, x);
+    lg_buf_printf(b, "\n");
     put_array(b, x, 0, 0, x->n, &f, 0);
+}
+
+void lg_format_type(lg_elab *E, lg_buf *b, const lg_value *v, const lg_tensor *x) {
+    if (x->rank)
+        put_type(E, b, v, x);
+    else
+        lg_buf_printf(b, "%s", lg_dtype_name(x->dtype));
+}
+
+/* The widest of the elements that are shown. */
+static int shown_width(const lg_tensor *x, int axis, size_t at, size_t stride, const spec *f) {
+    int width = 0;
+    if (axis == x->rank) {
+        lg_buf one = {0};
+        put_element(&one, x, at, f);
+        width = (int)one.n;
+        lg_buf_free(&one);
+        return width;
+    }
+    int64_t n = x->shape[axis];
+    stride = n ? stride / (size_t)n : 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (n > most_shown(f) && i == shown_ends(f))
+            i = n - shown_ends(f);
+        int w = shown_width(x, axis + 1, at + (size_t)i * stride, stride, f);
+        width = w > width ? w : width;
+    }
+    return width;
+}
+
+void lg_format_aligned(lg_buf *b, const lg_tensor *x, int indent) {
+    spec f;
+    parse_spec(NULL, &f);
+    if (x->rank > 2) {
+        f.shown = 6;
+        f.ends = 2;
+    }
+    if (x->rank > 1)
+        f.width = shown_width(x, 0, 0, x->n, &f);
+    put_array(b, x, 0, 0, x->n, &f, indent);
+}
+
+void lg_format_number(lg_buf *b, double v, bool single) {
+    spec f;
+    parse_spec(NULL, &f);
+    put_real(b, v, single, &f);
 }
 
 char *lg_format_text(lg_elab *E, const lg_ast *str, lg_value_of_fn value, void *ctx) {

@@ -45,7 +45,10 @@ static bool hook_statement(lg_elab *E, lg_frame *f, const lg_ast *s) {
     if (f->kind == LG_F_MODULE && !f->module->library &&
         (s->kind == LG_A_LET ||
          (s->name && (is_decl(s, "part") || is_decl(s, "param") || is_decl(s, "state"))))) {
-        lg_host_do(E, f, s); /* a name of the top level that is needed before its turn */
+        lg_step *was = E->step; /* a name of the top level that is needed before its turn, by a */
+        E->step = E->g ? &lg_host_of(E)->step : was; /* step perhaps, whose position is not its own */
+        lg_host_do(E, f, s);
+        E->step = was;
         return true;
     }
     return false;
@@ -337,7 +340,7 @@ void lg_host_foresee(lg_elab *E, lg_module *m) {
 }
 
 /* A name that the top-level statement s is to define, or has defined. */
-static lg_binding *defined_by(lg_frame *f, const lg_ast *s) {
+lg_binding *lg_host_defined_by(lg_frame *f, const lg_ast *s) {
     lg_binding *b = f->names;
     while (b && b->stmt != s)
         b = b->next;
@@ -354,7 +357,7 @@ static void run_top(lg_elab *E, lg_module *m) {
         const lg_ast *s = m->tree->kid[i];
         if (!lg_host_runs_at_top(s))
             continue;
-        lg_binding *b = defined_by(m->frame, s);
+        lg_binding *b = lg_host_defined_by(m->frame, s);
         if (b)
             lg_force(E, m->frame, b, s->span);
         else
@@ -365,26 +368,30 @@ static void run_top(lg_elab *E, lg_module *m) {
 }
 
 /* What checking found out with unknown values is forgotten: names are pending again. */
+void lg_host_forget(lg_module *m) {
+    m->frame->dims.n = 0;
+    m->frame->call_count = m->frame->rand_count = 0; /* places of draws are those of the run */
+    lg_binding **at = &m->frame->names;
+    while (*at) {
+        lg_binding *b = *at;
+        bool module = b->value && b->value->kind == LG_V_MODULE;
+        if (b->stmt && !module) {
+            b->state = LG_B_PENDING;
+            b->value = NULL;
+        } else if (!module) {
+            *at = b->next;
+            continue;
+        }
+        at = &b->next;
+    }
+}
+
 void lg_host_afresh(lg_elab *E) {
     lg_host *H = lg_host_of(E);
-    for (lg_module *m = E->modules; m; m = m->next) {
-        m->frame->dims.n = 0;
-        m->frame->call_count = m->frame->rand_count = 0; /* places of draws are those of the run */
-        lg_binding **at = &m->frame->names;
-        while (*at) {
-            lg_binding *b = *at;
-            bool module = b->value && b->value->kind == LG_V_MODULE;
-            if (b->stmt && !module) {
-                b->state = LG_B_PENDING;
-                b->value = NULL;
-            } else if (!module) {
-                *at = b->next;
-                continue;
-            }
-            at = &b->next;
-        }
-    }
+    for (lg_module *m = E->modules; m; m = m->next)
+        lg_host_forget(m);
     H->data.n = 0;
+    H->rows.n = 0;
     H->table.n = 0;
     if (!H->keep)
         H->keep = lg_graph_new(NULL);
@@ -404,20 +411,28 @@ static bool arguments(lg_elab *E) {
     return lg_host_ok(E);
 }
 
-bool lg_host_check_with(lg_elab *E, lg_module *m, const lg_host_opts *o) {
+bool lg_host_options(lg_elab *E, const lg_host_opts *o) {
     lg_host_attach(E, o);
+    return lg_options_read(lg_host_of(E));
+}
+
+bool lg_host_check_options(lg_elab *E, lg_module *m) {
     lg_host *H = lg_host_of(E);
     H->main = m;
-    if (!lg_options_read(H))
-        return false;
     lg_host_afresh(E);
     lg_host_foresee(E, m);
     lg_context c = lg_host_enter(E, H->keep, true);
     E->frame = m->frame;
     E->step = &H->step;
+    if (H->o.entry && !find_entry(m, H->o.entry))
+        no_entry(E, m, H->o.entry);
     bool ok = lg_options_check(H, m);
     lg_host_leave(E, &c);
     return ok;
+}
+
+bool lg_host_check_with(lg_elab *E, lg_module *m, const lg_host_opts *o) {
+    return lg_host_options(E, o) && lg_host_check_options(E, m);
 }
 
 int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
@@ -457,9 +472,59 @@ int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
             run_entry(E, what, m->frame, n, arg, what->name_span);
     }
     lg_host_flush(E);
+    lg_plans_forget(H);
     lg_log_close(H->log);
     H->log = NULL;
     return lg_host_ok(E) ? H->status : 1;
+}
+
+/* ---- plans without a run ---- */
+
+static bool needs_arguments(const lg_ast *train) {
+    const lg_ast *params = train->kid[LG_D_PARAMS];
+    for (uint32_t i = 0; params && i < params->n; i++)
+        if (!params->kid[i]->kid[2])
+            return true;
+    return false;
+}
+
+static bool was_told(const lg_host *H, const lg_ast *d) {
+    for (size_t i = 0; i < H->told.n; i++)
+        if (H->told.at[i] == d)
+            return true;
+    return false;
+}
+
+bool lg_host_ready(lg_elab *E, lg_module *m, const lg_host_opts *o) {
+    lg_host_attach(E, o);
+    lg_host *H = lg_host_of(E);
+    H->main = m;
+    H->told.n = H->option.n = 0;
+    lg_pool_init(o->threads);
+    if (!lg_options_read(H))
+        return false;
+    lg_host_afresh(E);
+    lg_host_foresee(E, m);
+    return arguments(E);
+}
+
+void lg_host_rehearse(lg_elab *E, lg_module *m, const lg_host_opts *o) {
+    if (!lg_host_ready(E, m, o))
+        return;
+    lg_host *H = lg_host_of(E);
+    H->trial++;
+    run_top(E, m);
+    for (uint32_t i = 0; i < m->tree->n && lg_host_ok(E); i++) {
+        const lg_ast *s = m->tree->kid[i];
+        if (!is_decl(s, "train") || needs_arguments(s) || was_told(H, s))
+            continue;
+        lg_arg *arg;
+        int n = lg_param_options(E, m->frame, s->kid[LG_D_PARAMS], &arg);
+        if (lg_host_ok(E))
+            lg_train_run(E, s, m->frame, n, arg, s->name_span);
+    }
+    H->trial--;
+    lg_plans_forget(H);
 }
 
 /* ---- checking ---- */
@@ -475,6 +540,7 @@ static void check_entry(lg_elab *E, lg_frame *env, const lg_ast *d) {
         lg_bind(E, f, params->kid[i]->name, lg_param_any(E, f, params->kid[i]),
                 params->kid[i]->span);
     lg_check_defaults(E, f, params);
+    lg_options_bind(E, f, params);
     if (d->kid[LG_D_BLOCK])
         lg_host_block(E, f, d->kid[LG_D_BLOCK]);
     lg_host_leave(E, &c);
@@ -550,7 +616,7 @@ void lg_host_check_module(lg_elab *E, lg_module *m) {
 
 /* ---- predictions and `check` lines ---- */
 
-static bool check_line(lg_elab *E, lg_module *m, const lg_ast *s, FILE *out) {
+bool lg_host_check_line(lg_elab *E, lg_module *m, const lg_ast *s, FILE *out) {
     bool ok = true;
     for (uint32_t i = 0; i < s->n; i++) {
         size_t errors = E->diags->errors;
@@ -608,9 +674,10 @@ bool lg_host_predict(lg_elab *E, lg_module *m, const lg_host_opts *o, FILE *out)
         if (is_decl(s, "train"))
             ok = lg_train_predict(E, s, m->frame, out) && ok;
         else if (s->kind == LG_A_EFFECT && !strcmp(s->name, "check"))
-            ok = check_line(E, m, s, out) && ok;
+            ok = lg_host_check_line(E, m, s, out) && ok;
     }
     lg_host_leave(E, &c);
+    lg_plans_forget(H);
     list_late(E, out);
     return ok && lg_host_ok(E);
 }

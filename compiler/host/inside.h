@@ -3,8 +3,11 @@
 #define LG_HOST_INSIDE_H
 #include "compiler/host/host.h"
 #include "compiler/mid/grad.h"
+#include "compiler/mid/key.h"
 #include "compiler/mid/model.h"
 #include "runtime/io.h"
+#include <signal.h>
+#include <stdio.h>
 
 typedef struct lg_data lg_data;
 
@@ -31,40 +34,6 @@ typedef struct {
     lg_table_column *column;
 } lg_table_head;
 
-typedef struct lg_host {
-    lg_host_opts o;
-    lg_elab *E;
-    lg_module *main;
-    lg_graph *keep; /* home of the constants that host values are */
-    lg_step step;   /* of entries and the top level */
-    int status;
-    LG_VEC(lg_option) option;
-    LG_VEC(lg_table_row)
-    table;                     /* rows not printed yet: they wait for the widths of those to come */
-    lg_table_head shown;       /* of the table that the last printed line belongs to */
-    LG_VEC(lg_data *) data;    /* every instance made so far */
-    struct lg_file_rows *file; /* every file read so far */
-    LG_VEC(const lg_ast *) told; /* trains and phases whose plan was told */
-    LG_VEC(lg_span) checked_run; /* check mode: runs whose result got a type */
-    lg_log *log;
-    size_t made_bytes; /* of all constants so far */
-    bool in_run; /* the call under evaluation follows `run` */
-    int trial;   /* > 0: predictions; nothing is printed or written */
-} lg_host;
-
-lg_host *lg_host_of(lg_elab *E);
-lg_io lg_host_io(lg_elab *E, lg_span at);
-/* The file that relative paths of the program at `at` may mean: see lg_io_find. On the heap. */
-char *lg_host_path(lg_elab *E, const char *path, lg_span at);
-/* Is the body of this data or entry being worked on? */
-bool lg_host_within(const lg_elab *E, const lg_ast *decl);
-bool lg_host_ok(lg_elab *E); /* no error so far */
-
-bool lg_host_runs_at_top(const lg_ast *s);
-/* What checking found out with unknown values is forgotten: names are pending again. */
-void lg_host_afresh(lg_elab *E);
-
-/* ---- values of host code (interp.c) ---- */
 typedef struct { /* what an elaboration on the side puts aside */
     lg_graph *g;
     lg_frame *frame;
@@ -85,6 +54,66 @@ typedef struct { /* what an elaboration on the side puts aside */
     int n_frozen;
     bool host;
 } lg_context;
+
+typedef struct lg_host {
+    lg_host_opts o;
+    lg_elab *E;
+    lg_module *main;
+    lg_graph *keep; /* home of the constants that host values are */
+    lg_step step;   /* of entries and the top level */
+    int status;
+    LG_VEC(lg_option) option;
+    LG_VEC(lg_table_row)
+    table;                     /* rows not printed yet: they wait for the widths of those to come */
+    lg_table_head shown;       /* of the table that the last printed line belongs to */
+    LG_VEC(lg_data *) data;    /* every instance made so far */
+    LG_VEC(lg_data *) rows;    /* data whose rows were made (`all`) */
+    struct lg_file_rows *file; /* every file read so far */
+    LG_VEC(const lg_ast *) told; /* trains and phases whose plan was told */
+    LG_VEC(const lg_ast *) logged; /* and whose graph and plan stand in the log */
+    LG_VEC(lg_span) checked_run; /* check mode: runs whose result got a type */
+    lg_log *log;
+    size_t made_bytes; /* of all constants so far */
+    struct lg_kept_plan *plans; /* reuse.c */
+    size_t plans_n, plans_bytes;
+    lg_graph_key plans_seen[64]; /* of expressions, lately; by their number */
+    size_t plans_seen_n;
+    lg_room room; /* of the plans of steps and evaluations */
+    int64_t plans_made, plans_used; /* of steps and evaluations; told with --profile */
+    bool in_run; /* the call under evaluation follows `run` */
+    int trial;   /* > 0: predictions; nothing is printed or written */
+    bool session; /* statements come one by one: signals end a statement, not the process */
+    lg_context outside; /* where E stood when the piece of a session began */
+} lg_host;
+
+lg_host *lg_host_of(lg_elab *E);
+/* The signal that asks what runs to stop at its next step or round; 0: none. */
+extern volatile sig_atomic_t lg_host_signal;
+lg_io lg_host_io(lg_elab *E, lg_span at);
+/* The file that relative paths of the program at `at` may mean: see lg_io_find. On the heap. */
+char *lg_host_path(lg_elab *E, const char *path, lg_span at);
+/* Is the body of this data or entry being worked on? */
+bool lg_host_within(const lg_elab *E, const lg_ast *decl);
+bool lg_host_ok(lg_elab *E); /* no error so far */
+/* Before anything of m runs: options and arguments are read. False after reporting. */
+bool lg_host_ready(lg_elab *E, lg_module *m, const lg_host_opts *o);
+
+bool lg_host_runs_at_top(const lg_ast *s);
+/* `check e, ...`: tells of each whether it holds. False when one does not. */
+bool lg_host_check_line(lg_elab *E, lg_module *m, const lg_ast *s, FILE *out);
+/* What checking found out with unknown values is forgotten: names are pending again. */
+void lg_host_afresh(lg_elab *E);
+void lg_host_forget(lg_module *m); /* in one module */
+/* A name that the top-level statement s is to define, or has defined. */
+lg_binding *lg_host_defined_by(lg_frame *f, const lg_ast *s);
+
+/* ---- what effects leave in the log (logged.c): nothing without one, or in predictions ---- */
+void lg_logged_text(lg_elab *E, const char *event, const char *text);
+void lg_logged_row(lg_elab *E, const lg_table_row *row);
+void lg_logged_claim(lg_elab *E, bool holds, const char *claim);
+void lg_logged_curves(lg_elab *E, size_t n, const lg_named *curve);
+
+/* ---- values of host code (interp.c) ---- */
 lg_context lg_host_enter(lg_elab *E, lg_graph *g, bool host);
 void lg_host_leave(lg_elab *E, const lg_context *c);
 /* e in frame f as a host value: nothing of it depends on a graph. */
@@ -102,6 +131,7 @@ void lg_host_block(lg_elab *E, lg_frame *f, const lg_ast *block);
 /* sweep.c: where a loop began, and what there was when it last looked. */
 typedef struct {
     size_t from, seen, bytes; /* nodes of the graph of constants, twice; their bytes */
+    size_t rows;              /* data whose rows were made */
 } lg_loop_mark;
 lg_loop_mark lg_host_mark(lg_elab *E);
 /* Between two rounds of a loop in frame f: once it is worth it, frees constants made since *m that
@@ -117,6 +147,22 @@ lg_value *lg_host_record_from(lg_elab *E, lg_value *v, lg_sym name, lg_span at);
 lg_value *lg_host_part(lg_elab *E, lg_frame *f, const lg_ast *s);
 lg_step lg_host_step(lg_elab *E, int64_t seed);
 
+/* ---- plans that serve again (reuse.c) ---- */
+typedef struct lg_kept_plan lg_kept_plan;
+typedef struct lg_plan_use lg_plan_use;
+/* The plan of g, or one made earlier for a graph that computes the same from its inputs; numbers of
+ * g that vary, and with `arrays` all arrays in it, go in by themselves. NULL where lg_plan_new gives NULL. *made: it is a new one. */
+lg_plan_use *lg_plan_use_new(lg_host *H, lg_graph *g, const lg_plan_opts *o, bool arrays,
+                             bool *made);
+lg_plan *lg_plan_used(const lg_plan_use *u);
+bool lg_plan_use_run(lg_plan_use *u, const void *const *in, void *const *out, lg_fault *fault);
+/* True: the plan keeps the graph g, which was given for it; else g is still its owner's. */
+bool lg_plan_use_free(lg_plan_use *u, const lg_graph *g);
+void lg_plans_forget(lg_host *H); /* frees all that nobody uses */
+/* lg_graph_eval without inputs: arrays in g go in as inputs, and a plan that is wanted a second time
+ * is kept. *taken: with it g. */
+bool lg_plan_eval(lg_host *H, lg_graph *g, lg_tensor **out, lg_fault *fault, bool *taken);
+
 /* ---- effects (effect.c, format.c, plot.c) ---- */
 void lg_host_effect(lg_elab *E, lg_frame *f, const lg_ast *s);
 /* The same with its arguments already values (NULL where the argument is a text with formats). */
@@ -125,6 +171,9 @@ void lg_host_effect_with(lg_elab *E, const lg_ast *s, lg_value_of_fn value, void
 void lg_host_flush(lg_elab *E); /* prints rows of a table that wait */
 void lg_format_value(lg_elab *E, lg_buf *b, lg_value *v, const char *spec, lg_span at);
 void lg_format_array(lg_elab *E, lg_buf *b, lg_value *v); /* of rank 2 and more: with its dims */
+void lg_format_type(lg_elab *E, lg_buf *b, const lg_value *v, const lg_tensor *x); /* f32[N = 3] */
+void lg_format_aligned(lg_buf *b, const lg_tensor *x, int indent); /* rows below each other */
+void lg_format_number(lg_buf *b, double v, bool single);
 char *lg_format_text(lg_elab *E, const lg_ast *str, lg_value_of_fn value, void *ctx); /* heap */
 void lg_plot_terminal(lg_buf *b, int n_curves, const lg_named *curve);
 void lg_plot_svg(lg_buf *b, int n_curves, const lg_named *curve);
@@ -136,6 +185,8 @@ lg_value *lg_option_value(lg_elab *E, lg_frame *f, lg_sym name, const lg_ast *ty
 lg_value *lg_arg_value(lg_elab *E, lg_frame *f, const lg_ast *decl); /* arg n: T in S = e */
 /* Parameters of an entry or train from options. */
 int lg_param_options(lg_elab *E, lg_frame *f, const lg_ast *params, lg_arg **out);
+/* Check mode: parameters bound in f that the command line gives a value have that. */
+void lg_options_bind(lg_elab *E, lg_frame *f, const lg_ast *params);
 bool lg_options_all_used(lg_host *H, const lg_ast *what); /* reports unknown ones */
 /* Options of a build: each is an argument of some part of m, and its value is allowed. */
 bool lg_options_check(lg_host *H, lg_module *m);
@@ -190,6 +241,7 @@ lg_data *lg_data_of(lg_elab *E, lg_value *v, lg_span at); /* reports and NULL wh
 lg_data *lg_data_call(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
                       lg_span at);
 lg_value *lg_data_field(lg_elab *E, lg_data *d, lg_sym field, lg_span at);
+size_t lg_source_bytes(const lg_host *H); /* of the columns of all files read so far */
 lg_source *lg_source_read(lg_elab *E, lg_frame *f, const lg_ast *call); /* csv(...), text(...) */
 bool lg_is_reader(lg_sym name);
 /* n rows of every column; the results are owned. False after reporting. */
@@ -199,6 +251,8 @@ bool lg_source_fetch(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, co
 bool lg_source_mapped(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, lg_tensor **out);
 /* Types of computed columns. */
 bool lg_source_type(lg_elab *E, lg_source *s);
+/* Of its rows when all are kept in memory, as they are while they are not too many; else 0. */
+size_t lg_data_kept_bytes(const lg_data *d);
 /* Rows at positions pos[0..n) of the data (epoch order); owned. */
 bool lg_data_rows(lg_elab *E, lg_data *d, const int64_t *pos, int64_t n, lg_tensor **out);
 lg_value *lg_data_whole(lg_elab *E, lg_data *d, int64_t most, lg_span at); /* record of arrays */

@@ -79,6 +79,7 @@ typedef struct {
     LG_VEC(lg_value *) open; /* tensor values whose nodes must be evaluated */
     LG_VEC(lg_frame *) seen;
     bool closures;
+    bool taken; /* the graph is that of a plan now */
 } settling;
 
 static lg_value *collect(settling *s, lg_value *v);
@@ -119,6 +120,7 @@ static lg_value *collect_kind(settling *s, lg_value *v) {
     }
     case LG_V_RECORD: {
         lg_value *r = lg_v_record(E, v->rec.n, v->at);
+        r->rec.quant = v->rec.quant;
         for (int i = 0; i < v->rec.n; i++) {
             r->rec.f[i] = v->rec.f[i];
             r->rec.f[i].value = collect(s, v->rec.f[i].value);
@@ -167,6 +169,15 @@ static lg_value *collect(settling *s, lg_value *v) {
     return r;
 }
 
+/* x as the value it has now: what is kept is no part of a plan that another run may share. */
+static lg_tensor *settled(lg_tensor *x, lg_tensor **made) {
+    if (!x->varies)
+        return *made = NULL, x;
+    *made = lg_tensor_new(x->dtype, x->rank, x->shape);
+    memcpy((*made)->data, x->data, lg_tensor_bytes(x));
+    return *made;
+}
+
 /* Evaluates the collected nodes of E->g: of the graph itself (with its checks) when this is the end
  * of its expression, else of a copy of what they need. */
 static bool evaluate(settling *s, lg_span at, bool last) {
@@ -176,8 +187,10 @@ static bool evaluate(settling *s, lg_span at, bool last) {
     size_t *where = LG_NEW_N(E->arena, size_t, s->open.n + 1), n = 0;
     for (size_t i = 0; i < s->open.n; i++) {
         lg_value *v = s->open.at[i];
+        lg_tensor *own;
         if (v->t.node->op == &lg_op_const) {
-            v->t.node = lg_g_const(H->keep, v->t.node->attr.tensor, v->at);
+            v->t.node = lg_g_const(H->keep, settled(v->t.node->attr.tensor, &own), v->at);
+            lg_tensor_release(own);
         } else if (v->t.node->graph != E->g) {
             lg_err(E, "E0441", at, "this value belongs to a step and is not known here");
             return false;
@@ -193,29 +206,32 @@ static bool evaluate(settling *s, lg_span at, bool last) {
         lg_g_output(g, want[i], -1, NULL);
     lg_tensor **out = LG_NEW_N(E->arena, lg_tensor *, n + 1);
     lg_fault fault = {.row = -1};
-    bool ok = lg_graph_eval(g, NULL, out, &fault);
+    bool taken = false, again = !last || !s->closures; /* closures keep the graph */
+    bool ok = again ? lg_plan_eval(H, g, out, &fault, &taken) : lg_graph_eval(g, NULL, out, &fault);
     for (size_t i = 0; ok && i < n; i++) {
         lg_value *v = s->open.at[where[i]];
         v->t.node = lg_g_const(H->keep, out[i], v->at);
         H->made_bytes += lg_tensor_bytes(out[i]);
         lg_tensor_release(out[i]);
     }
-    if (!last)
+    s->taken = last && taken;
+    if (!last && !taken)
         lg_graph_free(g);
     if (!ok)
         lg_host_fault(E, &fault, at);
     return ok;
 }
 
-static lg_value *settle(lg_elab *E, lg_value *v, bool last, bool *closures) {
+/* *stays: somebody keeps the graph. */
+static lg_value *settle(lg_elab *E, lg_value *v, bool last, bool *stays) {
     if (LG_CHECKING(E))
         return v;
     settling s = {.E = E};
     lg_value *r = collect(&s, v);
     if (!evaluate(&s, v->at, last))
         r = lg_v_error(E, v->at);
-    if (closures)
-        *closures = s.closures;
+    if (stays)
+        *stays = s.closures || s.taken;
     lg_free(s.open.at);
     lg_free(s.seen.at);
     return r;
@@ -256,6 +272,7 @@ lg_value *lg_host_copy(lg_elab *E, const lg_value *like, const lg_tensor *x) {
 
 lg_value *lg_host_array(lg_elab *E, lg_tensor *x, const char *rows, lg_span at) {
     lg_dim *dim[LG_MAX_RANK];
+    lg_host_of(E)->made_bytes += lg_tensor_bytes(x);
     for (int i = 0; i < x->rank; i++)
         dim[i] = lg_dim_num(E->dims, x->shape[i]);
     if (rows && x->rank) {
@@ -306,13 +323,13 @@ static lg_value *fresh(lg_elab *E, lg_frame *f, host_fn fn, const void *what) {
         E->step = &H->step;
     E->draw_lane = host_lane(f);
     lg_value *v = fn(E, f, what);
-    bool closures = true;
+    bool stays = true;
     if (E->diags->errors == errors)
-        v = settle(E, v, true, &closures);
+        v = settle(E, v, true, &stays);
     else
         v = lg_v_error(E, v->at);
     lg_host_leave(E, &c);
-    if (!closures)
+    if (!stays)
         lg_graph_free(g);
     return v;
 }
@@ -342,6 +359,10 @@ static lg_value *part(lg_elab *E, lg_frame *f, const void *what) {
 
 static lg_value *declared(lg_elab *E, lg_frame *f, const void *what) {
     const lg_ast *s = what;
+    if (!s->kid[LG_D_VALUE]) {
+        lg_err(E, "E0428", s->span, "%s `%s` has no first value", s->text, s->name);
+        return lg_v_error(E, s->span);
+    }
     lg_value *v = lg_expr_in(E, f, s->kid[LG_D_VALUE]);
     if (s->kid[LG_D_TYPE])
         v = lg_type_check(E, f, s->kid[LG_D_TYPE], v, s->kid[LG_D_VALUE]->span, s->name, false);
@@ -436,51 +457,71 @@ static lg_value *row_of(lg_elab *E, lg_value *xs, int64_t i, lg_span at) {
     return v;
 }
 
-/* The items of what a `for` runs over. n < 0 after reporting; `known` false in check mode when only
- * their type is known (one item stands for all). */
-static int64_t items(lg_elab *E, const lg_ast *pattern, lg_value *xs, lg_value ***out,
-                     const char ***path, lg_span at) {
-    int64_t lo, hi, n = 0;
+/* What a `for` runs over. Items are made when their round comes, so a long range costs nothing. */
+typedef struct {
+    int64_t n; /* < 0 after reporting; 1 when only their type is known: one stands for all */
+    lg_value *xs;
+    lg_value **at;     /* all there already: of a list, a record; else NULL */
+    const char **path; /* of a record */
+    int64_t first, by; /* of a range that is known */
+} items;
+
+enum { CHECKED_ROUNDS = 1000 }; /* a check walks through longer ranges once, with any number */
+
+static void range_items(lg_elab *E, lg_value *xs, items *it) {
+    int64_t lo, hi, n;
+    bool run = lg_host_of(E)->keep != NULL;
+    if (!lg_v_static_int(E, xs->range.lo, &lo) || !lg_v_static_int(E, xs->range.hi, &hi)) {
+        it->n = run ? -1 : 1;
+        return;
+    }
+    if (hi <= lo)
+        n = 0;
+    else if (__builtin_sub_overflow(hi, lo, &n))
+        n = INT64_MAX;
+    it->n = run || n <= CHECKED_ROUNDS ? n : 1;
+    it->first = xs->range.rev ? hi - 1 : lo;
+    it->by = it->n < n ? 0 : xs->range.rev ? -1 : 1;
+}
+
+static items items_of(lg_elab *E, const lg_ast *pattern, lg_value *xs, lg_span at) {
+    items it = {.n = -1, .xs = xs};
     switch (xs->kind) {
     case LG_V_ERROR:
-        return -1;
+        return it;
     case LG_V_LIST:
-        *out = xs->list.at;
-        return xs->list.n;
-    case LG_V_RANGE: {
-        if (!lg_v_static_int(E, xs->range.lo, &lo) || !lg_v_static_int(E, xs->range.hi, &hi)) {
-            *out = LG_NEW(E->arena, lg_value *);
-            (*out)[0] = lg_v_unknown(E, true, false, at);
-            return lg_host_of(E)->keep ? -1 : 1;
-        }
-        n = hi > lo ? hi - lo : 0;
-        *out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
-        for (int64_t i = 0; i < n; i++)
-            (*out)[i] = lg_v_int(E, xs->range.rev ? hi - 1 - i : lo + i, at);
-        return n;
-    }
+        it.at = xs->list.at;
+        it.n = xs->list.n;
+        return it;
+    case LG_V_RANGE:
+        range_items(E, xs, &it);
+        return it;
     case LG_V_RECORD:
     case LG_V_MODEL:
     case LG_V_SELECTOR:
-        return lg_loop_items(E, xs, pattern, out, path, at);
+        it.n = lg_loop_items(E, xs, pattern, &it.at, &it.path, at);
+        return it;
     case LG_V_TENSOR:
-        if (xs->t.rank) {
-            bool known = xs->t.node != NULL;
-            n = known ? xs->t.node->type->shape[0] : 1;
-            *out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
-            for (int64_t i = 0; i < n; i++)
-                (*out)[i] =
-                    known ? row_of(E, xs, i, at)
-                          : lg_v_tensor(E, xs->t.dtype, xs->t.rank - 1, xs->t.dim + 1, NULL, at);
-            return n;
-        }
-        break;
+        if (!xs->t.rank)
+            break;
+        it.n = xs->t.node ? xs->t.node->type->shape[0] : 1;
+        return it;
     default:
         break;
     }
     lg_err(E, "E0208", at, "`for` wants a list, a range, a record, a selector or an array, got %s",
            lg_v_type_text(E, xs));
-    return -1;
+    return it;
+}
+
+static lg_value *item_at(lg_elab *E, const items *it, int64_t i, lg_span at) {
+    if (it->at)
+        return it->at[i];
+    if (it->xs->kind == LG_V_RANGE)
+        return it->by ? lg_v_int(E, it->first + it->by * i, at) : lg_v_unknown(E, true, false, at);
+    const lg_value *xs = it->xs;
+    return xs->t.node ? row_of(E, it->xs, i, at)
+                      : lg_v_tensor(E, xs->t.dtype, xs->t.rank - 1, xs->t.dim + 1, NULL, at);
 }
 
 static yields *yield_target(lg_frame *f) {
@@ -501,42 +542,43 @@ static lg_value *stacked(lg_elab *E, lg_frame *f, const void *what) {
 }
 
 /* Check mode: is it known how often the loop runs? Else one round stands for all. */
-static bool counted(lg_elab *E, const lg_value *xs) {
-    int64_t n;
-    return xs->kind == LG_V_RANGE
-               ? lg_v_static_int(E, xs->range.lo, &n) && lg_v_static_int(E, xs->range.hi, &n)
-               : xs->kind != LG_V_TENSOR;
+static bool counted(const items *it) {
+    return it->xs->kind == LG_V_RANGE ? it->by != 0 : it->xs->kind != LG_V_TENSOR;
 }
 
 static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects) {
     lg_host *H = lg_host_of(E);
     lg_value *xs = lg_host_expr(E, f, s->kid[1]);
-    lg_value **item = NULL;
-    const char **path = NULL;
     lg_frame *was = E->frame;
     E->frame = f;
-    int64_t n = items(E, s->kid[0], xs, &item, &path, s->kid[1]->span);
+    items it = items_of(E, s->kid[0], xs, s->kid[1]->span);
     E->frame = was;
     yields y = {.over = xs};
     size_t errors = E->diags->errors;
-    uint64_t place = lg_hash_mix(f->path_hash, ++f->call_count);
+    uint64_t place = lg_next_place(f);
     lg_loop_mark m = lg_host_mark(E);
-    for (int64_t i = 0; i < n && E->diags->errors == errors; i++) {
+    for (int64_t i = 0; i < it.n && E->diags->errors == errors; i++) {
         lg_frame *body = lg_frame_new(E, LG_F_HOST, f);
         body->path_hash = place; /* each round draws its own: its number tells them apart */
         body->draw_lane = lg_draw_lane(E, host_lane(f), lg_v_int(E, i, s->span), s->span);
         if (collects)
             body->ext = &y;
+        lg_value *item = item_at(E, &it, i, s->kid[1]->span);
+        bool number = item->kind == LG_V_NUM && item->num.known; /* another in each round */
         if (s->kid[0]->kind == LG_A_NAME)
-            lg_bind(E, body, s->kid[0]->name, item[i], s->kid[0]->span);
+            lg_bind(E, body, s->kid[0]->name,
+                    number ? lg_num_varying(E, item, s->kid[0]->name) : item, s->kid[0]->span);
         else
-            lg_bind_pattern(E, body, s->kid[0], item[i], false);
+            lg_bind_pattern(E, body, s->kid[0], item, false);
         lg_host_block(E, body, s->kid[2]);
+        if ((H->session || H->trial) && lg_host_signal && E->diags->errors == errors)
+            lg_err(E, "R0701", s->span, "stopped by a signal in round %lld of this loop",
+                   (long long)i);
         lg_host_sweep(E, f, &m, y.v.at, y.v.n);
     }
-    bool some = n >= 0 && E->diags->errors == errors && (H->keep || counted(E, xs));
-    y.path = (int64_t)y.v.n == n ? path : NULL;
-    lg_value *r = !some       ? lg_v_error(E, s->span)
+    bool some = it.n >= 0 && E->diags->errors == errors && (H->keep || counted(&it));
+    y.path = (int64_t)y.v.n == it.n ? it.path : NULL;
+    lg_value *r = !some      ? lg_v_error(E, s->span)
                   : collects ? fresh(E, f, stacked, &y)
                              : lg_v_new(E, LG_V_NONE, s->span);
     lg_free(y.v.at);
@@ -576,7 +618,8 @@ static void expression(lg_elab *E, lg_frame *f, const lg_ast *s) {
     if (effect)
         return;
     lg_diag *d = lg_err(E, "E0219", s->span, "nobody uses this value");
-    lg_diag_help(d, "write `print ...` to see it, or `let name = ...` to keep it");
+    lg_diag_help(d, "write `print ...` to see it, %s`let name = ...` to keep it",
+                 yield_target(f) ? "`yield ...` to collect it, or " : "or ");
 }
 
 static void declaration(lg_elab *E, lg_frame *f, const lg_ast *s) {

@@ -124,6 +124,8 @@ static void add_part(lg_build *b, const lg_ast *s) {
         }
         const char *path = lg_txt(E, "%s.%s", s->name, l->path);
         lg_value *first = m->model.leaf && m->model.leaf[i] ? m->model.leaf[i] : l->init;
+        if (lg_is_codes(first)) /* what is trained starts where the codes are */
+            first = lg_quant_decoded(E, first, l->at);
         g.value[i] =
             lg_build_leaf(b, path, first, l->is_state ? LG_VAR_STATE : LG_VAR_PARAM, &g.var[i]);
         if (l->is_state)

@@ -45,10 +45,10 @@ static lg_piece *piece(lg_train *T, lg_step_plan *p, int pass, int64_t rows) {
     x->pass = pass;
     x->rows = rows;
     x->g = lg_parts_pass(p->parts, pass, rows, x->which, &x->n);
-    x->plan = lg_step_planned(T, p, x->g);
+    x->use = lg_step_planned(T, p, x->g);
     x->next = p->pieces;
     p->pieces = x;
-    return x->plan ? x : NULL;
+    return x->use ? x : NULL;
 }
 
 bool lg_pieces_make(lg_train *T, lg_step_plan *p, lg_data *d, int64_t part, bool maybe) {
@@ -87,15 +87,14 @@ bool lg_pieces_make(lg_train *T, lg_step_plan *p, lg_data *d, int64_t part, bool
 
 void lg_pieces_free(lg_step_plan *p) {
     for (lg_piece *x = p->pieces; x; x = x->next) {
-        if (x->plan)
-            lg_plan_free(x->plan);
-        lg_graph_free(x->g);
+        if (!lg_plan_use_free(x->use, x->g))
+            lg_graph_free(x->g);
     }
     const lg_part_sum *sum;
     int n = p->sum ? lg_parts_sums(p->parts, &sum) : 0;
     for (int k = 0; k < n; k++)
         lg_tensor_release(p->sum[k]);
-    if (p->rest)
+    if (p->rest && !p->rest_taken)
         lg_graph_free(p->rest);
     lg_parts_free(p->parts);
     p->pieces = NULL;
@@ -148,7 +147,7 @@ static bool run_piece(lg_train *T, lg_step_plan *p, const lg_piece *x, int64_t b
     void **out = lg_alloc(sizeof *out * (size_t)(x->n + 1));
     for (int k = 0; k < x->n; k++)
         out[k] = p->sum[x->which[k]]->data;
-    bool ok = lg_plan_run(x->plan, p->in, out, fault);
+    bool ok = lg_plan_use_run(x->use, p->in, out, fault);
     if (!ok && fault->row >= 0)
         fault->row += beg;
     lg_free(out);

@@ -262,52 +262,58 @@ static void not_compiled(const char *why) {
     fprintf(stderr, "not compiled: %s\n", why);
 }
 
+static bool runs_often(const lg_train *T, const lg_step_plan *p) {
+    for (size_t i = 0; i < T->feed.n && !p->eval; i++) {
+        const lg_data *d = T->feed.at[i].data;
+        if (p->rows[i] != lg_data_batch(d) && p->rows[i] != d->n)
+            return false;
+    }
+    return !p->eval;
+}
+
 /* Looking for what is not finite goes from op to op, which compiled code does not. */
-static void compiled(lg_train *T, const lg_step_plan *p, lg_plan *plan) {
+static void compiled(lg_train *T, const lg_step_plan *p, lg_plan *plan, bool made) {
     const char *dump = T->H->o.dump;
-    if (dump && !strcmp(dump, "c") && !p->eval)
+    if (made && dump && !strcmp(dump, "c") && !p->eval)
         lg_jit_print(plan, stdout);
+    if (made && !p->check_nan && T->H->o.planned)
+        T->H->o.planned(T->H->o.planned_ctx, plan, runs_often(T, p));
     if (!p->check_nan)
         lg_jit_attach(plan, T->H->o.jit, p->eval ? 0 : T->steps - T->step,
                       T->H->o.jit == LG_JIT_ON ? not_compiled : NULL);
 }
 
-/* What is needed, and what there is: the limit that was given, or the machine's memory. */
-static void no_room(lg_train *T, const lg_node *big, size_t needed) {
-    char need[LG_SIZE_TEXT], there[LG_SIZE_TEXT];
-    double most = T->H->o.memory > 0 ? (double)T->H->o.memory : lg_memory_there();
-    lg_size_text(there, most);
-    lg_size_text(need, big ? lg_type_room(&big->type[0]) : (double)needed);
-    lg_diag *d = lg_err(T->E, "E0437", big && big->span.file ? big->span : T->at,
-                        "a step does not fit into memory: %s %s, and %s are there",
-                        big ? "this value alone needs" : "its workspace needs", need, there);
-    lg_diag_help(d, "a smaller batch, `micro = 4` or `remat` takes less");
-}
-
-lg_plan *lg_step_planned(lg_train *T, lg_step_plan *p, lg_graph *g) {
+lg_plan_use *lg_step_planned(lg_train *T, lg_step_plan *p, lg_graph *g) {
     if (T->set.compute != LG_NO_DTYPE)
         lg_round_products(g, T->set.compute);
     const lg_node *big = lg_plan_oversized(g);
     size_t needed = 0;
-    lg_plan *plan = big ? NULL
-                        : lg_plan_new(g, &(lg_plan_opts){.threads = T->H->o.threads,
-                                                         .check_nan = p->check_nan,
-                                                         .may_fail = true,
-                                                         .needed = &needed,
-                                                         .no_fuse = T->H->o.no_fuse,
-                                                         .no_simplify = T->H->o.no_simplify,
-                                                         .dump = p->eval ? NULL : T->H->o.dump});
-    if (!plan)
-        no_room(T, big, needed);
+    lg_plan_opts o = {.threads = T->H->o.threads,
+                      .check_nan = p->check_nan,
+                      .may_fail = true,
+                      .needed = &needed,
+                      .room = &T->H->room,
+                      .no_fuse = T->H->o.no_fuse,
+                      .no_simplify = T->H->o.no_simplify,
+                      .dump = p->eval ? NULL : T->H->o.dump};
+    bool made = false;
+    T->H->plans_used++;
+    lg_logged_graph(T, p, g);
+    lg_plan_use *use = big ? NULL : lg_plan_use_new(T->H, g, &o, false, &made);
+    if (!use)
+        lg_train_no_room(T, big, needed);
     else
-        compiled(T, p, plan);
-    return plan;
+        compiled(T, p, lg_plan_used(use), made);
+    T->H->plans_made += made;
+    if (use)
+        lg_logged_plan(T, p, lg_plan_used(use));
+    return use;
 }
 
 lg_plan_stats lg_step_plan_stats(const lg_step_plan *p) {
-    lg_plan_stats all = lg_plan_get_stats(p->plan);
+    lg_plan_stats all = lg_plan_get_stats(lg_plan_used(p->use));
     for (const lg_piece *x = p->pieces; x; x = x->next) {
-        lg_plan_stats st = lg_plan_get_stats(x->plan);
+        lg_plan_stats st = lg_plan_get_stats(lg_plan_used(x->use));
         int64_t times = x->rows == p->part ? p->rows[p->lead] / p->part : 1;
         all.arena_bytes = st.arena_bytes > all.arena_bytes ? st.arena_bytes : all.arena_bytes;
         all.io_bytes = st.io_bytes > all.io_bytes ? st.io_bytes : all.io_bytes;
@@ -319,20 +325,6 @@ lg_plan_stats lg_step_plan_stats(const lg_step_plan *p) {
     return all;
 }
 
-static bool within_limit(lg_train *T, const lg_step_plan *p) {
-    lg_plan_stats st = lg_step_plan_stats(p);
-    double need = (double)(st.arena_bytes + st.io_bytes), most = (double)T->H->o.memory;
-    if (T->H->o.memory <= 0 || need <= most)
-        return true;
-    char a[LG_SIZE_TEXT], b[LG_SIZE_TEXT];
-    lg_diag *x = lg_err(T->E, "E0438", T->at, "a step takes %s, more than the limit of %s",
-                        lg_size_text(a, need), lg_size_text(b, most));
-    lg_diag_note(x, "%s of workspace, %s of inputs, constants and results",
-                 lg_size_text(a, (double)st.arena_bytes), lg_size_text(b, (double)st.io_bytes));
-    lg_diag_help(x, "a smaller batch, `micro = 4` or `remat` takes less");
-    return false;
-}
-
 static int64_t part_of(const lg_train *T, const lg_ast *eval, const int64_t *rows) {
     int lead = eval ? 0 : lg_train_lead(T);
     int64_t k = eval ? 1 : T->set.micro;
@@ -342,8 +334,10 @@ static int64_t part_of(const lg_train *T, const lg_ast *eval, const int64_t *row
 static void drop(lg_step_plan *p) {
     for (size_t i = 0; p->extra && i < p->b->result.n; i++)
         lg_tensor_release(p->extra[i]);
-    if (p->plan)
-        lg_plan_free(p->plan);
+    if (lg_plan_use_free(p->use, p->rest ? p->rest : p->b->g)) {
+        p->rest_taken = p->rest != NULL;
+        p->b->g = p->rest ? p->b->g : NULL;
+    }
     if (p->cond) {
         lg_plan_free(p->cond);
         lg_graph_free(p->cond_g);
@@ -385,8 +379,8 @@ static lg_step_plan *make(lg_train *T, const lg_ast *eval, lg_data *d, const int
             lg_g_output(p->b->g, r->node, slot, NULL);
     }
     buffers(T, p);
-    p->plan = lg_step_planned(T, p, p->rest ? p->rest : p->b->g);
-    if (!p->plan || (!eval && !within_limit(T, p))) {
+    p->use = lg_step_planned(T, p, p->rest ? p->rest : p->b->g);
+    if (!p->use || !lg_train_fits(T, p)) {
         drop(p);
         return NULL;
     }
@@ -442,7 +436,7 @@ static bool run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields, l
     }
     if (p->parts && !lg_pieces_run(T, p, fields, fault))
         return false;
-    return lg_plan_run(p->plan, p->in, p->out, fault);
+    return lg_plan_use_run(p->use, p->in, p->out, fault);
 }
 
 bool lg_step_plan_run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields) {
@@ -478,15 +472,68 @@ void lg_step_plan_commit(lg_train *T, lg_step_plan *p) {
     }
 }
 
-/* A loss that is not finite: the same step again, op by op. The old values are still there unless
- * they were overwritten in place. */
+/* Adds a path to a list of them; beyond four they are counted only. */
+static void put_path(lg_buf *b, int *n, lg_sym path) {
+    if (*n < 4)
+        lg_buf_printf(b, "%s`%s`", *n ? ", " : "", path);
+    ++*n;
+}
+
+static void note_paths(lg_diag *d, const char *what, lg_buf *b, int n) {
+    if (n > 4)
+        lg_buf_printf(b, " and %d more", n - 4);
+    if (n)
+        lg_diag_note(d, "%s: %s", what, b->at);
+    lg_buf_free(b);
+}
+
+static bool all_finite(const lg_tensor *x) {
+    size_t n = 1;
+    for (int i = 0; i < x->rank; i++)
+        n *= (size_t)x->shape[i];
+    for (size_t i = 0; lg_dtype_is_float(x->dtype) && i < n; i++)
+        if (!isfinite(lg_get_f64(x->dtype, x->data, i)))
+            return false;
+    return true;
+}
+
+/* Parameters that the step found not finite: an earlier step made them so. */
+static void note_parameters(lg_train *T, lg_diag *d) {
+    lg_buf b = {0};
+    int n = 0;
+    for (size_t i = 0; i < T->var.n; i++)
+        if (T->var.at[i].kind == LG_VAR_PARAM && T->var.at[i].x && !all_finite(T->var.at[i].x))
+            put_path(&b, &n, T->var.at[i].path);
+    note_paths(d, "not finite before this step", &b, n);
+    if (n && !T->set.stop_nonfinite)
+        lg_diag_help(d, "`nonfinite = \"stop\"` ends a run where a gradient is not finite");
+}
+
+/* Parameters whose gradients this step made not finite: once more, with that question. */
+static void note_gradients(lg_train *T, lg_diag *d, const int64_t *rows,
+                           lg_tensor *const *const *fields) {
+    lg_fault fault = {.row = -1};
+    lg_buf b = {0};
+    int n = 0;
+    T->asks_finite = true;
+    lg_step_plan *p = make(T, NULL, NULL, rows, false, false, 0);
+    T->asks_finite = false;
+    bool ran = p && run(T, p, fields, &fault);
+    for (size_t i = 0; ran && i < p->b->result.n; i++)
+        if (p->b->result.at[i].kind == LG_R_FINITE && !lg_get_i64(LG_BOOL, p->extra[i]->data, 0))
+            put_path(&b, &n, T->var.at[p->b->result.at[i].index].path);
+    note_paths(d, "the gradient is not finite for", &b, n);
+}
+
+/* A loss or gradient that is not finite: the same step again, op by op. The old values are still
+ * there unless they were overwritten in place. */
 void lg_train_nonfinite(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields,
                         double loss) {
     lg_elab *E = T->E;
     lg_progress_hide();
     lg_fault fault = {.row = -1};
-    bool found = false;
-    if (!p->in_place_any || p->b->tested) {
+    bool found = false, again = !p->in_place_any || p->b->tested;
+    if (again) {
         lg_step_plan *slow = make(T, NULL, NULL, p->rows, false, true, 0);
         found = slow && !run(T, slow, fields, &fault);
     }
@@ -499,6 +546,10 @@ void lg_train_nonfinite(lg_train *T, lg_step_plan *p, lg_tensor *const *const *f
                                      (long long)T->run_step);
     if (found && fault.row >= 0)
         lg_diag_note(d, "first at row %lld of the batch", (long long)fault.row);
+    if (again)
+        note_parameters(T, d);
+    if (again && isfinite(loss))
+        note_gradients(T, d, p->rows, fields);
 }
 
 /* ---- effects with the values of a step ---- */

@@ -34,14 +34,17 @@ static void plan_line(lg_train *T, lg_step_plan *p, FILE *out) {
                 params += (int64_t)T->var.at[i].x->n;
         }
     lg_plan_stats st = lg_step_plan_stats(p);
-    char n[40], state[32], mem[32], work[32];
+    char n[40], state[32], mem[32], peak[32], work[32];
     grouped(n, sizeof n, params);
     scaled(state, sizeof state, (double)(kept[0] + kept[1] + kept[2]), "B");
+    lg_train_memory all = lg_train_memory_of(T, NULL);
     scaled(mem, sizeof mem, (double)st.arena_bytes, "B");
+    scaled(peak, sizeof peak, (double)lg_train_memory_all(&all), "B");
     scaled(work, sizeof work, (double)st.flops, "FLOP");
-    fprintf(out, "%s%s%s: %s parameters, %s kept, %s workspace, %s a step, %d kernels\n",
+    fprintf(out, "%s%s%s: %s parameters, %s kept, %s workspace, %s in all, %s a step, "
+            "%d kernels\n",
             T->decl->name ? T->decl->name : "train", T->phase && T->phase->name ? " " : "",
-            T->phase && T->phase->name ? T->phase->name : "", n, state, mem, work, st.n_kernels);
+            T->phase && T->phase->name ? T->phase->name : "", n, state, mem, peak, work, st.n_kernels);
 }
 
 /* Where the path of an optimizer's state ends and that of its leaf begins: "net.optimizer.m" of
@@ -58,6 +61,64 @@ static size_t state_name(const lg_train *T, const char *path) {
             return n - leaf;
     }
     return n;
+}
+
+/* The parameter that a state belongs to, with any place in a list as `[*]`: "net.blk[*].w" of
+ * "net.optimizer.m.blk[3].w"; NULL: it belongs to all, as the count of updates does. */
+static const char *state_owner(const lg_train *T, const char *path) {
+    const char *opt = strstr(path, ".optimizer"), *leaf = path + state_name(T, path);
+    if (!opt)
+        return NULL;
+    size_t target = (size_t)(opt - path);
+    bool whole = false; /* the target is a parameter by itself */
+    for (size_t i = 0; !*leaf && i < T->var.n; i++) {
+        const char *p = T->var.at[i].path;
+        whole = whole || (T->var.at[i].kind == LG_VAR_PARAM && strlen(p) == target &&
+                          !strncmp(p, path, target));
+    }
+    size_t name = strlen(opt + 1) - strlen(leaf);
+    bool counts = name > 2 && !strncmp(opt + 1 + name - 2, ".t", 2);
+    if ((!*leaf && !whole) || counts)
+        return NULL;
+    lg_buf text = {0};
+    lg_buf_printf(&text, "%.*s", (int)target, path);
+    for (const char *c = leaf; *c; c++) {
+        lg_buf_printf(&text, "%c", *c);
+        if (*c == '[') {
+            lg_buf_printf(&text, "*");
+            c += strcspn(c, "]") - 1;
+        }
+    }
+    const char *owner = lg_arena_printf(T->E->arena, "%s", text.at);
+    lg_buf_free(&text);
+    return owner;
+}
+
+/* The same bytes by what they are kept for. */
+static void owner_line(lg_train *T, FILE *out) {
+    const char **owner = LG_NEW_N(T->E->arena, const char *, T->var.n + 1);
+    const char *before = "  for each parameter: ";
+    for (size_t i = 0; i < T->var.n; i++)
+        owner[i] = T->var.at[i].kind == LG_VAR_RULE && T->var.at[i].x
+                       ? state_owner(T, T->var.at[i].path)
+                       : NULL;
+    for (size_t i = 0; i < T->var.n; i++) {
+        size_t bytes = 0;
+        const char *mine = owner[i];
+        for (size_t k = i; mine && k < T->var.n; k++)
+            if (owner[k] && !strcmp(owner[k], mine)) {
+                bytes += lg_tensor_bytes(T->var.at[k].x);
+                owner[k] = k == i ? mine : NULL;
+            }
+        if (!mine)
+            continue;
+        char size[32];
+        scaled(size, sizeof size, (double)bytes, "B");
+        fprintf(out, "%s%s %s", before, mine, size);
+        before = ", ";
+    }
+    if (*before == ',')
+        fprintf(out, "\n");
 }
 
 /* What optimizers keep from step to step, one size for each of their states. */
@@ -85,12 +146,14 @@ static void state_line(lg_train *T, FILE *out) {
     }
     if (*before == ',')
         fprintf(out, "\n");
+    owner_line(T, out);
 }
 
 void lg_train_begin_report(lg_train *T, lg_step_plan *p) {
     lg_host *H = T->H;
     bool told = false; /* of a train that runs again and again the plan is told once */
     const lg_ast *what = T->phase ? T->phase : T->decl;
+    lg_logged_train(T, p);
     for (size_t i = 0; i < H->told.n; i++)
         told = told || H->told.at[i] == what;
     if (H->o.quiet || H->trial || told)
@@ -102,6 +165,8 @@ void lg_train_begin_report(lg_train *T, lg_step_plan *p) {
 
 /* The newest loss and measurements beside the count of steps. */
 static void show_progress(lg_train *T, int64_t done) {
+    if (!lg_progress_on())
+        return;
     lg_buf text = {0};
     for (size_t i = 0; i < T->series.n; i++) {
         const lg_series *s = &T->series.at[i];

@@ -29,9 +29,10 @@ static void put_path(lg_elab *E, lg_value *r, const char *path, lg_value *v, lg_
     put_path(E, inner, path + n + 1, v, at);
 }
 
+/* The variable itself: the run is over, nothing writes to it any more. */
 static lg_value *now_of(lg_train *T, const lg_value *like, int var) {
     lg_tensor *x = var >= 0 ? T->var.at[var].x : NULL;
-    return x ? lg_host_copy(T->E, like, x) : lg_v_copy(T->E, like);
+    return x ? lg_host_const(T->E, like, x, like->at) : lg_v_copy(T->E, like);
 }
 
 /* What the quantizers have learnt, by whole path. */

@@ -1,18 +1,19 @@
 /* run.c: the loop of a train: phases, epochs, batches, evaluations, stops. What a step computes is
  * in step.c; what is kept on disk in save.c; what the user sees in report.c. */
 #include "compiler/host/train.h"
+#include "runtime/profile.h"
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-static volatile sig_atomic_t interrupted;
+volatile sig_atomic_t lg_host_signal;
 
 static void on_signal(int sig) {
-    if (interrupted)
+    if (lg_host_signal)
         _Exit(128 + sig); /* the second one does not wait for the step */
-    interrupted = sig;
+    lg_host_signal = sig;
 }
 
 double lg_now(void) {
@@ -137,19 +138,31 @@ static bool fetch_all(lg_elab *E, lg_data *d, int64_t n, lg_tensor **out) {
     return ok;
 }
 
-static bool evaluate(lg_train *T, const lg_ast *eval) {
+/* The plan of an evaluation, and its data, NULL without. */
+static lg_step_plan *eval_plan(lg_train *T, const lg_ast *eval, lg_data **data, int64_t rows[1]) {
     lg_elab *E = T->E;
     const lg_ast *target = eval->kid[LG_D_TARGET] ? eval->kid[LG_D_TARGET] : eval->kid[LG_D_VALUE];
     lg_data *d = target ? lg_data_expr(E, T->settings_frame, target, NULL) : NULL;
+    *data = d;
     if (target && !d)
-        return false;
+        return NULL;
     if (d && d->n < 0 && !d->batch) {
         lg_err(E, "E0627", target->span, "%s is endless: say how many rows with `take(n)`",
                d->name);
-        return false;
+        return NULL;
     }
-    int64_t rows[1] = {d ? (d->n < 0 ? d->batch : d->n) : 0}, part = eval_part(T);
-    lg_step_plan *p = lg_step_plan_for(T, eval, d, rows, true, d && rows[0] > part ? part : 0);
+    rows[0] = d ? (d->n < 0 ? d->batch : d->n) : 0;
+    int64_t part = eval_part(T);
+    return lg_step_plan_for(T, eval, d, rows, true, d && rows[0] > part ? part : 0);
+}
+
+static bool evaluate(lg_train *T, const lg_ast *eval) {
+    lg_elab *E = T->E;
+    lg_data *d;
+    int64_t rows[1];
+    lg_step_plan *p = eval_plan(T, eval, &d, rows);
+    if (!p)
+        return false;
     lg_tensor **field = lg_alloc(sizeof *field * (size_t)(d ? d->src->n_cols + 1 : 1));
     bool whole = d && p && !p->stream, ok = p && (!whole || fetch_all(E, d, rows[0], field));
     lg_tensor *const *fields[1] = {field};
@@ -223,6 +236,20 @@ static double result_f64(const lg_step_plan *p, lg_result_kind kind, bool *found
     return (double)NAN;
 }
 
+/* Loss lines of which no item counted: a loss and a gradient of 0. Said once a run. */
+static void warn_of_nothing(lg_train *T, const lg_step_plan *p) {
+    for (size_t i = 0; i < p->b->result.n && !T->warned_of_nothing; i++) {
+        const lg_result *r = &p->b->result.at[i];
+        if (r->kind != LG_R_WEIGHT || lg_get_f64(LG_F64, p->extra[i]->data, 0) != 0)
+            continue;
+        lg_diag *d = lg_diag_add(T->E->diags, "W0604", p->b->loss.at[r->index]->span,
+                                 "at step %lld no item of this loss has weight",
+                                 (long long)T->run_step);
+        lg_diag_note(d, "its value and its gradient are 0 there");
+        T->warned_of_nothing = true;
+    }
+}
+
 static void keep_series(lg_train *T, const lg_step_plan *p) {
     for (size_t i = 0; i < p->b->result.n; i++) {
         const lg_result *r = &p->b->result.at[i];
@@ -231,10 +258,7 @@ static void keep_series(lg_train *T, const lg_step_plan *p) {
     }
 }
 
-static bool one_step(lg_train *T, const batch *b, const int64_t *rows) {
-    lg_tensor *const *fields[MOST_FEEDS];
-    for (size_t i = 0; i < T->feed.n; i++)
-        fields[i] = b->field[i];
+static bool take_step(lg_train *T, lg_tensor *const *const *fields, const int64_t *rows) {
     lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
     if (p && lg_step_plan_shows(T, p))
         p = lg_step_plan_for(T, NULL, NULL, rows, true, 0);
@@ -252,6 +276,7 @@ static bool one_step(lg_train *T, const batch *b, const int64_t *rows) {
         LG_PUSH(T->series.at[k].values, loss);
     }
     keep_series(T, p);
+    warn_of_nothing(T, p);
     lg_step_plan_effects(T, p);
     T->gradients += T->gradients_a_step;
     lg_train_log_step(T, loss, false);
@@ -259,7 +284,61 @@ static bool one_step(lg_train *T, const batch *b, const int64_t *rows) {
     return lg_host_ok(T->E);
 }
 
-static bool run_phase(lg_train *T) {
+static void advance(lg_train *T) {
+    int64_t an_epoch = steps_an_epoch(T);
+    T->step++;
+    T->run_step++;
+    T->epoch += an_epoch > 0 && T->step % an_epoch == 0;
+}
+
+static bool one_step(lg_train *T, const batch *b, const int64_t *rows) {
+    lg_tensor *const *fields[MOST_FEEDS];
+    for (size_t i = 0; i < T->feed.n; i++)
+        fields[i] = b->field[i];
+    return take_step(T, fields, rows);
+}
+
+/* At the prompt what a run has reached is its result. */
+static void stopped_early(const lg_train *T) {
+    lg_progress_end();
+    fflush(stdout);
+    fprintf(stderr, "stopped at step %lld; what was reached is kept\n", (long long)T->run_step);
+}
+
+static bool rehearse_eval(lg_train *T, const lg_ast *s, void *ctx) {
+    lg_data *d;
+    int64_t rows[1];
+    (void)ctx;
+    return !lg_is_word(s, "eval") || eval_plan(T, s, &d, rows) != NULL;
+}
+
+/* The plans of this phase, and no step: of a whole batch, of the short one at the end of an epoch,
+ * of evaluations. */
+static bool rehearse(lg_train *T) {
+    int64_t rows[MOST_FEEDS], last[MOST_FEEDS];
+    bool shorter = false;
+    for (size_t i = 0; i < T->feed.n; i++) {
+        const lg_data *d = T->feed.at[i].data;
+        int64_t rest = d->n <= 0 || d->drop_last ? 0 : d->n % lg_data_batch(d);
+        rows[i] = last[i] = next_rows(&T->feed.at[i]);
+        if (rest && rest != rows[i]) {
+            last[i] = rest;
+            shorter = true;
+        }
+    }
+    lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
+    bool ok = p && (!p->b->action.n || lg_step_plan_for(T, NULL, NULL, rows, true, 0)) &&
+              (!shorter || lg_step_plan_for(T, NULL, NULL, last, false, 0));
+    return ok && each(T, rehearse_eval, NULL);
+}
+
+/* A limit of memory is held against every plan before the first step. */
+static bool all_plans_first(const lg_train *T) {
+    return T->H->o.memory > 0 || lg_profile_on();
+}
+
+/* Sets the number of steps of this phase; false after reporting. */
+static bool phase_length(lg_train *T) {
     lg_elab *E = T->E;
     int64_t an_epoch = steps_an_epoch(T);
     T->steps = T->set.max_steps;
@@ -274,6 +353,18 @@ static bool run_phase(lg_train *T) {
     }
     if (T->steps < 0)
         return lg_train_has_length(T) && false;
+    return true;
+}
+
+static bool run_phase(lg_train *T) {
+    if (T->H->o.planned) {
+        LG_PUSH(T->H->told, T->decl);
+        return rehearse(T);
+    }
+    lg_elab *E = T->E;
+    int64_t an_epoch = steps_an_epoch(T);
+    if (!phase_length(T))
+        return false;
     bool ok = true, told = false;
     lg_progress_opts po = {.quiet = T->H->o.quiet || T->H->trial};
     while (ok && T->step < T->steps && !T->stopped) {
@@ -282,7 +373,7 @@ static bool run_phase(lg_train *T) {
         ok = next_batch(T, &b, rows);
         if (ok && !told) {
             lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
-            ok = p != NULL;
+            ok = p && (!all_plans_first(T) || rehearse(T));
             if (ok)
                 lg_train_begin_report(T, p);
             lg_progress_begin(T->decl->name, T->steps, &po);
@@ -292,18 +383,19 @@ static bool run_phase(lg_train *T) {
         drop_batch(T, &b);
         if (!ok)
             break;
-        T->step++;
-        T->run_step++;
+        advance(T);
         bool epoch_ends = an_epoch > 0 && T->step % an_epoch == 0;
-        T->epoch += epoch_ends;
-        bool last = T->step == T->steps || T->stopped || interrupted,
+        bool last = T->step == T->steps || T->stopped || lg_host_signal,
              final = T->phase_no + 1 >= T->n_phases;
-        moment m = {epoch_ends, last && !interrupted && final},
-               s = {epoch_ends, last && (interrupted || final)};
+        moment m = {epoch_ends, last && !lg_host_signal && final},
+               s = {epoch_ends, last && (lg_host_signal || final)};
         ok = each(T, run_eval, &m) && each(T, run_save, &s);
-        if (interrupted) {
+        if (lg_host_signal) {
             T->by_signal = T->stopped = true;
-            if (!has_save(T))
+            ok = ok && lg_host_of(E)->session;
+            if (ok)
+                stopped_early(T);
+            else if (!has_save(T))
                 lg_err(E, "R0701", T->at, "stopped by a signal at step %lld; nothing was saved",
                        (long long)T->run_step);
             else
@@ -311,7 +403,6 @@ static bool run_phase(lg_train *T) {
                     E, "R0701", T->at,
                     "stopped by a signal at step %lld; the run is saved and goes on with --resume",
                     (long long)T->run_step);
-            ok = false;
         }
     }
     for (size_t i = 0; i < T->feed.n; i++)
@@ -357,6 +448,19 @@ static void begin_phase(lg_train *T, const lg_ast *phase) {
     }
     T->gradients_a_step += shorthand;
     lg_train_settings(T, phase, &T->set);
+}
+
+bool lg_train_begin(lg_train *T) {
+    begin_phase(T, NULL);
+    T->n_phases = 1;
+    return lg_host_ok(T->E) && lg_train_feeds(T) && phase_length(T);
+}
+
+bool lg_train_step_by_hand(lg_train *T, lg_tensor *const *const *fields, const int64_t *rows) {
+    bool ok = take_step(T, fields, rows);
+    if (ok)
+        advance(T);
+    return ok;
 }
 
 static bool run_phases(lg_train *T) {
@@ -438,18 +542,25 @@ lg_value *lg_train_run(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, con
         return checked(E, decl, env, n, arg, at);
     lg_context c = lg_host_enter(E, H->keep, true);
     E->step = &H->step;
+    lg_profile_memory_begin();
     lg_train *T = lg_train_new(E, decl, env, n, arg, at, false);
     lg_value *r = NULL;
     if (T) {
         struct sigaction now = {.sa_handler = on_signal}, was_int, was_term;
-        interrupted = 0;
         sigemptyset(&now.sa_mask);
-        sigaction(SIGINT, &now, &was_int);
-        sigaction(SIGTERM, &now, &was_term);
-        if (run_phases(T) && lg_host_ok(E))
+        if (!H->session) { /* a session has handlers of its own */
+            lg_host_signal = 0;
+            sigaction(SIGINT, &now, &was_int);
+            sigaction(SIGTERM, &now, &was_term);
+        }
+        if ((run_phases(T) || (T->by_signal && H->session)) && lg_host_ok(E)) {
+            lg_train_measure(T);
             r = lg_train_result(T);
-        sigaction(SIGINT, &was_int, NULL);
-        sigaction(SIGTERM, &was_term, NULL);
+        }
+        if (!H->session) {
+            sigaction(SIGINT, &was_int, NULL);
+            sigaction(SIGTERM, &was_term, NULL);
+        }
         lg_train_free(T);
     }
     lg_host_leave(E, &c);

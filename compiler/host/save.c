@@ -1,5 +1,6 @@
 /* save.c: what a training run keeps on disk, and how it goes on from there: every variable by path,
  * and as text where it stood. Models read the same files with `from`. */
+#include "compiler/host/codes.h"
 #include "compiler/host/train.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -34,8 +35,17 @@ static json_t *arguments(lg_train *T) {
     return o;
 }
 
+char *lg_train_arguments(lg_train *T) {
+    json_t *o = arguments(T);
+    char *text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    return text;
+}
+
 static char *position(lg_train *T) {
     json_t *o = json_object(), *feeds = json_array(), *series = json_object();
+    const char *program = lg_source_name(T->decl->span.file), *slash = strrchr(program, '/');
+    json_object_set_new(o, "program", json_string(slash ? slash + 1 : program));
     json_object_set_new(o, "train", json_string(T->decl->name ? T->decl->name : ""));
     json_object_set_new(o, "phase", json_integer(T->phase_no));
     json_object_set_new(o, "step", json_integer(T->step));
@@ -213,12 +223,15 @@ static lg_value *record_of_bundle(lg_elab *E, const lg_bundle *b, lg_sym part, l
     bool prefixed = false;
     for (size_t i = 0; part && i < b->list.n; i++)
         prefixed = prefixed || below(b->list.at[i].name, part);
-    for (size_t i = 0; i < b->list.n; i++) {
-        const char *path = prefixed ? below(b->list.at[i].name, part) : b->list.at[i].name;
+    lg_notes *notes = lg_notes_new(E, b, at);
+    bool ok = true;
+    for (size_t i = 0; ok && i < b->list.n; i++) {
+        const char *name = b->list.at[i].name, *path = prefixed ? below(name, part) : name;
         if (path)
-            lg_v_set_field(E, r, lg_intern(path), lg_host_array(E, b->list.at[i].x, NULL, at));
+            ok = lg_notes_add(notes, r, name, path, lg_host_array(E, b->list.at[i].x, NULL, at));
     }
-    return r;
+    lg_notes_free(notes);
+    return ok ? r : lg_v_error(E, at);
 }
 
 lg_value *lg_host_record_from(lg_elab *E, lg_value *v, lg_sym part, lg_span at) {

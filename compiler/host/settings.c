@@ -167,6 +167,9 @@ lg_train *lg_train_new(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, con
     T->env = env;
     T->at = at.file ? at : decl->name_span;
     T->seed = (uint64_t)H->o.seed;
+    T->held_before = lg_host_held(H);
+    T->room_before = H->room.bytes;
+    T->arena_before = lg_arena_used(E->arena);
     T->started = lg_now();
     bool has_seed = false; /* every run takes seed=, its own parameter first */
     const lg_ast *params = decl->kid[LG_D_PARAMS];

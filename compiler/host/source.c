@@ -18,8 +18,19 @@ typedef struct {
     lg_value *value[MOST_ARGS];
     bool used[MOST_ARGS];
     bool unknown;       /* check mode: an argument is not known */
+    int muted;          /* what the diagnostics were before the file was read */
     lg_dim *window_dim; /* of `window`, when it is given in names */
 } arglist;
+
+/* A wrong argument is wrong whatever the file holds: said even where a check keeps quiet about
+ * files. */
+static lg_diag *wrong_arg(arglist *a, const char *code, lg_span at, const char *text) {
+    int muted = a->E->diags->muted;
+    a->E->diags->muted = a->muted;
+    lg_diag *d = lg_err(a->E, code, at, "%s", text);
+    a->E->diags->muted = muted;
+    return d;
+}
 
 static lg_value *take_arg(arglist *a, const char *name, int position) {
     lg_sym s = lg_intern(name);
@@ -38,8 +49,9 @@ static const char *text_arg(arglist *a, const char *name, int position) {
     if (!v || v->kind == LG_V_ERROR)
         return NULL;
     if (v->kind != LG_V_STR) {
-        lg_err(a->E, "E0208", v->at, "`%s` of %s is a text, got %s", name, a->reader,
-               lg_v_type_text(a->E, v));
+        wrong_arg(
+            a, "E0208", v->at,
+            lg_txt(a->E, "`%s` of %s is a text, got %s", name, a->reader, lg_v_type_text(a->E, v)));
         return NULL;
     }
     a->unknown = a->unknown || !v->str;
@@ -53,31 +65,37 @@ static int64_t int_arg(arglist *a, const char *name, int64_t dflt) {
         if (v->kind == LG_V_NUM && !v->num.known)
             a->unknown = true;
         else
-            lg_err(a->E, "E0208", v->at, "`%s` of %s is an integer, got %s", name, a->reader,
-                   lg_v_type_text(a->E, v));
+            wrong_arg(a, "E0208", v->at,
+                      lg_txt(a->E, "`%s` of %s is an integer, got %s", name, a->reader,
+                             lg_v_type_text(a->E, v)));
     }
     return x;
+}
+
+static int64_t classes_arg(arglist *a) { /* -1: as many as the labels need */
+    int64_t n = int_arg(a, "classes", -1);
+    if (n < 1 && take_arg(a, "classes", -1) && !a->unknown)
+        wrong_arg(a, "E0208", a->at, "`classes` is a positive number");
+    return n;
 }
 
 static bool bool_arg(arglist *a, const char *name, bool dflt) {
     lg_value *v = take_arg(a, name, -1);
     bool x = dflt;
     if (v && v->kind != LG_V_ERROR && !lg_v_static_bool(a->E, v, &x))
-        lg_err(a->E, "E0208", v->at, "`%s` of %s is true or false, got %s", name, a->reader,
-               lg_v_type_text(a->E, v));
+        wrong_arg(a, "E0208", v->at,
+                  lg_txt(a->E, "`%s` of %s is true or false, got %s", name, a->reader,
+                         lg_v_type_text(a->E, v)));
     return x;
 }
 
 static void unused_args(arglist *a, const char *known) {
     for (int i = 0; i < a->n; i++)
         if (!a->used[i]) {
-            if (a->name[i])
-                lg_diag_help(
-                    lg_err(a->E, "E0220", a->at, "%s has no argument `%s`", a->reader, a->name[i]),
-                    "it takes %s", known);
-            else
-                lg_diag_help(lg_err(a->E, "E0220", a->at, "%s has too many arguments", a->reader),
-                             "it takes %s", known);
+            const char *text = a->name[i]
+                                   ? lg_txt(a->E, "%s has no argument `%s`", a->reader, a->name[i])
+                                   : lg_txt(a->E, "%s has too many arguments", a->reader);
+            lg_diag_help(wrong_arg(a, "E0220", a->value[i]->at, text), "it takes %s", known);
         }
 }
 
@@ -150,8 +168,10 @@ static bool read_csv(arglist *a, lg_source *s, const char *path) {
                      .no_header = !bool_arg(a, "header", true),
                      .missing = missing,
                      .allow_nonfinite = bool_arg(a, "nonfinite", false)};
-    int64_t classes = int_arg(a, "classes", -1);
+    int64_t classes = classes_arg(a);
     s->nonfinite = o.allow_nonfinite;
+    if (delimiter && (!delimiter[0] || delimiter[1] || strchr("\"\n\r", delimiter[0])))
+        wrong_arg(a, "E0208", a->at, "`delimiter` of csv is one character, no quote or line end");
     unused_args(a, "a path, delimiter=, header=, missing=, nonfinite=, classes=");
     lg_table *t;
     if (lg_csv_load(&io, path, &o, &t) != LG_OK)
@@ -213,8 +233,9 @@ static bool windows(arglist *a, lg_source *s, lg_tensor *tokens) {
     int64_t n = tokens->shape[0];
     if (a->unknown)
         return true;
-    if (s->window < 0 || s->stride < 1) {
-        lg_err(E, "E0208", a->at, "`window` and `stride` of %s are positive", a->reader);
+    if (s->window < (take_arg(a, "window", -1) ? 1 : 0) || s->stride < 1) {
+        wrong_arg(a, "E0208", a->at,
+                  lg_txt(E, "`window` and `stride` of %s are positive", a->reader));
         return false;
     }
     if (!s->window) {
@@ -255,7 +276,7 @@ static bool read_text(arglist *a, lg_source *s, const char *path) {
     lg_bytes b;
     if (lg_text_load(&io, path, &b) != LG_OK)
         return false;
-    if (!strncmp(how, "words", 5))
+    if (!strncmp(how, "words", 5) && (!how[5] || how[5] == ':'))
         s->vocab = lg_vocab_words((const char *)b.at, b.n,
                                   how[5] == ':' ? (size_t)strtoull(how + 6, NULL, 10) : 0);
     else if (!strcmp(how, "bytes"))
@@ -263,7 +284,8 @@ static bool read_text(arglist *a, lg_source *s, const char *path) {
     else if (!strcmp(how, "chars"))
         s->vocab = lg_vocab_chars((const char *)b.at, b.n);
     else
-        lg_err(E, "E0208", a->at, "`tokens` is chars(), bytes() or words(), got `%s`", how);
+        wrong_arg(a, "E0208", a->at,
+                  lg_txt(E, "`tokens` is chars(), bytes() or words(), got `%s`", how));
     lg_tensor *tokens = NULL;
     bool ok =
         s->vocab && lg_vocab_encode(&io, s->vocab, path, (const char *)b.at, b.n, &tokens) == LG_OK;
@@ -325,7 +347,7 @@ static bool scalar_column(arglist *a, const char *name, lg_tensor *x) {
 static bool read_bundle(arglist *a, lg_source *s, const char *path, bool npz) {
     lg_io io = lg_host_io(a->E, a->at);
     lg_bundle b = {0};
-    int64_t classes = int_arg(a, "classes", -1);
+    int64_t classes = classes_arg(a);
     s->nonfinite = bool_arg(a, "nonfinite", false);
     unused_args(a, "a path, classes=, nonfinite=");
     if ((npz ? lg_npz_load(&io, path, &b) : lg_safetensors_load(&io, path, &b)) != LG_OK)
@@ -354,7 +376,7 @@ static bool read_npy(arglist *a, lg_source *s, const char *path) {
 static bool read_idx(arglist *a, lg_source *s, const char *path) {
     lg_io io = lg_host_io(a->E, a->at);
     const char *labels = text_arg(a, "labels", 1);
-    int64_t classes = int_arg(a, "classes", -1);
+    int64_t classes = classes_arg(a);
     lg_tensor *x;
     unused_args(a, "a path of pictures, a path of labels, classes=");
     if (lg_idx_load(&io, path, &x) != LG_OK || scalar_column(a, path, x))
@@ -456,7 +478,12 @@ static lg_value *tokens_value(lg_elab *E, lg_frame *f, const lg_ast *e) {
                 int64_t most = 0;
                 if (e->n > 1) {
                     const lg_ast *k = e->kid[1]->kind == LG_A_NAMED ? e->kid[1]->kid[0] : e->kid[1];
-                    lg_v_static_int(E, lg_host_expr(E, f, k), &most);
+                    lg_value *v = lg_host_expr(E, f, k);
+                    bool known = lg_v_static_int(E, v, &most);
+                    if (known ? most < 1
+                              : v->kind != LG_V_ERROR && (v->kind != LG_V_NUM || v->num.known))
+                        lg_err(E, "E0208", k->span, "`%s(n)` keeps the n most frequent ones",
+                               words[i]);
                 }
                 return lg_v_str(
                     E, most ? lg_txt(E, "%s:%lld", words[i], (long long)most) : words[i], e->span);
@@ -517,9 +544,19 @@ static lg_source *unknown_source(lg_elab *E, const char *name) {
     return s;
 }
 
+size_t lg_source_bytes(const lg_host *H) {
+    size_t n = 0;
+    for (const file_rows *r = H->file; r; r = r->next) {
+        n += r->s->tokens ? lg_tensor_bytes(r->s->tokens) : 0;
+        for (int i = 0; i < r->s->n_cols; i++)
+            n += r->s->col[i].x ? lg_tensor_bytes(r->s->col[i].x) : 0;
+    }
+    return n;
+}
+
 lg_source *lg_source_read(lg_elab *E, lg_frame *f, const lg_ast *call) {
     lg_host *H = lg_host_of(E);
-    arglist a = {.E = E, .at = call->span, .reader = call->kid[0]->name};
+    arglist a = {.E = E, .at = call->span, .reader = call->kid[0]->name, .muted = E->diags->muted};
     size_t errors = E->diags->errors;
     collect_args(E, f, call, &a);
     if (E->diags->errors != errors)
@@ -551,9 +588,11 @@ lg_source *lg_source_read(lg_elab *E, lg_frame *f, const lg_ast *call) {
     E->diags->muted += checking;
     bool ok = read_file(&a, s, s->name);
     E->diags->muted -= checking;
+    if (E->diags->errors != errors)
+        return NULL;
     if (checking && (!ok || a.unknown))
         return unknown_source(E, s->name);
-    if (!ok || E->diags->errors != errors)
+    if (!ok)
         return NULL;
     file_rows *r = LG_NEW(E->arena, file_rows);
     *r = (file_rows){key, s, H->file};

@@ -64,6 +64,24 @@ lg_value *lg_scalar_of_terms(lg_elab *E, lg_value *v, lg_span at) {
     return v;
 }
 
+/* The weights of a loss line, added up. */
+static void total_weight(lg_build *b, const lg_ast *s, const lg_value *terms) {
+    const lg_value *w = terms->weight;
+    if (!b->g || b->eval || !w || w->kind != LG_V_TENSOR)
+        return;
+    size_t k = 0;
+    while (k < b->loss.n && b->loss.at[k] != s)
+        k++;
+    lg_value *sum = lg_v_copy(b->E, w);
+    sum->weight = NULL;
+    lg_arg all = {NULL, sum, NULL, s->span};
+    if (w->t.rank)
+        sum = lg_reduce_axis(b->E, lg_intern("sum"), 1, &all, s->span);
+    if (k < b->loss.n && sum->kind == LG_V_TENSOR)
+        lg_build_result(b, LG_R_WEIGHT, (int)k,
+                        lg_g_cast(b->g, lg_import(b->E, sum->t.node), LG_F64, s->span));
+}
+
 lg_value *lg_build_loss(lg_build *b, const lg_ast *s) {
     lg_elab *E = b->E;
     const lg_ast *e = s->kid[LG_D_VALUE];
@@ -80,6 +98,8 @@ lg_value *lg_build_loss(lg_build *b, const lg_ast *s) {
     }
     bool terms = v->kind != LG_V_TENSOR || lg_dtype_is_float(v->t.dtype);
     lg_value *r = terms ? lg_scalar_of_terms(E, v, e->span) : v;
+    if (r->kind == LG_V_TENSOR && v->kind == LG_V_TENSOR)
+        total_weight(b, s, v);
     E->frame = was;
     if (r->kind != LG_V_ERROR &&
         (r->kind != LG_V_TENSOR || !lg_dtype_is_float(r->t.dtype) || r->t.rank)) {
@@ -525,11 +545,13 @@ bool lg_build_run(lg_build *b) {
     E->frame = b->f;
     E->states = &b->states;
     bind_step(b);
-    if (T->generic)
+    if (T->generic) {
         lg_bind_unknown(E, b->f, T->decl->kid[LG_D_PARAMS]);
-    else
+        lg_options_bind(E, b->f, T->decl->kid[LG_D_PARAMS]);
+    } else
         lg_bind_params(E, b->f, T->decl->kid[LG_D_PARAMS], T->n_arg, T->arg, T->at,
                        lg_txt(E, "train `%s`", T->decl->name));
+    lg_params_vary(E, b->f, T->decl);
     E->frame = b->f;
     bind_data(b);
     add_statements(b, T->decl->kid[LG_D_BLOCK], T->phase);

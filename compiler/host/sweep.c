@@ -168,10 +168,28 @@ static void drop_dead(sweeping *s, size_t from) {
     }
 }
 
+/* The rows of data that a pipeline made in a round; if somebody does come back to them, they are
+ * made again. */
+static void drop_rows(sweeping *s, size_t from) {
+    lg_host *H = s->H;
+    size_t n = from;
+    for (size_t i = from; i < H->rows.n; i++) {
+        lg_data *d = H->rows.at[i];
+        if (s->slot[place_of(s, d)]) {
+            H->rows.at[n++] = d;
+            continue;
+        }
+        for (int k = 0; k < d->src->n_cols; k++)
+            lg_tensor_release(d->all[k]);
+        d->all = NULL;
+    }
+    H->rows.n = n;
+}
+
 lg_loop_mark lg_host_mark(lg_elab *E) {
     lg_host *H = lg_host_of(E);
     size_t n = H->keep ? H->keep->node.n : 0;
-    return (lg_loop_mark){n, n, H->made_bytes};
+    return (lg_loop_mark){n, n, H->made_bytes, H->rows.n};
 }
 
 void lg_host_sweep(lg_elab *E, const lg_frame *f, lg_loop_mark *m, lg_value *const *also,
@@ -191,6 +209,7 @@ void lg_host_sweep(lg_elab *E, const lg_frame *f, lg_loop_mark *m, lg_value *con
     for (size_t i = 0; i < n; i++)
         mark_value(&s, also[i]);
     drop_dead(&s, m->from);
+    drop_rows(&s, m->rows);
     lg_free(s.slot);
     lg_free(s.live);
     m->bytes = H->made_bytes;

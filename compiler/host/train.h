@@ -3,6 +3,7 @@
 #ifndef LG_HOST_TRAIN_H
 #define LG_HOST_TRAIN_H
 #include "compiler/host/inside.h"
+#include "compiler/mid/parts.h"
 
 /* Something that lives from step to step: a parameter, a state, state of an optimizer. */
 typedef enum { LG_VAR_PARAM, LG_VAR_STATE, LG_VAR_RULE } lg_var_kind;
@@ -66,6 +67,8 @@ typedef struct lg_train {
     int phase_no, n_phases;
     lg_settings set;
     int64_t step, steps, epoch, run_step, steps_before; /* of the phase; of all phases */
+    bool warned_of_nothing; /* W0604 */
+    bool asks_finite;       /* steps say of each gradient whether it is finite */
     int64_t gradients, gradients_a_step;
     int64_t first_item; /* of the part under way */
     uint64_t seed;
@@ -77,6 +80,7 @@ typedef struct lg_train {
     lg_frame *step_frame;     /* of the latest step that was elaborated */
     lg_frame *settings_frame; /* parameters of the run, for host expressions */
     struct lg_step_plan *plans;
+    size_t held_before, room_before, arena_before; /* memory.c: bytes in use when it began */
 } lg_train;
 
 /* ---- one step as a graph (step.c, update.c) ---- */
@@ -97,7 +101,16 @@ typedef struct {
     lg_node *init;   /* VAR: its first value */
 } lg_slot;
 
-typedef enum { LG_R_VAR, LG_R_LOSS, LG_R_SERIES, LG_R_STOP, LG_R_NORM, LG_R_VALUE } lg_result_kind;
+typedef enum {
+    LG_R_VAR,
+    LG_R_LOSS,
+    LG_R_WEIGHT, /* what a loss line was divided by; index: into lg_build.loss */
+    LG_R_SERIES,
+    LG_R_STOP,
+    LG_R_NORM,
+    LG_R_FINITE, /* is a gradient finite? index: its parameter in T->var */
+    LG_R_VALUE
+} lg_result_kind;
 typedef struct {
     lg_result_kind kind;
     int index;
@@ -202,14 +215,14 @@ typedef struct lg_piece {
     int *which;
     int64_t rows;
     lg_graph *g;
-    lg_plan *plan;
+    lg_plan_use *use;
     struct lg_piece *next;
 } lg_piece;
 
 /* A planned step, kept for its batch sizes. */
 typedef struct lg_step_plan {
     lg_build *b;
-    lg_plan *plan;
+    lg_plan_use *use;
     int64_t rows[16];
     const lg_ast *eval, *phase;
     bool effects, *in_place; /* by result: overwrites the variable */
@@ -222,9 +235,10 @@ typedef struct lg_step_plan {
     lg_plan *cond;
     bool always; /* some condition depends on more */
     bool check_nan;
-    /* run in parts (pieces.c); plan is then what comes after them */
+    /* run in parts (pieces.c); `use` is then of what comes after them */
     struct lg_parts *parts;
     lg_graph *rest;
+    bool rest_taken; /* the plan keeps it */
     lg_piece *pieces;
     int64_t part; /* items a part */
     int lead;     /* the feed that is cut */
@@ -235,7 +249,7 @@ typedef struct lg_step_plan {
 /* part > 0: an eval, in parts of so many items when that is possible. */
 lg_step_plan *lg_step_plan_for(lg_train *T, const lg_ast *eval, lg_data *d, const int64_t *rows,
                                bool effects, int64_t part);
-lg_plan *lg_step_planned(lg_train *T, lg_step_plan *p, lg_graph *g); /* options of the run */
+lg_plan_use *lg_step_planned(lg_train *T, lg_step_plan *p, lg_graph *g); /* options of the run */
 lg_plan_stats lg_step_plan_stats(const lg_step_plan *p);
 /* pieces.c: prepares p, whose step was built, to run in parts of `part` items; false after
  * reporting, or silently when `maybe` and it cannot be cut. */
@@ -250,6 +264,26 @@ bool lg_step_plan_shows(lg_train *T,
                         lg_step_plan *p); /* will an effect of this step need its values? */
 void lg_step_plan_effects(lg_train *T, lg_step_plan *p);
 void lg_step_plans_free(lg_train *T);
+
+/* memory.c: bytes at the peak of a train, `with` a plan that is not among its plans yet (or NULL). */
+typedef struct {
+    size_t kept, next; /* variables, and where their next values go */
+    size_t work;       /* of the plans, one after the other */
+    size_t data, batch, results, graphs;
+} lg_train_memory;
+lg_train_memory lg_train_memory_of(const lg_train *T, const lg_step_plan *with);
+size_t lg_train_memory_all(const lg_train_memory *m);
+size_t lg_train_work_limit(const lg_train *T, const lg_step_plan *p); /* 0: none */
+bool lg_train_fits(lg_train *T, const lg_step_plan *p); /* the limit; false after reporting */
+void lg_train_no_room(lg_train *T, const lg_node *big, size_t needed);
+size_t lg_host_held(const lg_host *H); /* arrays of the program and of files */
+void lg_train_measure(const lg_train *T); /* tells, with a profile, what it took */
+
+/* logged.c: a train that begins, and its graph and plan, in the log. */
+void lg_logged_train(lg_train *T, const lg_step_plan *p);
+void lg_logged_graph(lg_train *T, const lg_step_plan *p, const lg_graph *g);
+void lg_logged_plan(lg_train *T, const lg_step_plan *p, const lg_plan *plan);
+char *lg_train_arguments(lg_train *T); /* save.c: of the run and of the program, as JSON; free() */
 
 /* ---- what stands where (placing.c), what selectors name (paths.c) ---- */
 /* `wrong`: something is amiss already, so that a missing length is not mentioned. */
@@ -268,6 +302,10 @@ lg_train *lg_train_new(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, con
 void lg_train_free(lg_train *T);
 bool lg_train_feeds(lg_train *T);
 bool lg_train_has_length(lg_train *T); /* epochs or max_steps is said; else reports */
+
+/* ---- run.c, for who brings the batches: a train without phases ---- */
+bool lg_train_begin(lg_train *T); /* false after reporting */
+bool lg_train_step_by_hand(lg_train *T, lg_tensor *const *const *fields, const int64_t *rows);
 
 /* ---- save.c ---- */
 bool lg_train_save(lg_train *T, const char *dir);

@@ -219,6 +219,19 @@ static lg_value *norm_of(lg_build *b, const targets *all) {
     return lg_reduce_axis(b->E, lg_intern("norm"), 1, &a, b->at);
 }
 
+/* Asked once a gradient was not finite: whose it was. */
+static void each_finite(lg_build *b, const targets *all) {
+    for (size_t i = 0; i < all->t.n; i++) {
+        const target *t = &all->t.at[i];
+        lg_value *grad = t->grad;
+        lg_value *each = lg_elem_named(b->E, "isfinite", 1, &grad, b->at);
+        lg_arg a = {NULL, each, NULL, b->at};
+        lg_value *yes = lg_reduce_axis(b->E, lg_intern("all"), 1, &a, b->at);
+        if (yes->kind == LG_V_TENSOR)
+            lg_build_result(b, LG_R_FINITE, b->group.at[t->group].var[t->leaf], yes->t.node);
+    }
+}
+
 /* One norm over all leaves of the shorthand. */
 static void clip(lg_build *b, targets *all) {
     lg_elab *E = b->E;
@@ -231,6 +244,8 @@ static void clip(lg_build *b, targets *all) {
         return;
     if (b->g)
         lg_build_result(b, LG_R_NORM, 0, lg_g_cast(b->g, norm->t.node, LG_F64, b->at));
+    if (b->g && b->T->asks_finite)
+        each_finite(b, all);
     if (!most || most->kind == LG_V_ERROR)
         return;
     if (most->kind != LG_V_NUM && !(most->kind == LG_V_TENSOR && !most->t.rank)) {

@@ -32,6 +32,22 @@ bool lg_adjoint_remat(lg_adjoint *a, lg_node *y, lg_node *dy);
 bool lg_adjoint_scan(lg_adjoint *a, lg_node *s, lg_node *const *dy);
 bool lg_adjoint_cond(lg_adjoint *a, lg_node *c, lg_node *const *dy);
 
+/* A body and the reverse pass that was added to it: what the pass needs of the body and is not made
+ * again from its inputs. */
+typedef LG_VEC(lg_node *) lg_node_vec;
+typedef struct {
+    lg_graph *w;
+    size_t n_fwd;         /* nodes of w that are the body */
+    int n_carry;          /* the first inputs, which change from round to round */
+    bool cheap;           /* arithmetic is made again too */
+    uint8_t *used;        /* by node of w: the pass needs it */
+    lg_node_vec residual; /* nodes of the body that must be handed over */
+} lg_kept;
+void lg_kept_find(lg_kept *k, int n_in, lg_node *const *dx);
+/* Copies what is used of w; map, by node of w: what stands for it in `to`, where it is known. */
+void lg_kept_fill(const lg_kept *k, lg_graph *to, lg_node **map);
+void lg_kept_fini(lg_kept *k); /* and frees w */
+
 lg_node *lg_adjoint_zeros(lg_graph *g, const lg_type *t, lg_span at);
 bool lg_adjoint_is_tuple(const lg_node *n);
 #endif

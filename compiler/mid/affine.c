@@ -232,6 +232,59 @@ lg_node *lg_s_view(lg_rewrite *R, lg_node *x, const lg_affine *map, int rank, co
     return lg_rewrite_intern(R, before, lg_g_view(R->g, x, m, rank, shape, at));
 }
 
+bool lg_permutes(const lg_node *x, int *perm) {
+    const lg_affine *m = x->attr.affine;
+    if (x->op->cls != LG_C_VIEW || m->rank_in != m->rank_out || m->rank_out < 2)
+        return false;
+    uint32_t seen = 0;
+    for (int a = 0; a < m->rank_in; a++) {
+        int at = -1;
+        for (int o = 0; o < m->rank_out; o++)
+            if (LG_COEF(m, a, o) == 1 && at < 0)
+                at = o;
+            else if (LG_COEF(m, a, o) != 0)
+                return false;
+        if (at < 0 || m->off[a] != 0 || seen >> at & 1 ||
+            x->type[0].shape[at] != x->in[0]->type[0].shape[a])
+            return false;
+        seen |= 1u << at;
+        perm[at] = a;
+    }
+    return true;
+}
+
+/* A reshape of the permuted axes v that joins only axes which stood together before: these are
+ * joined, which costs nothing, then permuted. NULL when it does anything else. */
+static lg_node *joined_first(lg_rewrite *R, const lg_node *v, int rank, const int64_t *shape,
+                             lg_span at) {
+    int perm[LG_MAX_RANK], place[LG_MAX_RANK], begins[LG_MAX_RANK], y = 0, n_joined = 0;
+    int64_t joined[LG_MAX_RANK];
+    if (!lg_permutes(v, perm))
+        return NULL;
+    for (int a = 0; a < v->type[0].rank; a++)
+        begins[a] = -1;
+    for (int o = 0; o < rank; o++) {
+        int first = y;
+        int64_t n = 1;
+        for (; y < v->type[0].rank && (y == first || n < shape[o]); y++) {
+            if (y > first && perm[y] != perm[y - 1] + 1)
+                return NULL;
+            n *= v->type[0].shape[y];
+        }
+        if (y == first || n != shape[o])
+            return NULL;
+        begins[perm[first]] = o;
+    }
+    if (y != v->type[0].rank)
+        return NULL;
+    for (int a = 0; a < v->type[0].rank; a++)
+        if (begins[a] >= 0) {
+            place[begins[a]] = n_joined;
+            joined[n_joined++] = shape[begins[a]];
+        }
+    return lg_s_permute(R, lg_s_reshape(R, v->in[0], n_joined, joined, at), place, at);
+}
+
 lg_node *lg_s_reshape(lg_rewrite *R, lg_node *x, int rank, const int64_t *shape, lg_span at) {
     lg_type t = lg_type_make(x->type[0].dtype, rank, shape);
     if (lg_type_equal(&t, &x->type[0]))
@@ -247,6 +300,9 @@ lg_node *lg_s_reshape(lg_rewrite *R, lg_node *x, int rank, const int64_t *shape,
         s = s ? compose(R->g, m, s) : join_map(R->g, m, &x->type[0], rank, shape);
         if (s)
             return lg_s_view(R, x->in[0], s, rank, shape, at);
+        lg_node *y = joined_first(R, x, rank, shape, at);
+        if (y)
+            return y;
     }
     size_t before = R->g->node.n;
     return lg_rewrite_intern(R, before, lg_g_reshape(R->g, x, rank, shape, at));

@@ -126,7 +126,7 @@ lg_frame *lg_inner_frame(lg_elab *E, lg_fkind kind, lg_frame *f) {
     lg_frame *b = lg_frame_new(E, kind, f);
     b->decl = f->decl;
     b->call_at = f->call_at;
-    b->path_hash = lg_hash_mix(f->path_hash, ++f->call_count);
+    b->path_hash = lg_next_place(f);
     return b;
 }
 
@@ -296,6 +296,8 @@ static void unused(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_diag *d = lg_err(E, "E0219", s->span, "nobody uses this value");
     if (f->kind == LG_F_FN)
         lg_diag_help(d, "write `return ...` to give it back, or `let name = ...` to keep it");
+    else if (f->kind == LG_F_SCAN)
+        lg_diag_help(d, "write `yield ...` to collect it, or `let name = ...` to keep it");
     else
         lg_diag_help(d, "write `let name = ...` to keep it");
 }
@@ -360,6 +362,8 @@ static void declaration(lg_elab *E, lg_frame *f, const lg_ast *s) {
             lg_value *v = lg_v_new(E, LG_V_FN, at);
             v->fn.decl = s;
             v->fn.env = f;
+            if (LG_CHECKING(E) && s->kid[LG_D_WITH] && f->kind != LG_F_MODULE)
+                lg_fn_check(E, s, f, f->self); /* calls may do with its signature */
             define(E, f, s->name, false, v, at);
             return;
         }

@@ -144,6 +144,8 @@ static lg_value *elem_static(lg_elab *E, const lg_op *op, int n, lg_value *const
                                        op->out_dtype == LG_BOOL || t == LG_BOOL, at);
     if (t == LG_I64 && op->out_dtype == LG_NO_DTYPE)
         r->num.dim = dim_of_call(E, op, n, in);
+    for (int i = 0; i < n; i++)
+        lg_num_made(r, op->name, r, in[i]);
     return r;
 }
 

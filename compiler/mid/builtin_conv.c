@@ -1,6 +1,7 @@
 /* builtin_conv.c: sliding windows as calls: conv1d, conv2d and their transposed forms, over one
  * kernel (ops/conv.c). Not for pooling, which is written in the language. */
 #include "compiler/mid/builtin.h"
+#include "compiler/mid/index.h"
 #include <string.h>
 
 enum { STRIDE, PADDING, DILATION, N_SETTINGS };
@@ -112,14 +113,10 @@ static bool fits(lg_elab *E, const conv *c, bool transposed, lg_span at) {
                    c->fn, transposed ? "I" : "C", space, transposed ? "I, O/groups" : "O, C/groups",
                    k, lg_v_type_text(E, x), lg_v_type_text(E, w));
         if (ranks)
-            lg_diag_help(d, "cast one of them: the dtypes must be the same");
-        return false;
-    }
-    if (w->t.n_open) {
-        lg_diag *d = lg_err(
-            E, "E0221", at,
-            "`%s` takes one kernel for all items, and this one differs from item to item", c->fn);
-        lg_diag_help(d, "write the sum with indices");
+            lg_diag_help(d, "%s",
+                         lg_dtype_is_float(x->t.dtype) || lg_dtype_is_float(w->t.dtype)
+                             ? "cast one of them: the dtypes must be the same"
+                             : "write `float(...)` around both");
         return false;
     }
     const lg_dim *channels = x->t.dim[x->t.rank - c->dims - 1];
@@ -157,7 +154,37 @@ static lg_dim *spread(lg_elab *E, const conv *c, int i, const lg_dim *size, cons
     return lg_dim_add(D, lg_dim_add(D, d, one), c->extra[i]);
 }
 
-static lg_value *convolve(lg_elab *E, const conv *c, const lg_op *op, bool transposed, lg_span at) {
+/* Open indices of the kernel are lanes that the kernel of the op goes over, so they come first.
+ * 16-bit floats are computed in f32. */
+static lg_node *node_of(lg_elab *E, const char *op, lg_value *x, lg_value *w, lg_attr *attr,
+                        lg_value *y, lg_span at) {
+    lg_index *open[2 * LG_MAX_RANK];
+    int n = w->t.n_open, perm[LG_MAX_RANK];
+    memcpy(open, w->t.open, sizeof *open * (size_t)n);
+    for (int k = 0; k < x->t.n_open; k++)
+        if (!lg_has_open(w, x->t.open[k]))
+            open[n++] = x->t.open[k];
+    lg_dtype t = lg_dtype_size(x->t.dtype) < 4 ? LG_F32 : x->t.dtype;
+    lg_type type = {.dtype = t, .rank = n + y->t.rank};
+    for (int i = 0; i < type.rank; i++) {
+        type.shape[i] = lg_dim_size(E, i < n ? open[i]->dim : y->t.dim[i - n], at);
+        perm[i] = i;
+    }
+    for (int k = 0; k < n; k++) /* from where the open indices of y come */
+        for (int i = 0; i < n; i++)
+            if (y->t.open[k] == open[i])
+                perm[k] = i;
+    attr->p[9] = w->t.n_open;
+    lg_node *in[2] = {
+        lg_g_cast(E->g, lg_node_as(E, x, n, open, x->t.rank, x->t.dim, at), t, at),
+        lg_g_cast(E->g, lg_node_as(E, w, w->t.n_open, open, w->t.rank, w->t.dim, at), t, at)};
+    const char *name = w->t.n_open ? lg_txt(E, "%s_each", op) : op;
+    lg_node *made = lg_g_kernel(E->g, lg_op_find(name), 2, in, 1, &type, attr, at);
+    made = lg_g_cast(E->g, made, x->t.dtype, at);
+    return w->t.n_open ? lg_g_permute(E->g, made, perm, at) : made;
+}
+
+static lg_value *convolve(lg_elab *E, const conv *c, const char *op, bool transposed, lg_span at) {
     lg_value *x = c->dims == 1 ? to_2d(E, c->x, at) : c->x;
     lg_value *w = c->dims == 1 ? to_2d(E, c->w, at) : c->w;
     if (x->kind != LG_V_TENSOR || w->kind != LG_V_TENSOR)
@@ -166,24 +193,27 @@ static lg_value *convolve(lg_elab *E, const conv *c, const lg_op *op, bool trans
     lg_dim *dim[LG_MAX_RANK];
     memcpy(dim, x->t.dim, sizeof *dim * (size_t)r);
     dim[r - 3] = transposed ? lg_dim_mul(E->dims, w->t.dim[1], c->groups) : w->t.dim[0];
-    lg_type type = {.dtype = x->t.dtype, .rank = x->t.n_open + r};
     for (int i = 0; i < 2; i++) {
         lg_dim *(*of)(lg_elab *, const conv *, int, const lg_dim *, const lg_dim *) =
             transposed ? spread : windows;
         int64_t n;
         dim[r - 2 + i] = of(E, c, i, x->t.dim[r - 2 + i], w->t.dim[2 + i]);
-        if (lg_dim_value(dim[r - 2 + i], &n) && n < 0) {
+        int64_t size; /* a size rounded up to 0 has no window either */
+        bool some = !lg_dim_value(x->t.dim[r - 2 + i], &size) || size;
+        if (lg_dim_value(dim[r - 2 + i], &n) && (n < 0 || (!n && some))) {
             lg_err(E, "E0221", at, "the kernel is larger than %s with its border",
                    lg_v_type_text(E, c->x));
             return lg_v_error(E, at);
         }
     }
-    lg_value *y = lg_v_open(E, x->t.dtype, x->t.n_open, x->t.open, r, dim, NULL, at);
+    lg_value *both[2] = {x, w};
+    lg_index **open;
+    int n_open = lg_open_union(E, 2, both, &open);
+    if (n_open + r > LG_MAX_RANK)
+        return lg_too_many_dims(E, at);
+    lg_value *y = lg_v_open(E, x->t.dtype, n_open, open, r, dim, NULL, at);
     if (!LG_CHECKING(E)) {
         lg_attr attr = {0};
-        for (int i = 0; i < type.rank; i++)
-            type.shape[i] =
-                lg_dim_size(E, i < x->t.n_open ? x->t.open[i]->dim : dim[i - x->t.n_open], at);
         for (int i = 0; i < 2; i++) {
             attr.p[i] = lg_dim_size(E, c->set[STRIDE][i], at);
             attr.p[2 + 2 * i] = attr.p[3 + 2 * i] = lg_dim_size(E, c->set[PADDING][i], at);
@@ -196,8 +226,7 @@ static lg_value *convolve(lg_elab *E, const conv *c, const lg_op *op, bool trans
                    (long long)maps, (long long)attr.p[8]);
             return lg_v_error(E, at);
         }
-        lg_node *in[2] = {lg_import(E, x->t.node), lg_import(E, w->t.node)};
-        y->t.node = lg_g_kernel(E->g, op, 2, in, 1, &type, &attr, at);
+        y->t.node = node_of(E, op, x, w, &attr, y, at);
     }
     return c->dims == 1 ? to_1d(E, y, at) : y;
 }
@@ -207,7 +236,7 @@ static lg_value *call(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg,
     conv c = {.dims = dims};
     if (!read_call(E, &c, b, n, arg, transposed, at) || !fits(E, &c, transposed, at))
         return lg_v_error(E, at);
-    return convolve(E, &c, lg_op_find(transposed ? "conv2d_dx" : "conv2d"), transposed, at);
+    return convolve(E, &c, transposed ? "conv2d_dx" : "conv2d", transposed, at);
 }
 
 static lg_value *conv1d(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
@@ -230,7 +259,9 @@ static lg_value *conv2d_t(lg_elab *E, const lg_builtin *b, int n, const lg_arg *
 const lg_builtin lg_builtins_conv[] = {
     {.name = "conv1d",
      .sig = "(x: float[...B, C, T], w: float[O, C/groups, K], " SETTINGS ") -> float[...B, O, U]",
-     .doc = "Sliding dot products along the last dim (no kernel is flipped), "
+     .doc = "Sliding dot products along the last dim (no kernel is flipped); in a map each item "
+            "may have its "
+            "own kernels. "
             "U = (T + 2*padding - dilation*(K - 1) - 1)//stride + 1.",
      .call = conv1d},
     {.name = "conv2d",

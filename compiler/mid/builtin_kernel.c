@@ -278,7 +278,8 @@ static lg_value *tensor_arg(matching *m, const slot *s, lg_value *v, lg_dtype *s
                 : floats            ? lg_dtype_is_float(v->t.dtype)
                                     : true;
     if (!fits || (want == LG_NO_DTYPE && *shared != LG_NO_DTYPE && v->t.dtype != *shared)) {
-        const char *name = want != LG_NO_DTYPE || floats ? s->type : lg_dtype_name(*shared);
+        bool other = *shared != LG_NO_DTYPE && (!floats || lg_dtype_is_float(*shared));
+        const char *name = want == LG_NO_DTYPE && other ? lg_dtype_name(*shared) : s->type;
         lg_diag *d = lg_err(E, "E0206", v->at.file ? v->at : m->at, "`%s` wants %s for %s, got %s",
                             m->op->name, name, s->name, lg_v_type_text(E, v));
         lg_diag_help(d, "write the cast: `%s(...)`", name);
@@ -356,6 +357,12 @@ static lg_value *uncolumn(matching *m, const slot *s, lg_value *v) {
     return lg_reshape(m->E, v, v->t.rank - 1, v->t.dim, v->at);
 }
 
+/* Kernels of `float` compute in f32 or f64: 16-bit floats are cast there and their results back. */
+static lg_dtype computed(const matching *m, lg_dtype t) {
+    return lg_dtype_size(t) < 4 && lg_dtype_is_float(t) && strstr(m->op->sig, ": float[") ? LG_F32
+                                                                                          : t;
+}
+
 static lg_value *emit(matching *m, const signature *s, int n_in, lg_value **in, const lg_attr *attr,
                       lg_dtype shared) {
     lg_elab *E = m->E;
@@ -371,17 +378,19 @@ static lg_value *emit(matching *m, const signature *s, int n_in, lg_value **in, 
         if (m->failed)
             return lg_v_error(E, m->at);
         out[k] = lg_v_open(E, t == LG_NO_DTYPE ? shared : t, n_open, open, rank, dim, NULL, m->at);
-        type[k] = (lg_type){.dtype = out[k]->t.dtype, .rank = n_open + rank};
+        type[k] = (lg_type){.dtype = computed(m, out[k]->t.dtype), .rank = n_open + rank};
         for (int i = 0; !LG_CHECKING(E) && i < n_open + rank; i++)
             type[k].shape[i] = lg_dim_size(E, i < n_open ? open[i]->dim : dim[i - n_open], m->at);
     }
     if (!LG_CHECKING(E)) {
         lg_node *node[MOST];
         for (int i = 0; i < n_in; i++)
-            node[i] = lg_node_as(E, in[i], n_open, open, in[i]->t.rank, in[i]->t.dim, m->at);
+            node[i] = lg_g_cast(
+                E->g, lg_node_as(E, in[i], n_open, open, in[i]->t.rank, in[i]->t.dim, m->at),
+                computed(m, in[i]->t.dtype), m->at);
         lg_node *y = lg_g_kernel(E->g, m->op, n_in, node, s->n_out, type, attr, m->at);
         for (int k = 0; k < s->n_out; k++)
-            out[k]->t.node = lg_g_item(E->g, y, k);
+            out[k]->t.node = lg_g_cast(E->g, lg_g_item(E->g, y, k), out[k]->t.dtype, m->at);
     }
     for (int k = 0; k < s->n_out; k++)
         out[k] = uncolumn(m, &s->out[k], out[k]);

@@ -25,7 +25,7 @@ int lg_shape_arg(lg_elab *E, lg_value *v, lg_dim **dim, int *minus, lg_span at) 
         }
         dim[i] = lg_v_to_dim(E, item[i], item[i]->at.file ? item[i]->at : at);
         if (!dim[i] && item[i]->kind == LG_V_NUM && !item[i]->num.known) /* no name, no value yet */
-            dim[i] = lg_dim_var(E->dims, lg_intern("n"), at);
+            dim[i] = lg_dim_var(E->dims, lg_intern("_"), at);
         if (!dim[i])
             return -1;
     }

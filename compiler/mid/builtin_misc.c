@@ -127,6 +127,26 @@ static lg_value *len(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, 
     return lg_v_error(E, at);
 }
 
+/* Bytes of the arrays of x as they are held: codes as codes. */
+static lg_value *bytes(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
+    static const char *const names[] = {"x"};
+    lg_value *v;
+    if (!lg_args(E, b->name, n, arg, at, 1, names, 1, &v) || v->kind == LG_V_ERROR)
+        return lg_v_error(E, at);
+    lg_leaf *place, *leaf;
+    int64_t sum = 0;
+    int k = lg_v_places(E, lg_arrayed(E, v, at), &place);
+    for (int i = 0; i < k; i++)
+        for (int j = lg_v_leaves(E, place[i].value, &leaf); j-- > 0;) {
+            const lg_value *x = leaf[j].value;
+            if (x->kind == LG_V_OPAQUE || (x->kind == LG_V_TENSOR && !x->t.node))
+                return lg_v_unknown(E, true, false, at);
+            if (x->kind == LG_V_TENSOR)
+                sum += (int64_t)(lg_type_count(&x->t.node->type[0]) * lg_dtype_size(x->t.dtype));
+        }
+    return lg_v_int(E, sum, at);
+}
+
 static lg_value *shape(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
     static const char *const names[] = {"x"};
     lg_value *v;
@@ -287,6 +307,11 @@ const lg_builtin lg_builtins_misc[] = {
      .sig = "(x) -> i64",
      .doc = "Items of a list, fields of a record, characters of a text, size of the first dim.",
      .call = len},
+    {.name = "bytes",
+     .sig = "(x) -> i64",
+     .doc = "Bytes that the arrays of x take, an array, a record or a model; weights held as codes "
+            "count as the codes do.",
+     .call = bytes},
     {.name = "shape",
      .sig = "(x: T[...S]) -> [...S]",
      .doc = "The sizes of an array as a list.",

@@ -35,10 +35,8 @@ static lg_value *gather_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf
     int axis = !x ? -1 : p->axis ? lg_axis(E, x, p->axis, at) : 0;
     if (axis < 0 || !x->t.rank)
         return lg_v_error(E, at);
-    if (x->t.rank - 1 + i->t.rank > LG_MAX_RANK) {
-        lg_err(E, "E0213", at, "more than %d dims at once", LG_MAX_RANK);
-        return lg_v_error(E, at);
-    }
+    if (x->t.rank - 1 + i->t.rank > LG_MAX_RANK)
+        return lg_too_many_dims(E, at);
     lg_value *rows = front(E, x, axis, at), *two[2] = {rows, i};
     lg_index **open;
     int n_open = lg_open_union(E, 2, two, &open), rank = 0, perm[LG_MAX_RANK];

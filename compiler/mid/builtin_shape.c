@@ -1,5 +1,6 @@
-/* builtin_shape.c: moves between shapes: reshape, permute, transpose, concat, stack, repeat, tile,
- * flip, roll, pad. All but reshape act leaf by leaf on records. Not for subscripts (index.c). */
+/* builtin_shape.c: moves between shapes: reshape, squeeze, unsqueeze, permute, transpose, concat,
+ * stack, repeat, tile, flip, roll, pad. All but reshape act leaf by leaf on records. Not for
+ * subscripts (index.c). */
 #include "compiler/mid/builtin.h"
 #include <string.h>
 
@@ -14,14 +15,17 @@ static lg_dim *product(lg_elab *E, int n, lg_dim *const *dim, int but) {
 }
 
 /* d with another prime for each name: two counts that then differ are different in names too. False
- * when something in it is no polynomial of names. */
+ * when something in it is no polynomial of names, or a size that has no name (`_`). */
 static bool sampled(lg_elab *E, const lg_dim *const *var, size_t n, const lg_dim *d, int64_t *out) {
     static const int64_t primes[] = {101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157};
     const lg_dim *to[LG_COUNT(primes)];
     if (n > LG_COUNT(primes))
         return false;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(lg_dim_text(E->arena, var[i]), "_"))
+            return false;
         to[i] = lg_dim_num(E->dims, primes[i]);
+    }
     const lg_dim *s = lg_dim_subst(E->dims, d, n, var, to);
     return s && lg_dim_is_num(s, out);
 }
@@ -213,7 +217,9 @@ static lg_value *stack_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf,
     int rank = v[0]->t.rank;
     int64_t axis = j->axis ? lg_int_arg(E, j->axis, 0, j->fn, "axis") : 0;
     axis += axis < 0 ? rank + 1 : 0;
-    if (axis < 0 || axis > rank || rank == LG_MAX_RANK) {
+    if (rank == LG_MAX_RANK)
+        return lg_too_many_dims(E, at);
+    if (axis < 0 || axis > rank) {
         lg_err(E, "E0222", at, "a new axis among %d cannot stand at %lld", rank, (long long)axis);
         return lg_v_error(E, at);
     }
@@ -325,8 +331,10 @@ static lg_value *spread(lg_elab *E, const along *c, lg_value *v, bool after, lg_
     lg_dim *n = x ? lg_v_to_dim(E, c->a, c->a->at) : NULL;
     if (x && !n && c->a->kind == LG_V_NUM && !c->a->num.known)
         n = lg_dim_var(E->dims, lg_intern("n"), at);
-    if (!n || x->t.rank == LG_MAX_RANK)
+    if (!n)
         return lg_v_error(E, at);
+    if (x->t.n_open + x->t.rank >= LG_MAX_RANK)
+        return lg_too_many_dims(E, at);
     lg_dim *dim[LG_MAX_RANK], *merged[LG_MAX_RANK];
     int from[LG_MAX_RANK], at_new = axis + after, open = x->t.n_open;
     int64_t shape[LG_MAX_RANK];
@@ -418,13 +426,56 @@ static lg_value *pad_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, l
     return lg_concat(E, 3, part, axis, at);
 }
 
+static lg_value *squeeze_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, lg_span at) {
+    (void)n;
+    const along *c = ctx;
+    int axis;
+    lg_value *x = axis_of(E, c, leaf[0], &axis, at);
+    if (!x)
+        return lg_v_error(E, at);
+    if (!lg_dims_match(x->t.dim[axis], lg_dim_num(E->dims, 1))) {
+        lg_diag *d = lg_err(E, "E0222", at, "`squeeze` drops a dim of 1, and axis %d of %s is %s",
+                            axis, lg_v_type_text(E, x), lg_dim_text(E->arena, x->t.dim[axis]));
+        lg_diag_help(d, "a subscript takes one row: `x[0]`; `sum` and `mean` take `axis=`");
+        return lg_v_error(E, at);
+    }
+    lg_dim *dim[LG_MAX_RANK];
+    for (int i = 0, k = 0; i < x->t.rank; i++)
+        if (i != axis)
+            dim[k++] = x->t.dim[i];
+    return lg_reshape(E, x, x->t.rank - 1, dim, at);
+}
+
+static lg_value *unsqueeze_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, lg_span at) {
+    (void)n;
+    const along *c = ctx;
+    lg_value *x = lg_as_tensor(E, c->fn, leaf[0], at);
+    if (!x)
+        return lg_v_error(E, at);
+    int rank = x->t.rank;
+    int64_t axis = lg_int_arg(E, c->axis, 0, c->fn, "axis");
+    axis += axis < 0 ? rank + 1 : 0;
+    if (axis < 0 || axis > rank) {
+        lg_err(E, "E0222", at, "a new axis among %d cannot stand at %lld", rank, (long long)axis);
+        return lg_v_error(E, at);
+    }
+    if (rank == LG_MAX_RANK)
+        return lg_too_many_dims(E, at);
+    lg_dim *dim[LG_MAX_RANK];
+    for (int i = 0; i <= rank; i++)
+        dim[i] = i == axis ? lg_dim_num(E->dims, 1) : x->t.dim[i - (i > axis)];
+    return lg_reshape(E, x, rank + 1, dim, at);
+}
+
 static lg_value *call_along(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
     static const struct {
         const char *fn;
         const char *names[5];
         int n, required, a, b, axis, value;
         lg_leaf_fn leaf;
-    } rows[] = {{"repeat", {"x", "times", "axis"}, 3, 2, 1, -1, 2, -1, repeat_leaf},
+    } rows[] = {{"squeeze", {"x", "axis"}, 2, 2, -1, -1, 1, -1, squeeze_leaf},
+                {"unsqueeze", {"x", "axis"}, 2, 2, -1, -1, 1, -1, unsqueeze_leaf},
+                {"repeat", {"x", "times", "axis"}, 3, 2, 1, -1, 2, -1, repeat_leaf},
                 {"tile", {"x", "times", "axis"}, 3, 2, 1, -1, 2, -1, tile_leaf},
                 {"flip", {"x", "axis"}, 2, 1, -1, -1, 1, -1, flip_leaf},
                 {"roll", {"x", "shift", "axis"}, 3, 2, 1, -1, 2, -1, roll_leaf},
@@ -448,6 +499,14 @@ const lg_builtin lg_builtins_shape[] = {
      .sig = "(x: T[...S], shape) -> T[...shape]",
      .doc = "The same elements, row by row, under another shape; one -1 is what remains.",
      .call = reshape},
+    {.name = "squeeze",
+     .sig = "(x: T[...S], axis) -> T[...R]",
+     .doc = "x without the axis, whose size must be 1.",
+     .call = call_along},
+    {.name = "unsqueeze",
+     .sig = "(x: T[...S], axis) -> T[...R]",
+     .doc = "x with a further axis of size 1 at that place of the result, -1 being the last.",
+     .call = call_along},
     {.name = "permute",
      .sig = "(x: T[...S], order) -> T[...R]",
      .doc = "Axis k of the result is axis order[k] of x.",

@@ -327,7 +327,7 @@ static lg_frame *call_frame(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_fr
     f->call_at = at;
     if (env && (env->kind == LG_F_MODULE))
         f->float_dtype = E->frame ? E->frame->float_dtype : E->float_dtype;
-    uint64_t place = E->frame ? lg_hash_mix(E->frame->path_hash, ++E->frame->call_count) : 0;
+    uint64_t place = E->frame ? lg_next_place(E->frame) : 0;
     if (self)
         place = lg_hash_mix(place, self->path_hash);
     f->path_hash = decl->name ? lg_hash(decl->name, strlen(decl->name), place) : place;
@@ -481,6 +481,43 @@ static bool signature_says_all(lg_elab *E, const lg_ast *decl, int n, const lg_a
     return false;
 }
 
+/* Do all names of e stand for arguments that are known, or dims of the call? */
+static bool known_names(const lg_frame *f, const lg_ast *e) {
+    if (e->kind == LG_A_NAME) {
+        const lg_binding *b = f->names;
+        while (b && (b->name != e->name || b->prime))
+            b = b->next;
+        if (b)
+            return b->state == LG_B_VALUE &&
+                   (b->value->kind == LG_V_STR || b->value->kind == LG_V_NUM);
+        for (size_t i = 0; i < f->dims.n; i++)
+            if (f->dims.at[i].name == e->name)
+                return true;
+        return false;
+    }
+    for (uint32_t i = e->kind == LG_A_CALL; i < e->n; i++)
+        if (e->kid[i] && !known_names(f, e->kid[i]))
+            return false;
+    return true;
+}
+
+/* Contracts that the arguments of this call already decide, where the body is not looked at: false
+ * when one of them does not hold. */
+static bool contracts_hold(lg_elab *E, lg_frame *f, const lg_ast *decl) {
+    const lg_ast *block = decl->kid[LG_D_BLOCK];
+    lg_frame *was = E->frame;
+    struct lg_late *late = E->late;
+    E->frame = f;
+    for (uint32_t i = 0; block && block->kind == LG_A_BLOCK && i < block->n && !f->result; i++)
+        if (block->kid[i]->kind == LG_A_REQUIRE && known_names(f, block->kid[i]))
+            lg_statement(E, f, block->kid[i]);
+    E->frame = was;
+    E->late = late;
+    bool ok = !f->result;
+    f->result = NULL;
+    return ok;
+}
+
 static bool has_dims(const lg_ast *type) {
     if (type->kind == LG_A_TYPE && type->n)
         return true;
@@ -553,6 +590,11 @@ static lg_value *schedule_here(lg_elab *E, const lg_ast *decl, lg_frame *env, in
     return v;
 }
 
+/* A call that stands in host code: what it computes may be wanted again for other numbers. */
+static bool from_host(const lg_elab *E) {
+    return E->host && E->frame && (E->frame->kind == LG_F_HOST || E->frame->kind == LG_F_MODULE);
+}
+
 /* What messages call it: the part, where `call` is what was called. */
 static const char *known_as(const lg_ast *decl, const lg_frame *self) {
     bool part =
@@ -584,6 +626,8 @@ lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *
     lg_frame *f = call_frame(E, decl, env, self, at);
     if (!lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at, known_as(decl, self)))
         return lg_v_error(E, at);
+    if (from_host(E))
+        lg_params_vary(E, f, decl);
     if (is_schedule && !has_step(E))
         return postponed(E, decl, env, n, arg, at);
     if (is_schedule)
@@ -592,7 +636,8 @@ lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *
     if (loses_dims(E, decl, n, arg)) {
         r = lg_v_error(E, at);
     } else if (!is_schedule && signature_says_all(E, decl, n, arg)) {
-        r = lg_type_result(E, f, decl->kid[LG_D_TYPE], at);
+        r = contracts_hold(E, f, decl) ? lg_type_result(E, f, decl->kid[LG_D_TYPE], at)
+                                       : lg_v_error(E, at);
         const lg_ast *in = decl->kid[LG_D_IN];
         if (in && r->kind == LG_V_TENSOR)
             r->t.bound = lg_dim_expr(E, f, in);
@@ -722,8 +767,12 @@ static lg_value *cast(lg_elab *E, lg_dtype t, int n, const lg_arg *arg, lg_span 
         return lg_v_error(E, at);
     }
     lg_value *v = lg_schedule_now(E, arg[0].value);
+    if (v->kind == LG_V_LIST && !v->list.n) {
+        lg_dim *none = lg_dim_num(E->dims, 0);
+        return lg_fill(E, t, 1, &none, 0, at);
+    }
     if (v->kind == LG_V_LIST && lg_list_is_array(v))
-        v = lg_list_tensor(E, v, LG_NO_DTYPE, at);
+        v = lg_list_tensor(E, v, lg_dtype_is_float(t) ? t : LG_NO_DTYPE, at); /* rounded once */
     return lg_cast(E, v, t, at);
 }
 

@@ -2,6 +2,7 @@
  * differs: axes of both sides are a batch, of one side rows or columns, and summed ones the inner
  * dim. What does not depend on the summed axes stands outside. Squared differences stay fused
  * reductions: expanding them would cancel. Not for other algebra (simplify.c). */
+#include "compiler/mid/fuse.h"
 #include "compiler/mid/rewrite.h"
 #include <string.h>
 
@@ -238,6 +239,9 @@ static bool seeds(const product *p, int *first, int *second) {
         if (p->f[i].axes & p->sum && p->f[i].axes & ~have &&
             (*second < 0 || bits(p->f[i].axes & ~have) > bits(p->f[*second].axes & ~have)))
             *second = i;
+    for (int i = 0; i < p->n && *second < 0; i++) /* a vector, to a matrix of codes */
+        if (i != *first && p->f[i].axes & p->sum)
+            *second = i;
     return *second >= 0;
 }
 
@@ -288,10 +292,50 @@ static bool place_masks(const product *p, sides *s) {
     return true;
 }
 
+/* The array that x is a view of. */
+static lg_node *viewed(lg_node *x) {
+    lg_map m = lg_map_identity(&x->type[0]);
+    return lg_storage_of(lg_map_source(x, &m));
+}
+
+/* Are both sides cast from bytes? Their product is exact; sums of other integers stay loops. */
+static bool of_bytes(const sides *s) {
+    lg_coded c;
+    return lg_bytes_of(viewed(s->a.node), &c) && lg_bytes_of(viewed(s->b.node), &c);
+}
+
+/* Is x read by elementwise ops beyond the one product? Then a loop reads it for both. */
+static bool is_read_along(const lg_rewrite *R, const lg_node *x) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < R->n_old && n < 2; i++) {
+        const lg_node *y = R->g->node.at[i];
+        for (int k = 0; y->op->cls == LG_C_ELEM && k < y->n_in; k++)
+            n += y->in[k] == x ? R->uses[i] : 0;
+    }
+    return n >= 2;
+}
+
+/* Does a matrix gain from being one side of a product although the other is a vector? One of small
+ * floats, bytes or codes does: it is read as it stands, and summed in f32 or exactly; so does one
+ * that is held in memory and too large for caches. */
+static bool gains(const product *p, factor x) {
+    enum { LEAST = 4096, FAR = 1 << 18 };
+    lg_decoded d;
+    size_t n = lg_type_count(&x.node->type[0]);
+    lg_node *from = viewed(x.node);
+    if (p->dtype == LG_BF16 || p->dtype == LG_F16 || p->dtype == LG_I32)
+        return n >= LEAST;
+    if (from->op->cls == LG_C_INPUT || from->op->cls == LG_C_CONST)
+        return n >= FAR && !is_read_along(p->R, from);
+    return lg_decoded_of(from, &d);
+}
+
 /* Rows and columns of two or more each, or the reduction is as good by itself. */
 static bool is_matrix_product(const product *p, const sides *s) {
-    return s->a.axes & ~s->b.axes & ~p->sum && s->b.axes & ~s->a.axes & ~p->sum &&
-           s->a.axes & s->b.axes & p->sum;
+    bool rows = s->a.axes & ~s->b.axes & ~p->sum, cols = s->b.axes & ~s->a.axes & ~p->sum;
+    if (!(s->a.axes & s->b.axes & p->sum) || (p->dtype == LG_I32 && !of_bytes(s)))
+        return false;
+    return (rows && cols) || (rows && gains(p, s->a)) || (cols && gains(p, s->b));
 }
 
 static lg_node *finish(const product *p, factor y, factor outer) {
@@ -339,7 +383,7 @@ static bool begin(product *p, lg_rewrite *R, const lg_node *x, uint32_t sum, lg_
     *p = (product){.R = R, .at = at, .dtype = t->dtype, .rank = t->rank, .sum = sum};
     for (int o = 0; o < t->rank; o++)
         p->size[o] = t->shape[o];
-    return lg_dtype_is_float(t->dtype) && lg_type_count(t) > 0;
+    return (lg_dtype_is_float(t->dtype) || t->dtype == LG_I32) && lg_type_count(t) > 0;
 }
 
 /* A single factor times what does not depend on the sum: only that one is reduced. */
@@ -407,7 +451,7 @@ static lg_node *contract(lg_rewrite *R, lg_node *x, uint32_t sum, lg_span at) {
         return NULL;
     if (x->op->cls == LG_C_DOT ? !take_dot(&p, x) : !take(&p, x))
         return NULL;
-    lg_node *y = x->op->cls == LG_C_DOT ? NULL : pull_out(&p);
+    lg_node *y = x->op->cls == LG_C_DOT || p.dtype == LG_I32 ? NULL : pull_out(&p);
     if (y)
         return y;
     if (!divide(&p, &s) || !is_matrix_product(&p, &s) || !place_masks(&p, &s))
@@ -466,12 +510,15 @@ static lg_node *one_hot(lg_rewrite *R, lg_node *n, lg_node *const *in, lg_span a
 
 static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     lg_node *y = NULL;
-    if (n->op == R->op->sum && n->attr.axes_mask && lg_type_count(&n->type[0]))
-        y = contract(R, in[0], n->attr.axes_mask, n->span);
-    else if (n->op->cls == LG_C_DOT)
+    if (n->op == R->op->sum && n->attr.axes_mask && lg_type_count(&n->type[0])) {
+        y = lg_sparse_sum(R, n, in[0]);
+        y = y ? y : contract(R, in[0], n->attr.axes_mask, n->span);
+    } else if (n->op->cls == LG_C_DOT)
         y = flatten(R, n, in, n->span);
-    else if (n->op->cls == LG_C_SCATTER)
+    else if (n->op->cls == LG_C_SCATTER) {
         y = one_hot(R, n, in, n->span);
+        y = y ? y : lg_sparse_rows(R, n, in);
+    }
     return y ? y : lg_rewrite_default(R, n, in);
 }
 

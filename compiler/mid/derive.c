@@ -10,6 +10,7 @@
 typedef struct {
     lg_sym op;
     lg_value *of, *at, *wrt, *dir;
+    const lg_ast *wrt_is; /* the text of wrt */
     lg_span span;
 } request;
 
@@ -381,9 +382,30 @@ static bool find_leaves(lg_problem *p, const request *q) {
     return false;
 }
 
-static bool depends(lg_problem *p) {
-    if (!p->g || p->y->kind != LG_V_TENSOR)
+/* In host code every value is a constant by the time that the next one is computed. */
+static bool in_host(const lg_elab *E) {
+    return E->host && (E->frame->kind == LG_F_HOST || E->frame->kind == LG_F_MODULE);
+}
+
+/* Is e the name of such a value, in a function that was written in host code? */
+static bool is_finished(const lg_elab *E, const lg_ast *e) {
+    const lg_frame *f = E->frame;
+    while (f && (f->kind == LG_F_BLOCK ||
+                 (f->kind == LG_F_FN && f->decl && f->decl->kind == LG_A_LAMBDA))) {
+        for (const lg_binding *b = f->names; b; b = b->next)
+            if (e->kind == LG_A_NAME && b->name == e->name)
+                return false;
+        f = f->up;
+    }
+    return f && E->host && e->kind == LG_A_NAME &&
+           (f->kind == LG_F_HOST || f->kind == LG_F_MODULE);
+}
+
+static bool depends(lg_problem *p, const request *q) {
+    if (p->y->kind != LG_V_TENSOR)
         return true;
+    if (!p->g)
+        return !in_host(p->E) && !is_finished(p->E, q->wrt_is);
     bool frozen = false, found = false;
     for (int k = 0; k < p->n_x; k++)
         frozen =
@@ -403,8 +425,10 @@ static bool no_dependence(lg_problem *p, const request *q) {
     lg_diag *d = lg_err(p->E, "E0503", p->at, "this value is not computed from what `wrt=` names");
     if (q->wrt->at.file)
         lg_diag_label(d, q->wrt->at, "%s", lg_v_type_text(p->E, q->wrt));
-    lg_diag_help(d, "name the binding that the value was computed from; a copy or a part of it is "
-                    "another value");
+    lg_diag_help(d, in_host(p->E) || is_finished(p->E, q->wrt_is)
+                        ? "values of host code are finished: write `grad(fn (w) = ..., at=x)`"
+                        : "name the binding that the value was computed from; a copy or a part of "
+                          "it is another value");
     return false;
 }
 
@@ -492,7 +516,7 @@ static lg_value *of_value(lg_elab *E, const request *q) {
     if (!find_leaves(&p, q) || (needs(q->op) == NULL && !lg_problem_scalar(&p)) ||
         !same_lanes(&p, p.y))
         return lg_v_error(E, q->span);
-    if (!depends(&p)) {
+    if (!depends(&p, q)) {
         no_dependence(&p, q);
         return lg_v_error(E, q->span);
     }
@@ -541,6 +565,8 @@ static bool read_arguments(lg_elab *E, const lg_ast *call, request *q) {
                          second ? second : "");
             return false;
         }
+        if (slot == &q->wrt)
+            q->wrt_is = e;
         *slot = lg_expr(E, e);
         if ((*slot)->kind == LG_V_ERROR)
             return false;

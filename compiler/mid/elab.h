@@ -66,10 +66,12 @@ struct lg_value {
     union {
         struct {
             bool known, is_bool, is_int; /* is_int: exact integer in i; else real in d */
+            uint8_t as;                  /* 1 + the float type it is where nothing else says one, or 0 */
             int64_t i;
             double d;
             int64_t num, den; /* exact ratio when den > 0 */
             lg_dim *dim;      /* integer given by a dim polynomial, or NULL */
+            uint64_t varies;  /* made from run-time parameters: names the expression (key.h); or 0 */
         } num;
         const char *str;
         struct {
@@ -85,6 +87,7 @@ struct lg_value {
         struct {
             int n;
             lg_field *f;
+            struct lg_value *quant; /* the quantizer whose codes these are, or NULL */
         } rec;
         struct {
             int n;
@@ -146,10 +149,17 @@ lg_value *lg_v_real(lg_elab *E, double v, lg_span at);
 lg_value *lg_v_bool(lg_elab *E, bool v, lg_span at);
 lg_value *lg_v_unknown(lg_elab *E, bool is_int, bool is_bool, lg_span at);
 lg_value *lg_v_dim(lg_elab *E, lg_dim *d, lg_span at); /* an integer given in names */
+/* Numbers of which another run of the same plan may have other values (num.varies): a parameter
+ * called `name`; r, which op makes of a and b, and is given back; v as it is in this run alone. */
+lg_value *lg_num_varying(lg_elab *E, const lg_value *v, lg_sym name);
+lg_value *lg_num_made(lg_value *r, const char *op, const lg_value *a, const lg_value *b);
+lg_value *lg_num_fixed(lg_elab *E, lg_value *v);
 lg_value *lg_v_str(lg_elab *E, const char *s, lg_span at);
 lg_value *lg_v_tensor(lg_elab *E, lg_dtype t, int rank, lg_dim *const *dim, lg_node *node, lg_span at);
 lg_value *lg_v_open(lg_elab *E, lg_dtype t, int n_open, lg_index *const *open, int rank,
                     lg_dim *const *dim, lg_node *node, lg_span at); /* with open indices */
+/* The two above report more than LG_MAX_RANK dims, open indices included, with this. */
+lg_value *lg_too_many_dims(lg_elab *E, lg_span at); /* E0213 */
 lg_value *lg_v_record(lg_elab *E, int n, lg_span at); /* fields to be filled */
 lg_value *lg_v_list(lg_elab *E, int n, lg_span at);
 lg_value *lg_v_copy(lg_elab *E, const lg_value *v);
@@ -237,6 +247,11 @@ struct lg_frame {
     struct lg_lane *lanes;
 };
 lg_frame *lg_frame_new(lg_elab *E, lg_fkind kind, lg_frame *up);
+/* The frame whose draws and calls are counted for f: blocks without an address of their own belong
+ * to what they stand in. */
+lg_frame *lg_counting_frame(lg_frame *f);
+/* The address of the next call or inner block of f. */
+uint64_t lg_next_place(lg_frame *f);
 bool lg_in_library(const lg_frame *f);
 void lg_bind(lg_elab *E, lg_frame *f, lg_sym name, lg_value *v, lg_span at);
 lg_binding *lg_find_local(lg_frame *f, lg_sym name, bool prime); /* this frame only */
@@ -248,6 +263,8 @@ lg_value *lg_force(lg_elab *E, lg_frame *f, lg_binding *b, lg_span at);
 bool lg_lookup_user(lg_elab *E, lg_frame *f, lg_sym name);
 void lg_library_names(lg_elab *E, const char ***at, size_t *n, size_t *cap);
 lg_dim *lg_lookup_dim(lg_elab *E, lg_frame *f, lg_sym name);
+/* The declaration of that name at the top of m or, failing that, of the library; NULL: none. */
+const lg_ast *lg_decl_named(lg_elab *E, const lg_module *m, lg_sym name);
 /* Dims of inner frames as the frame f sees them (see frame.c). */
 lg_dim *lg_dim_seen_from(lg_elab *E, lg_frame *f, lg_dim *d);
 lg_value *lg_value_seen_from(lg_elab *E, lg_frame *f, lg_value *v);
@@ -352,6 +369,7 @@ struct lg_elab {
     /* Functions that only the host knows: readers, pipeline stages. NULL: no such name. */
     const struct lg_builtin *(*host_builtin)(lg_sym name);
     lg_value *(*host_text)(lg_elab *E, const lg_ast *str); /* a string in host code, formats applied */
+    struct lg_statics *statics; /* static parameters (static.h), once somebody asked */
     struct lg_late *late; /* checks that only a run can make: lg_late */
     void *host_ctx;
 };
@@ -383,6 +401,9 @@ bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const 
 /* Statements of a body; the value of `return`, or of its single expression. */
 lg_value *lg_block(lg_elab *E, lg_frame *f, const lg_ast *block);
 void lg_statement(lg_elab *E, lg_frame *f, const lg_ast *s);
+/* The numbers among the parameters of decl, bound in f, that are not static: from here on another
+ * run of the plan may have others. */
+void lg_params_vary(lg_elab *E, lg_frame *f, const lg_ast *decl);
 /* Makes the names that a block defines pending in f and notes where they are to be run; lg_block
  * begins with it. Lets, primed names, local functions and dims. */
 void lg_block_declare(lg_elab *E, lg_frame *f, const lg_ast *block);
@@ -447,6 +468,7 @@ int64_t lg_dim_size(lg_elab *E, const lg_dim *d, lg_span at); /* run mode; repor
 lg_value *lg_elem(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_span at); /* aligns */
 lg_value *lg_elem_named(lg_elab *E, const char *op, int n, lg_value *const *in, lg_span at);
 lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_span at); /* "+" ... */
+void lg_divisor(lg_elab *E, const char *op, lg_value *b, lg_span at); /* integers: b must not be 0 */
 lg_value *lg_unary(lg_elab *E, const char *op, lg_value *a, lg_span at);
 lg_value *lg_to_tensor(lg_elab *E, lg_value *v, lg_dtype t, lg_span at); /* number to scalar tensor */
 lg_value *lg_cast(lg_elab *E, lg_value *v, lg_dtype t, lg_span at);
@@ -503,6 +525,13 @@ lg_value *lg_rule_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, con
 lg_value *lg_quant_make(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg, lg_span at);
 lg_value *lg_quant_call(lg_elab *E, lg_value *q, int n, const lg_arg *arg, lg_span at);
 lg_value *lg_quant_member(lg_elab *E, lg_value *q, lg_sym name, lg_span at);
+/* A record of codes, in place of the array that they decode to. */
+bool lg_is_codes(const lg_value *v);
+lg_value *lg_quant_decoded(lg_elab *E, lg_value *codes, lg_span at);
+/* The hyperparameters of a quantizer by name, for saves; gives how many. */
+int lg_quant_args(lg_elab *E, const lg_value *q, lg_sym **name, lg_value ***value);
+/* lg_v_leaves, but records of codes are leaves, and of a model its parameters as it holds them. */
+int lg_v_places(lg_elab *E, lg_value *v, lg_leaf **out);
 lg_value *lg_rule_member(lg_elab *E, lg_value *rule, lg_sym name, lg_span at);
 lg_value *lg_custom_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_value *result); /* `with vjp` */
 /* Is the rule `with` of decl linear in its cotangent, as far as its text says? Reports when not. */
@@ -519,6 +548,18 @@ lg_value *lg_probe(lg_elab *E, const lg_ast *call);
 /* While E->probe is set, lg_model_call notes for each part called, by its path from the root: its
  * `input` (first argument), named lets and `output`, in this order. */
 void lg_probe_note(lg_elab *E, const char *path, lg_sym name, lg_value *v);
+typedef struct lg_probed {
+    const char *path;
+    lg_sym name;
+    lg_value *value;
+    lg_graph *g; /* where it has that value */
+    struct lg_probed *next;
+} lg_probed;
+/* What is noted from here on: a loop stacks it. NULL: nobody asks. */
+lg_probed **lg_probe_mark(const lg_elab *E);
+void lg_probe_forget(lg_elab *E, lg_probed **mark); /* what was noted since */
+/* Open indices become the first dims of what was noted since: they end here. */
+void lg_probe_close(lg_elab *E, lg_probed **mark, int n, lg_index *const *at, lg_span span);
 void lg_probe_lets(lg_elab *E, const lg_frame *f); /* after the body of a part's `call` */
 lg_value *lg_stop_grad(lg_elab *E, lg_value *v); /* leaf by leaf */
 /* What is evaluated between mark = lg_remat_begin() and lg_remat_end(mark, result) is computed

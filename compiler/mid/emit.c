@@ -10,7 +10,7 @@
 /* Constants, positions and views of them, which cost nothing to have twice. */
 static lg_node *again(lg_graph *g, const lg_node *x) {
     const lg_type *t = &x->type[0];
-    if (x->op == &lg_op_const)
+    if (x->op == &lg_op_const && !x->attr.tensor->varies)
         return lg_g_const(g, x->attr.tensor, x->span);
     if (x->op == &lg_op_iota)
         return lg_g_iota(g, t->rank, t->shape, x->attr.axis, x->span);
@@ -85,7 +85,10 @@ static void set_open(lg_elab *E, lg_value *v, int n, lg_index *const *open) {
 lg_value *lg_v_open(lg_elab *E, lg_dtype t, int n_open, lg_index *const *open, int rank,
                     lg_dim *const *dim, lg_node *node, lg_span at) {
     lg_value *v = lg_v_tensor(E, t, rank, dim, node, at);
-    set_open(E, v, n_open, open);
+    if (v->kind == LG_V_TENSOR && n_open + rank > LG_MAX_RANK)
+        return lg_too_many_dims(E, at);
+    if (v->kind == LG_V_TENSOR)
+        set_open(E, v, n_open, open);
     return v;
 }
 
@@ -141,30 +144,46 @@ static lg_node *node_by_map(lg_elab *E, lg_value *v, int n_open, lg_index *const
 
 /* ---- numbers become tensors; dtypes ---- */
 
+/* A number as a constant; one that other runs may change stands in the outermost graph, so that it
+ * can become an input there. */
+static lg_node *number_node(lg_elab *E, const lg_value *v, lg_dtype t, lg_span at) {
+    lg_tensor *x = v->num.is_int && lg_dtype_is_int(t) ? lg_tensor_scalar_i64(t, v->num.i)
+                                                       : lg_tensor_scalar_f64(t, v->num.d);
+    bool outward = v->num.varies && (!E->g->parent || E->nest);
+    lg_graph *g = E->g;
+    while (outward && g->parent)
+        g = g->parent;
+    x->varies = outward ? v->num.varies : 0;
+    lg_node *node = lg_g_const(g, x, at);
+    lg_tensor_release(x);
+    return lg_import(E, node);
+}
+
 lg_value *lg_to_tensor(lg_elab *E, lg_value *v, lg_dtype t, lg_span at) {
     if (v->kind == LG_V_TENSOR)
         return v;
     if (v->kind != LG_V_NUM)
         return lg_v_error(E, at);
     if (t == LG_NO_DTYPE)
-        t = v->num.is_bool ? LG_BOOL : v->num.is_int ? LG_I64 : E->frame->float_dtype;
+        t = v->num.is_bool ? LG_BOOL
+            : v->num.is_int ? LG_I64
+            : v->num.as     ? (lg_dtype)(v->num.as - 1)
+                            : E->frame->float_dtype;
     lg_node *node = NULL;
     if (!LG_CHECKING(E)) {
         if (!v->num.known) {
             lg_err(E, "E0212", at, "this number is not known when the plan is made");
             return lg_v_error(E, at);
         }
-        if (v->num.is_int && lg_dtype_is_int(t)) {
-            lg_tensor *x = lg_tensor_scalar_i64(t, v->num.i);
-            node = lg_g_const(E->g, x, at);
-            lg_tensor_release(x);
-        } else {
-            node = lg_g_scalar(E->g, t, v->num.d, at);
-        }
+        node = number_node(E, v, t, at);
     }
     lg_value *r = lg_v_tensor(E, t, 0, NULL, node, at);
     r->t.weak = true;
     return r;
+}
+
+static bool is_scalar_const(const lg_node *x) {
+    return x->op == &lg_op_const && !x->type[0].rank && !x->attr.tensor->varies;
 }
 
 static lg_value *cast_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, lg_span at) {
@@ -196,8 +215,15 @@ lg_value *lg_cast(lg_elab *E, lg_value *v, lg_dtype t, lg_span at) {
     r->t.weak = false;
     r->t.dtype = t;
     r->t.bound = lg_dtype_is_int(t) ? v->t.bound : NULL;
-    if (!LG_CHECKING(E))
-        r->t.node = lg_g_cast(E->g, lg_import(E, v->t.node), t, at);
+    if (LG_CHECKING(E))
+        return r;
+    lg_node *x = lg_import(E, v->t.node);
+    r->t.node = lg_g_cast(E->g, x, t, at);
+    if (r->t.node != x && is_scalar_const(x) && lg_dtype_is_int(x->type[0].dtype)) {
+        lg_tensor *y = lg_tensor_cast(x->attr.tensor, t);
+        r->t.node = lg_g_const(E->g, y, at);
+        lg_tensor_release(y);
+    }
     return r;
 }
 
@@ -351,6 +377,24 @@ static lg_value *elem_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, 
     return lg_elem(E, ctx, n, leaf, at);
 }
 
+/* Arithmetic on integers that are known, as host values are, is known too: they may be sizes. */
+static void fold_integers(lg_elab *E, lg_value *r, lg_span at) {
+    lg_node *x = LG_CHECKING(E) || r->kind != LG_V_TENSOR ? NULL : r->t.node;
+    bool all = x && x->op->cls == LG_C_ELEM && !x->type[0].rank && x->n_in && x->n_in <= 4;
+    const void *p[4];
+    for (int i = 0; all && i < x->n_in; i++) {
+        all = is_scalar_const(x->in[i]);
+        p[i] = all ? x->in[i]->attr.tensor->data : NULL;
+    }
+    lg_dtype t = all ? x->in[x->n_in - 1]->type[0].dtype : LG_NO_DTYPE;
+    if (!all || !x->op->elem[t])
+        return;
+    lg_tensor *y = lg_tensor_new(x->type[0].dtype, 0, NULL);
+    x->op->elem[t](1, p, y->data);
+    r->t.node = lg_g_const(E->g, y, at);
+    lg_tensor_release(y);
+}
+
 lg_value *lg_elem(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_span at) {
     lg_value *v[4];
     bool vector = false;
@@ -447,6 +491,8 @@ lg_value *lg_elem(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_sp
     if (!LG_CHECKING(E))
         r->t.node = lg_g_elem(E->g, op, n, node, at);
     r->t.weak = weak && r->t.rank == 0;
+    if (lg_dtype_is_int(t) && lg_dtype_is_int(r->t.dtype))
+        fold_integers(E, r, at);
     return r;
 }
 
@@ -503,9 +549,18 @@ lg_value *lg_leafwise(lg_elab *E, lg_leaf_fn fn, void *ctx, int n, lg_value *con
 
 static lg_value *static_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_span at);
 
+static bool is_weak_int(const lg_value *v) {
+    return v->kind == LG_V_NUM ? v->num.is_int && !v->num.is_bool
+                               : v->kind == LG_V_TENSOR && v->t.weak && lg_dtype_is_int(v->t.dtype);
+}
+
+/* Integers that were written take the dtype around them, chosen by an array too. */
 lg_value *lg_select(lg_elab *E, lg_value *c, lg_value *a, lg_value *b, lg_span at) {
     lg_value *in[3] = {c, a, b};
-    return lg_elem_named(E, "where", 3, in, at);
+    lg_value *r = lg_elem_named(E, "where", 3, in, at);
+    if (r->kind == LG_V_TENSOR && is_weak_int(a) && is_weak_int(b))
+        r->t.weak = true;
+    return r;
 }
 
 static const struct {
@@ -537,7 +592,7 @@ static lg_value *static_binary(lg_elab *E, const char *op, lg_value *a, lg_value
     }
     if (compare) {
         double x = a->num.d, y = b->num.d;
-        bool eq = ints ? a->num.i == b->num.i : !(x < y) && !(x > y);
+        bool eq = ints ? a->num.i == b->num.i : x <= y && x >= y; /* NaN equals nothing */
         bool lt = ints ? a->num.i < b->num.i : x < y;
         bool gt = ints ? a->num.i > b->num.i : x > y;
         return lg_v_bool(E, o == '=' ? eq : o == '!' ? !eq : o == '<' ? lt || (op[1] && eq) : gt || (op[1] && eq), at);
@@ -701,7 +756,7 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
             return lg_v_str(E, a->str && b->str ? lg_txt(E, "%s%s", a->str, b->str) : NULL, at);
     }
     if (a->kind == LG_V_NUM && b->kind == LG_V_NUM)
-        return static_binary(E, op, a, b, at);
+        return lg_num_made(static_binary(E, op, a, b, at), op, a, b);
     a = lg_arrayed(E, a, at);
     b = lg_arrayed(E, b, at);
     if (is_structure(a) || is_structure(b)) {
@@ -712,6 +767,7 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
         } u = {op};
         return lg_leafwise(E, binary_leaf, u.p, 2, two, at);
     }
+    bool whole = false; /* two integers are divided */
     if (!strcmp(op, "/")) { /* true division: integers give float */
         lg_value **side[2] = {&a, &b};
         bool all_int = true;
@@ -719,6 +775,7 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
             if ((*side[i])->kind == LG_V_TENSOR ? lg_dtype_is_float((*side[i])->t.dtype)
                                                 : (*side[i])->kind != LG_V_NUM || !(*side[i])->num.is_int)
                 all_int = false;
+        whole = all_int && (b->kind != LG_V_NUM || !b->num.known || b->num.i);
         for (int i = 0; all_int && i < 2; i++)
             if ((*side[i])->kind == LG_V_TENSOR) {
                 bool weak = (*side[i])->t.weak;
@@ -726,11 +783,18 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
                 (*side[i])->t.weak = weak;
             }
     }
+    if (!strcmp(op, "/") && whole) {
+        lg_value *two[2] = {a, b}, *r = lg_elem_named(E, "div", 2, two, at);
+        fold_integers(E, r, at);
+        return r;
+    }
     bool divides = op[0] == '/' || op[0] == '%';
     if (divides && b->kind == LG_V_NUM && b->num.known && b->num.is_int && b->num.i == 0) {
         lg_err(E, "E0214", at, "division by zero");
         return lg_v_error(E, at);
     }
+    if (!strcmp(op, "^") && b->kind == LG_V_NUM)
+        b = lg_num_fixed(E, b); /* which power it is decides what is computed */
     if (!strcmp(op, "^") && b->kind == LG_V_NUM && b->num.known && b->num.is_int && a->kind != LG_V_NUM) {
         /* small integer powers are products: exact, and they have plain derivatives */
         if (b->num.i == 2)
@@ -740,8 +804,10 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
     }
     for (size_t i = 0; i < LG_COUNT(operators); i++)
         if (!strcmp(op, operators[i].sign)) {
-            lg_value *in[2] = {a, b};
-            return lg_elem_named(E, operators[i].op, 2, in, at);
+            lg_value *in[2] = {a, b}, *r = lg_elem_named(E, operators[i].op, 2, in, at);
+            if (divides && r->kind == LG_V_TENSOR && lg_dtype_is_int(r->t.dtype))
+                lg_divisor(E, op, b, at);
+            return r;
         }
     lg_err(E, "E0208", at, "`%s` is not defined here", op);
     return lg_v_error(E, at);
@@ -761,9 +827,10 @@ lg_value *lg_unary(lg_elab *E, const char *op, lg_value *a, lg_span at) {
             return a->num.known ? lg_v_bool(E, !a->num.i, at) : lg_v_unknown(E, false, true, at);
         }
         bool zero = a->num.known && !a->num.is_int && fpclassify(a->num.d) == FP_ZERO;
+        lg_value *none = lg_v_int(E, 0, at);
         if (zero) /* -0.0: 0 - x would lose its sign */
-            return lg_v_real(E, -a->num.d, at);
-        return static_binary(E, "-", lg_v_int(E, 0, at), a, at);
+            return lg_num_made(lg_v_real(E, -a->num.d, at), "-", none, a);
+        return lg_num_made(static_binary(E, "-", none, a, at), "-", none, a);
     }
     return lg_elem_named(E, op[0] == 'n' ? "not" : "neg", 1, &a, at);
 }
@@ -891,6 +958,9 @@ lg_value *lg_matmul(lg_elab *E, lg_value *a, lg_value *b, lg_span at) {
 }
 
 lg_value *lg_concat(lg_elab *E, int n, lg_value *const *v, int axis, lg_span at) {
+    for (int k = 0; k < n; k++)
+        if (v[k]->kind != LG_V_TENSOR) /* reported */
+            return v[k];
     lg_index **open;
     int n_open = lg_open_union(E, n, v, &open);
     int rank = v[0]->t.rank;

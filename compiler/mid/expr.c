@@ -284,7 +284,7 @@ lg_value *lg_stack(lg_elab *E, int n, lg_value *const *v, lg_span at) {
     }
     if (tensors && !nums && v[0]->kind == LG_V_TENSOR && v[0]->t.rank) {
         lg_value **x = LG_NEW_N(E->arena, lg_value *, n);
-        lg_dim *dim[LG_MAX_RANK];
+        lg_dim *dim[LG_MAX_RANK + 1];
         dim[0] = lg_dim_num(E->dims, 1);
         for (int d = 0; d < v[0]->t.rank; d++)
             dim[d + 1] = v[0]->t.dim[d];
@@ -390,8 +390,7 @@ static lg_value *call(lg_elab *E, const lg_ast *e, lg_value *piped) {
 }
 
 /* x |> f, x |> f(a): x becomes the first argument. */
-static lg_value *pipe(lg_elab *E, const lg_ast *e) {
-    lg_value *x = lg_expr(E, e->kid[0]);
+static lg_value *pipe(lg_elab *E, const lg_ast *e, lg_value *x) {
     const lg_ast *f = e->kid[1];
     if (f->kind == LG_A_CALL && !(f->flags & LG_AF_PAREN))
         return call(E, f, x);
@@ -401,9 +400,8 @@ static lg_value *pipe(lg_elab *E, const lg_ast *e) {
     return lg_call_value(E, lg_expr(E, f), 1, &a, e->span);
 }
 
-static lg_value *and_or(lg_elab *E, const lg_ast *e) {
+static lg_value *and_or(lg_elab *E, const lg_ast *e, lg_value *a) {
     /* a static left side may decide alone: the right side may not even make sense then */
-    lg_value *a = lg_expr(E, e->kid[0]);
     bool left, is_and = e->name[0] == 'a';
     if (a->kind == LG_V_NUM && lg_v_static_bool(E, a, &left) && left != is_and)
         return lg_v_bool(E, left, e->span);
@@ -418,14 +416,40 @@ static lg_value *and_or(lg_elab *E, const lg_ast *e) {
     return lg_binary(E, e->name, a, b, e->span);
 }
 
-static lg_value *from(lg_elab *E, const lg_ast *e) {
-    lg_value *a = lg_expr(E, e->kid[0]), *b = lg_expr(E, e->kid[1]);
+static lg_value *from(lg_elab *E, const lg_ast *e, lg_value *a) {
+    lg_value *b = lg_expr(E, e->kid[1]);
     if (a->kind == LG_V_ERROR || b->kind == LG_V_ERROR)
         return lg_v_error(E, e->span);
     if (a->kind == LG_V_MODEL)
         return lg_model_from(E, a, b, e->span);
     lg_err(E, "E0208", e->span, "`from` wants a model on its left, got %s", lg_v_type_text(E, a));
     return lg_v_error(E, e->span);
+}
+
+/* An operator whose left operand is `a`. */
+static lg_value *operate(lg_elab *E, const lg_ast *e, lg_value *a) {
+    if (!strcmp(e->name, "|>"))
+        return pipe(E, e, a);
+    if (!strcmp(e->name, "from"))
+        return from(E, e, a);
+    if (!strcmp(e->name, "and") || !strcmp(e->name, "or"))
+        return and_or(E, e, a);
+    return lg_binary(E, e->name, a, lg_expr(E, e->kid[1]), e->span);
+}
+
+/* a + b + c ...: from the left, without a call for each link, so that chains may be long. */
+static lg_value *chain(lg_elab *E, const lg_ast *e) {
+    size_t n = 0;
+    const lg_ast *first = e;
+    for (; first->kind == LG_A_BINARY; first = first->kid[0])
+        n++;
+    const lg_ast **link = LG_NEW_N(E->arena, const lg_ast *, n);
+    for (size_t k = n; k-- > 0; e = e->kid[0])
+        link[k] = e;
+    lg_value *v = lg_expr(E, first);
+    for (size_t k = 0; k < n; k++)
+        v = operate(E, link[k], v);
+    return v;
 }
 
 lg_value *lg_expr(lg_elab *E, const lg_ast *e) {
@@ -444,7 +468,7 @@ lg_value *lg_expr(lg_elab *E, const lg_ast *e) {
             }
             return r;
         }
-        return lg_v_int(E, (int64_t)e->num, e->span);
+        return lg_v_int(E, lg_ast_int(e), e->span);
     }
     case LG_A_STR: return string(E, e);
     case LG_A_BOOL: return lg_v_bool(E, e->num != 0.0, e->span);
@@ -455,17 +479,7 @@ lg_value *lg_expr(lg_elab *E, const lg_ast *e) {
         return v;
     }
     case LG_A_UNARY: return lg_unary(E, e->name, lg_expr(E, e->kid[0]), e->span);
-    case LG_A_BINARY:
-        if (!strcmp(e->name, "|>"))
-            return pipe(E, e);
-        if (!strcmp(e->name, "from"))
-            return from(E, e);
-        if (!strcmp(e->name, "and") || !strcmp(e->name, "or"))
-            return and_or(E, e);
-        {
-            lg_value *a = lg_expr(E, e->kid[0]);
-            return lg_binary(E, e->name, a, lg_expr(E, e->kid[1]), e->span);
-        }
+    case LG_A_BINARY: return chain(E, e);
     case LG_A_COMPARE: return compare_chain(E, e);
     case LG_A_CALL: return call(E, e, NULL);
     case LG_A_INDEX: return lg_index_expr(E, e);

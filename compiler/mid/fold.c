@@ -56,14 +56,12 @@ static lg_value *fold(lg_elab *E, const lg_fold *r, const char *name, lg_value *
             left[k++] = open[i];
     if (!r->n) /* a single value */
         return v;
+    if (n + v->t.rank > LG_MAX_RANK)
+        return lg_too_many_dims(E, r->at);
     lg_dtype t = op->out_dtype == LG_NO_DTYPE ? v->t.dtype : op->out_dtype;
     lg_value *y = lg_v_open(E, t, k, left, v->t.rank, v->t.dim, NULL, r->at);
     if (LG_CHECKING(E))
         return y;
-    if (n + v->t.rank > LG_MAX_RANK) {
-        lg_err(E, "E0213", r->at, "more than %d dims at once", LG_MAX_RANK);
-        return lg_v_error(E, r->at);
-    }
     lg_node *x = lg_node_as(E, v, n, open, v->t.rank, v->t.dim, r->at);
     y->t.node = lg_g_reduce(E->g, op, x, mask, r->at);
     return y;
@@ -159,17 +157,21 @@ static lg_value *divided(lg_elab *E, const lg_fold *r, lg_value *sum, lg_value *
 
 /* ---- the reductions ---- */
 
+/* Truth values as 0 and 1. */
+static lg_value *numbers(lg_elab *E, const lg_fold *r, lg_value *v) {
+    return v->t.dtype == LG_BOOL ? lg_cast(E, v, LG_I64, r->at) : v;
+}
+
 static lg_value *red_sum(lg_elab *E, lg_fold *r, lg_value *v) {
-    if (v->t.dtype == LG_BOOL)
-        v = lg_cast(E, v, LG_I64, r->at);
-    return lg_sum_over(E, r, masked(E, r, v, 0));
+    return lg_sum_over(E, r, masked(E, r, numbers(E, r, v), 0));
 }
 
 static lg_value *red_prod(lg_elab *E, lg_fold *r, lg_value *v) {
-    return fold(E, r, "prod", masked(E, r, v, 1));
+    return fold(E, r, "prod", masked(E, r, numbers(E, r, v), 1));
 }
 
 static lg_value *extreme(lg_elab *E, lg_fold *r, lg_value *v, bool most) {
+    v = numbers(E, r, v);
     double worst = most ? (double)-INFINITY : (double)INFINITY;
     if (r->cond && v->kind == LG_V_TENSOR && !lg_dtype_is_float(v->t.dtype)) {
         int64_t edge = v->t.dtype == LG_I64   ? INT64_MAX
@@ -204,6 +206,7 @@ static lg_value *place_of_extreme(lg_elab *E, lg_fold *r, lg_value *v, bool most
                      "a place is one number: reduce one index after the other, or reshape first");
         return lg_v_error(E, r->at);
     }
+    v = numbers(E, r, v);
     lg_value *count = count_terms(E, r);
     if (!require_terms(E, r, count, 1))
         return lg_v_error(E, r->at);
@@ -403,9 +406,7 @@ static lg_value *red_cumsum(lg_elab *E, lg_fold *r, lg_value *v) {
         lg_err(E, "E0257", r->at, "`%s` wants one index, got %d", r->name, r->n);
         return lg_v_error(E, r->at);
     }
-    if (v->t.dtype == LG_BOOL)
-        v = lg_cast(E, v, LG_I64, r->at);
-    v = masked(E, r, v, 0);
+    v = masked(E, r, numbers(E, r, v), 0);
     lg_index **open;
     int n = all_open(E, r, v, &open), axis = 0;
     lg_value *y = lg_v_open(E, v->t.dtype, n, open, v->t.rank, v->t.dim, NULL, r->at);

@@ -108,6 +108,18 @@ lg_frame *lg_frame_new(lg_elab *E, lg_fkind kind, lg_frame *up) {
     return f;
 }
 
+lg_frame *lg_counting_frame(lg_frame *f) {
+    while (f->up && f->up->path_hash == f->path_hash &&
+           (f->kind == LG_F_BLOCK || f->kind == LG_F_SCAN))
+        f = f->up;
+    return f;
+}
+
+uint64_t lg_next_place(lg_frame *f) {
+    f = lg_counting_frame(f);
+    return lg_hash_mix(f->path_hash, ++f->call_count);
+}
+
 lg_binding *lg_find_local(lg_frame *f, lg_sym name, bool prime) {
     for (lg_binding *b = f->names; b; b = b->next)
         if (b->name == name && b->prime == prime)
@@ -122,10 +134,12 @@ void lg_bind(lg_elab *E, lg_frame *f, lg_sym name, lg_value *v, lg_span at) {
 }
 
 /* Who asked for what, innermost first: the path of a cycle. */
+enum { ASKING_MOST = 1000 };
 typedef struct lg_asking {
     const lg_binding *b;
     lg_span at; /* where it was asked for */
     struct lg_asking *up;
+    int deep;
 } lg_asking;
 
 static lg_value *report_cycle(lg_elab *E, lg_binding *b, lg_span at) {
@@ -157,8 +171,14 @@ lg_value *lg_force(lg_elab *E, lg_frame *f, lg_binding *b, lg_span at) {
     if (b->state == LG_B_RUNNING)
         return report_cycle(E, b, at);
     if (b->state == LG_B_PENDING) {
+        lg_asking by = {b, at, E->asking, E->asking ? E->asking->deep + 1 : 1};
+        if (by.deep > ASKING_MOST) {
+            lg_diag *d = lg_err(E, "E0328", at, "definitions wait for each other more than %d deep",
+                                ASKING_MOST);
+            lg_diag_help(d, "define a name above what uses it");
+            return lg_v_error(E, at);
+        }
         b->state = LG_B_RUNNING;
-        lg_asking by = {b, at, E->asking};
         E->asking = &by;
         lg_frame *was = E->frame;
         /* whoever asks, it runs where its block runs: in that graph, outside of branches */
@@ -256,6 +276,23 @@ static lg_value *lookup_library(lg_elab *E, lg_sym name, lg_span at) {
                 return lg_force(E, m->frame, b, at);
         }
     return NULL;
+}
+
+static const lg_ast *declared_in(const lg_ast *tree, lg_sym name) {
+    for (uint32_t i = 0; tree && i < tree->n; i++)
+        if (tree->kid[i]->kind == LG_A_DECL && tree->kid[i]->name == name)
+            return tree->kid[i];
+    return NULL;
+}
+
+const lg_ast *lg_decl_named(lg_elab *E, const lg_module *m, lg_sym name) {
+    const lg_ast *d = declared_in(m->tree, name);
+    index_library(E);
+    for (name_row *r = library_names[name_slot(name)]; r && !d; r = r->next) {
+        const lg_module *l = r->name == name ? lg_library_module(E, r->module->name) : NULL;
+        d = l ? declared_in(l->tree, name) : NULL;
+    }
+    return d;
 }
 
 bool lg_lookup_user(lg_elab *E, lg_frame *f, lg_sym name) {
@@ -402,6 +439,7 @@ lg_value *lg_value_seen_from(lg_elab *E, lg_frame *f, lg_value *v) {
     case LG_V_RECORD: {
         lg_value *r = lg_v_record(E, v->rec.n, v->at);
         r->rounds = v->rounds;
+        r->rec.quant = v->rec.quant;
         for (int i = 0; i < v->rec.n; i++) {
             r->rec.f[i] = v->rec.f[i];
             r->rec.f[i].value = lg_value_seen_from(E, f, v->rec.f[i].value);

@@ -172,13 +172,19 @@ static void need(lg_fusion *f, lg_node *x) {
 
 /* ---- computing again instead of storing ---- */
 
-/* What a value is made from. */
+/* What a value is made from. Values of few elements beside it (one a row) cost nothing. */
 typedef struct {
-    int ops, n_leaf, costly;
+    int ops, thin, n_leaf, n_wide, costly;
     bool ok;
-    int64_t most; /* elements of the largest leaf */
-    lg_node *leaf[8];
+    int64_t n, most; /* elements of the value, of the largest leaf */
+    lg_node *leaf[12];
 } cone;
+
+enum { THIN = 32 }; /* elements of a value for one of few */
+
+static bool is_thin(const cone *c, const lg_node *x) {
+    return (int64_t)lg_type_count(&x->type[0]) * THIN <= c->n;
+}
 
 static void add_leaf(cone *c, lg_node *x) {
     int64_t n = (int64_t)lg_type_count(&x->type[0]);
@@ -191,12 +197,13 @@ static void add_leaf(cone *c, lg_node *x) {
         return;
     }
     c->leaf[c->n_leaf++] = x;
+    c->n_wide += !is_thin(c, x);
 }
 
 static void grow(const lg_fusion *f, cone *c, lg_node *x) {
     lg_map m = lg_map_identity(&x->type[0]);
     x = lg_map_source(x, &m);
-    if (!c->ok || c->ops > MAX_NODES) {
+    if (!c->ok || c->ops > MAX_NODES || c->thin > MAX_NODES) {
         c->ok = false;
         return;
     }
@@ -209,14 +216,15 @@ static void grow(const lg_fusion *f, cone *c, lg_node *x) {
         add_leaf(c, x->op->cls == LG_C_RESHAPE ? lg_storage_of(x) : x);
         return;
     }
-    c->ops++;
-    c->costly += !(x->op->traits & LG_T_CHEAP);
+    c->ops += !is_thin(c, x);
+    c->thin += is_thin(c, x);
+    c->costly += !is_thin(c, x) && !(x->op->traits & LG_T_CHEAP);
     for (int k = 0; k < x->n_in; k++)
         grow(f, c, x->in[k]);
 }
 
 static cone cone_of(const lg_fusion *f, lg_node *x) {
-    cone c = {.ok = true};
+    cone c = {.ok = true, .n = (int64_t)lg_type_count(&x->type[0])};
     if (x->op->cls != LG_C_ELEM && x->op->cls != LG_C_CAST)
         c.ok = false;
     else
@@ -248,7 +256,7 @@ static bool again(const lg_fusion *f, lg_node *u, int64_t seq, cone *c) {
     /* one exp costs less than a value's way to memory and back */
     int64_t bytes = (int64_t)lg_type_count(&u->type[0]) * (int64_t)lg_dtype_size(u->type[0].dtype);
     bool far = bytes >= FAR_BYTES && c->costly <= 1 && c->ops <= 8;
-    return is_blown(c, u) || (c->n_leaf <= 3 && ((!c->costly && c->ops <= 4) || far));
+    return is_blown(c, u) || (c->n_wide <= 3 && ((!c->costly && c->ops <= 4) || far));
 }
 
 /* u, which stands in another group, is read at position seq. */
@@ -416,6 +424,76 @@ static void gather_groups(lg_fusion *f, lg_group *g, const lg_node *n) {
     }
 }
 
+/* Could x, of a group h of elements, be part of g, which runs at another time? */
+static bool may_move(const lg_fusion *f, const lg_group *g, const lg_group *h, const lg_node *x,
+                     bool row) {
+    const lg_type *t = &x->type[0];
+    for (int k = 0; k < x->n_in; k++) {
+        lg_map m;
+        lg_node *u = from_buffer(x, k) ? lg_storage_of(x->in[k]) : operand(x, k, &m);
+        lg_node *s = lg_storage_of(u);
+        lg_group *q = f->of[s->id], *wait = held_by(f, x->in[k]);
+        if (wait && wait->seq >= g->seq)
+            return false;
+        if (!q || q == h)
+            continue;
+        if (q != g && q->seq >= g->seq)
+            return false;
+        if (q != g)
+            continue;
+        if (from_buffer(x, k) || s != u || (row && !f->row[u->id]) ||
+            !is_projection(&m, t, &u->type[0], f->row[u->id] && !row ? g->mask : 0))
+            return false;
+        if (!row && (f->row[u->id] || f->after_row[u->id]) && !fits_row(f, g, x))
+            return false;
+    }
+    return true;
+}
+
+/* Makes h, elements of g's space or of the size of its rows, part of g. */
+static void absorb(lg_fusion *f, lg_group *g, lg_group *h) {
+    const lg_type *t = &h->node.at[0]->type[0];
+    bool row = !is_full(g, t);
+    if (h == g || h->closed || h->reduces || g->node.n + h->node.n > MAX_NODES ||
+        (h->seq < g->seq && h->first_use <= g->seq) || (row && !is_row(g, t)))
+        return;
+    for (size_t k = 0; k < h->node.n; k++)
+        if (!may_move(f, g, h, h->node.at[k], row))
+            return;
+    size_t n = h->node.n;
+    h->node.n = 0;
+    h->closed = true;
+    h->seq = -1;
+    g->first_use = h->first_use < g->first_use ? h->first_use : g->first_use;
+    for (size_t k = 0; k < n; k++)
+        f->of[h->node.at[k]->id] = g;
+    for (size_t k = 0; k < n; k++)
+        join(f, g, h->node.at[k], row);
+}
+
+/* The reducing group that n, pointwise, reads a value of. */
+static lg_group *reducing(const lg_fusion *f, const lg_node *n) {
+    lg_group *g = NULL;
+    for (int k = 0; k < n->n_in; k++) {
+        lg_map m;
+        lg_group *h = from_buffer(n, k) ? NULL : f->of[operand(n, k, &m)->id];
+        if (h && h->reduces && !h->closed && (!g || h->seq > g->seq))
+            g = h;
+    }
+    return g && (is_full(g, &n->type[0]) || is_row(g, &n->type[0])) ? g : NULL;
+}
+
+/* n reads a value of a reducing group: the elements that it reads as well become part of that. */
+static void bring_together(lg_fusion *f, const lg_node *n) {
+    lg_group *g = reducing(f, n);
+    for (int k = 0; k < n->n_in && g; k++) {
+        lg_map m;
+        lg_group *h = from_buffer(n, k) ? NULL : f->of[operand(n, k, &m)->id];
+        if (h && h != g && h->node.n && !h->opaque)
+            absorb(f, g, h);
+    }
+}
+
 static lg_group *best_group(const lg_fusion *f, const lg_node *n, bool *row, bool *late) {
     lg_group *best = NULL;
     for (int k = 0; k < n->n_in; k++) {
@@ -445,6 +523,8 @@ static void place_pointwise(lg_fusion *f, lg_node *n) {
             behind_reshape(f, operand(n, k, &m));
     }
     bool row = false, late = false;
+    if (!f->no_fuse)
+        bring_together(f, n);
     lg_group *g = f->no_fuse ? NULL : best_group(f, n, &row, &late);
     if (!g) {
         g = new_group(f, n, false);
@@ -461,6 +541,57 @@ static void place_pointwise(lg_fusion *f, lg_node *n) {
 
 /* ---- reductions ---- */
 
+/* What a group reads from memory to make x, which is not one of its own. */
+static cone read_for(const lg_fusion *f, lg_node *x) {
+    cone c = cone_of(f, x);
+    if (!c.ok || f->stored[x->id]) {
+        c = (cone){.ok = true, .n = (int64_t)lg_type_count(&x->type[0])};
+        add_leaf(&c, lg_storage_of(x));
+    }
+    return c;
+}
+
+/* Does g read a leaf of c, one of many elements? */
+static bool reads_too(const lg_fusion *f, const lg_group *g, const cone *c) {
+    for (size_t k = 0; k < g->node.n; k++)
+        for (int j = 0; j < g->node.at[k]->n_in; j++) {
+            lg_map m;
+            lg_node *u = from_buffer(g->node.at[k], j) ? lg_storage_of(g->node.at[k]->in[j])
+                                                       : source_of(g->node.at[k]->in[j], &m);
+            if (f->of[u->id] == g)
+                continue;
+            cone d = read_for(f, u);
+            for (int a = 0; a < d.n_leaf; a++)
+                for (int b = 0; b < c->n_leaf; b++)
+                    if (d.leaf[a] == c->leaf[b] && !is_thin(c, c->leaf[b]))
+                        return true;
+        }
+    return false;
+}
+
+/* A group that reduces the same space in the same way and reads what u, which n reduces, is made
+ * from: both in one pass over memory. */
+static lg_group *sibling(const lg_fusion *f, const lg_node *n, lg_node *u, uint32_t mask) {
+    enum { BACK = 12, LEAST = 1 << 14 };
+    const lg_type *t = &n->in[0]->type[0];
+    if (!mask || f->no_fuse || (int64_t)lg_type_count(t) < LEAST || u->op->cls == LG_C_RESHAPE)
+        return NULL;
+    cone c = read_for(f, u);
+    const lg_group *wait = held_by(f, n->in[0]);
+    for (size_t k = f->group.n; k-- > 0 && k + BACK >= f->group.n;) {
+        lg_group *g = f->group.at[k];
+        if (g->closed || !g->reduces || g->index || g->mask != mask || !is_full(g, t) ||
+            g->node.n >= MAX_NODES || (wait && wait->seq >= g->seq) ||
+            !leaves_before(f, &c, g->seq) || !reads_too(f, g, &c))
+            continue;
+        cone d;
+        lg_group *h = f->of[u->id];
+        if (!h || h->seq < g->seq || again(f, u, g->seq, &d))
+            return g;
+    }
+    return NULL;
+}
+
 static void place_reduce(lg_fusion *f, lg_node *n) {
     const lg_type *t = &n->in[0]->type[0];
     uint32_t mask = space_mask(t, n->attr.axes_mask);
@@ -476,6 +607,8 @@ static void place_reduce(lg_fusion *f, lg_node *n) {
               !f->row[u->id] &&
               (!g->reduces || g->mask == mask) && is_projection(&m, t, &u->type[0], 0) &&
               g->node.n < MAX_NODES && lg_type_count(t) > 0 && (!index || !g->reduces || g->index);
+    if (!in && !index)
+        in = (g = sibling(f, n, u, mask)) != NULL;
     if (!in) {
         g = new_group(f, n, false);
         g->node.n = 0;
@@ -490,23 +623,43 @@ static void place_reduce(lg_fusion *f, lg_node *n) {
 
 /* ---- the rest ---- */
 
-/* What n, run on its own, reads in place of its input k. */
-static lg_node *read_by(const lg_fusion *f, const lg_node *n, int k) {
-    lg_node *source[2];
+/* What n, run on its own, reads in place of its inputs; room for 6. Gives how many. */
+static int reads_of(const lg_fusion *f, const lg_node *n, lg_node *const **in, lg_dot *room) {
+    *in = n->in;
     if (n->op->cls != LG_C_DOT || f->no_fuse)
-        return n->in[k];
-    lg_dot_product(n, source);
-    return source[k];
+        return n->n_in;
+    *room = lg_dot_of(n);
+    *in = room->in;
+    return room->n_in;
 }
 
 static void place_opaque(lg_fusion *f, lg_node *n) {
-    for (int k = 0; k < n->n_in; k++)
-        need(f, read_by(f, n, k));
+    lg_dot room;
+    lg_node *const *in;
+    int n_in = reads_of(f, n, &in, &room);
+    for (int k = 0; k < n_in; k++)
+        need(f, in[k]);
     lg_group *g = new_group(f, n, true);
-    for (int k = 0; k < n->n_in; k++)
-        used_at(f, lg_storage_of(read_by(f, n, k)), g->seq);
+    for (int k = 0; k < n_in; k++)
+        used_at(f, lg_storage_of(in[k]), g->seq);
     hold(f, n, g->seq);
     f->stored[n->id] = true;
+}
+
+/* Nodes that no kernel computes: products read the codes instead. By node id. */
+static void mark_needed(const lg_fusion *f, bool *needed) {
+    lg_dot room;
+    for (size_t k = 0; k < f->g->output.n; k++)
+        needed[f->g->output.at[k].node->id] = true;
+    for (size_t k = 0; k < f->g->effect.n; k++)
+        needed[f->g->effect.at[k]->id] = true;
+    for (size_t k = f->g->node.n; k-- > 0;) {
+        const lg_node *n = f->g->node.at[k];
+        lg_node *const *in;
+        int n_in = needed[k] ? reads_of(f, n, &in, &room) : 0;
+        for (int j = 0; j < n_in; j++)
+            needed[in[j]->id] = true;
+    }
 }
 
 /* Gives x, which shares no other's storage, a buffer, and a kernel that fills it. */
@@ -571,8 +724,12 @@ void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse) {
     f->row = lg_alloc(n);
     f->after_row = lg_alloc(n);
     f->stored = lg_alloc(n);
+    bool *needed = lg_alloc(n);
+    mark_needed(f, needed);
     for (size_t k = 0; k < g->node.n; k++)
-        place(f, g->node.at[k]);
+        if (needed[k])
+            place(f, g->node.at[k]);
+    lg_free(needed);
     for (size_t k = 0; k < g->output.n; k++)
         need(f, g->output.at[k].node);
     writers_last(f);

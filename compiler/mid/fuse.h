@@ -43,8 +43,25 @@ typedef struct {
 } lg_fusion;
 void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse);
 void lg_fuse_free(lg_fusion *f);
-/* A dot as a product of source[0] and source[1], which are read where they lie, through views. */
-lg_product lg_dot_product(const lg_node *n, lg_node *source[2]);
+/* What an elementwise value is decoded from; scale and zero may be NULL. */
+typedef struct {
+    lg_coded c;
+    lg_node *codes, *scale, *zero;
+} lg_decoded;
+bool lg_decoded_of(lg_node *x, lg_decoded *d); /* false: from nothing of that kind */
+/* What an i32 value is cast from, when that is i8 or u8; else NULL. */
+lg_node *lg_bytes_of(lg_node *x, lg_coded *c);
+
+/* A dot as a product of in[0] and in[1], which are read where they lie, through views, and as codes
+ * where they are decoded from some: then scales and zeros follow. */
+typedef struct {
+    lg_product p;
+    int n_in;
+    lg_node *in[6];
+    bool is_coded;
+    lg_coded coded[2];
+} lg_dot;
+lg_dot lg_dot_of(const lg_node *n);
 bool lg_small_gather(const lg_node *n);
 
 /* ---- kernels ---- */

@@ -1,4 +1,5 @@
-/* grad_scan.c: the reverse pass through loops and branches.
+/* grad_scan.c: the reverse pass through loops. Not through branches (grad_cond.c), which keep what
+ * they need of the forward pass in the same way.
  *
  * A scan is differentiated as a scan that runs the other way. Its body is the reverse pass over
  * the body; what it needs of the forward rounds is yielded by the forward scan (residuals) and
@@ -7,22 +8,20 @@
 #include "compiler/mid/adjoint.h"
 #include <string.h>
 
-typedef LG_VEC(lg_node *) node_vec;
+typedef lg_node_vec node_vec;
 
 typedef struct {
     lg_adjoint *a;
     lg_node *s;            /* the scan */
     const lg_scan_attr *f; /* as it is now */
     lg_node *const *dy;
-    lg_graph *w;       /* its body, to which the reverse pass is added */
-    size_t n_fwd;      /* nodes of w that are the body */
-    uint8_t *varies;   /* by input of w: depends on an x of the pass */
-    uint8_t *back;     /* by carry: its cotangent is carried */
-    lg_node **seed;    /* by output of w: the input that holds its cotangent, or NULL */
-    lg_node **dx;      /* by input of w */
-    uint8_t *used;     /* by node of w: the reverse body needs it */
-    node_vec residual; /* nodes of w to be yielded */
-    lg_node **map;     /* by node of w: its place in the reverse body */
+    lg_graph *w;     /* its body, to which the reverse pass is added */
+    lg_kept kept;    /* what that needs of the forward rounds */
+    uint8_t *varies; /* by input of w: depends on an x of the pass */
+    uint8_t *back;   /* by carry: its cotangent is carried */
+    lg_node **seed;  /* by output of w: the input that holds its cotangent, or NULL */
+    lg_node **dx;    /* by input of w */
+    lg_node **map;   /* by node of w: its place in the reverse body */
 } rev;
 
 static bool is_float(const lg_node *n) {
@@ -108,16 +107,8 @@ static bool differentiate(rev *r) {
 
 /* ---- what it needs of the forward rounds ---- */
 
-static bool is_forward(const rev *r, const lg_node *n) {
-    return n->id < r->n_fwd || (n->op->cls == LG_C_ITEM && n->in[0]->id < r->n_fwd);
-}
-
-static bool is_carry_input(const rev *r, const lg_node *n) {
-    return n->op->cls == LG_C_INPUT && n->attr.slot < r->f->n_carry;
-}
-
 /* Made again from its inputs rather than kept: moves, casts, constants. */
-static bool is_remade(const lg_node *n) {
+static bool is_remade(const lg_node *n, bool cheap) {
     switch (n->op->cls) {
     case LG_C_CONST:
     case LG_C_IOTA:
@@ -125,45 +116,84 @@ static bool is_remade(const lg_node *n) {
     case LG_C_RESHAPE:
         return true;
     case LG_C_CAST:
-        return lg_dtype_size(n->type[0].dtype) >= lg_dtype_size(n->in[0]->type[0].dtype);
+        return cheap || lg_dtype_size(n->type[0].dtype) >= lg_dtype_size(n->in[0]->type[0].dtype);
     case LG_C_MARK:
         return n->attr.rule == NULL && n->n_in == 1;
+    case LG_C_ELEM:
+        return cheap && n->op->traits & LG_T_CHEAP;
     default:
         return false;
     }
 }
 
-static void use_forward(rev *r, lg_node *n) {
-    if (r->used[n->id])
+static void use_forward(lg_kept *k, lg_node *n) {
+    if (k->used[n->id])
         return;
-    r->used[n->id] = 1;
-    if (is_carry_input(r, n) || (n->op->cls != LG_C_INPUT && !is_remade(n))) {
-        LG_PUSH(r->residual, n);
+    k->used[n->id] = 1;
+    bool input = n->op->cls == LG_C_INPUT;
+    if (input ? n->attr.slot < k->n_carry : !is_remade(n, k->cheap)) {
+        LG_PUSH(k->residual, n);
         return;
     }
-    for (int k = 0; k < n->n_in; k++)
-        use_forward(r, n->in[k]);
+    for (int i = 0; i < n->n_in; i++)
+        use_forward(k, n->in[i]);
 }
 
-static void find_residuals(rev *r) {
-    r->used = lg_alloc(r->w->node.n + 1);
-    uint8_t *need = lg_alloc(r->w->node.n + 1);
-    for (size_t k = 0; k < r->w->input.n; k++)
-        if ((int)k < r->f->n_carry + r->f->n_xs + 1 + r->f->n_const && r->dx[k])
-            need[r->dx[k]->id] = 1;
-    for (size_t i = r->w->node.n; i-- > 0;) {
-        lg_node *n = r->w->node.at[i];
+void lg_kept_find(lg_kept *k, int n_in, lg_node *const *dx) {
+    k->used = lg_alloc(k->w->node.n + 1);
+    uint8_t *need = lg_alloc(k->w->node.n + 1);
+    for (int i = 0; i < n_in; i++)
+        if (dx[i])
+            need[dx[i]->id] = 1;
+    for (size_t i = k->w->node.n; i-- > 0;) {
+        lg_node *n = k->w->node.at[i];
         if (!need[i])
             continue;
-        if (is_forward(r, n)) {
-            use_forward(r, n);
+        if (n->id < k->n_fwd || (n->op->cls == LG_C_ITEM && n->in[0]->id < k->n_fwd)) {
+            use_forward(k, n);
             continue;
         }
-        r->used[i] = 1;
-        for (int k = 0; k < n->n_in; k++)
-            need[n->in[k]->id] = 1;
+        k->used[i] = 1;
+        for (int j = 0; j < n->n_in; j++)
+            need[n->in[j]->id] = 1;
     }
     lg_free(need);
+}
+
+void lg_kept_fill(const lg_kept *k, lg_graph *to, lg_node **map) {
+    for (size_t i = 0; i < k->w->node.n; i++) {
+        lg_node *n = k->w->node.at[i];
+        if (!k->used[i] || map[i])
+            continue;
+        assert(n->op->cls != LG_C_INPUT);
+        lg_node **in = lg_alloc(sizeof *in * (size_t)(n->n_in + 1));
+        for (int j = 0; j < n->n_in; j++)
+            in[j] = map[n->in[j]->id];
+        map[i] = lg_g_like(to, n, in); /* w is thrown away, and its bodies with it */
+        if (n->attr.scan)
+            map[i]->attr.scan->body = lg_graph_clone(to, n->attr.scan->body);
+        if (n->attr.cond) {
+            map[i]->attr.cond->then_ = lg_graph_clone(to, n->attr.cond->then_);
+            map[i]->attr.cond->else_ = lg_graph_clone(to, n->attr.cond->else_);
+        }
+        lg_free(in);
+    }
+}
+
+void lg_kept_fini(lg_kept *k) {
+    lg_free(k->used);
+    lg_free(k->residual.at);
+    lg_graph_free(k->w);
+}
+
+/* A stack has one dim more than its rows; a row that has all dims there can be is stacked flat. */
+static bool is_full(const lg_node *row) {
+    return row->type[0].rank == LG_MAX_RANK;
+}
+
+static lg_node *stackable(lg_graph *w, lg_node *row) {
+    int64_t n = (int64_t)lg_type_count(&row->type[0]);
+    return is_full(row) ? lg_g_reshape(w, row, 1, &n, row->span) : row;
 }
 
 /* The forward scan yields its residuals too, after everything it gave before: nobody who reads it
@@ -171,14 +201,14 @@ static void find_residuals(rev *r) {
 static int extend(rev *r, bool alive) {
     const lg_scan_attr *f = r->f;
     int n_body = f->n_carry + f->n_xs + 1 + f->n_const, old = r->s->n_out;
-    int n_out = old + (int)r->residual.n + alive;
+    int n_out = old + (int)r->kept.residual.n + alive;
     if (n_out == old)
         return old;
     lg_node **out = lg_alloc(sizeof *out * (size_t)n_out);
     for (int k = 0; k < old; k++)
         out[k] = r->w->output.at[k].node;
-    for (size_t k = 0; k < r->residual.n; k++)
-        out[old + (int)k] = r->residual.at[k];
+    for (size_t k = 0; k < r->kept.residual.n; k++)
+        out[old + (int)k] = stackable(r->w, r->kept.residual.at[k]);
     if (alive)
         out[n_out - 1] = lg_g_scalar(r->w, LG_BOOL, 1, r->s->span);
     lg_scan_attr *next = lg_arena_dup(r->a->g->arena, f, sizeof *f);
@@ -188,7 +218,6 @@ static int extend(rev *r, bool alive) {
     memcpy(type, r->s->type, sizeof *type * (size_t)old);
     for (int k = old; k < n_out; k++) {
         type[k] = out[k]->type[0];
-        assert(type[k].rank < LG_MAX_RANK);
         memmove(type[k].shape + 1, type[k].shape, sizeof *type[k].shape * (size_t)type[k].rank++);
         type[k].shape[0] = f->trip;
     }
@@ -259,43 +288,26 @@ static void stacks_in(rev *r, builder *b, int n_old, int first_residual) {
         if (r->seed[k])
             add_stack(r, b, r->dy[k], r->seed[k]);
     for (int k = nc; k < nc + r->f->n_xs; k++)
-        if (r->used[r->w->input.at[k]->id])
+        if (r->kept.used[r->w->input.at[k]->id])
             add_stack(r, b, r->s->in[k], r->w->input.at[k]);
-    for (size_t k = 0; k < r->residual.n; k++)
-        add_stack(r, b, lg_g_item(r->a->g, r->s, first_residual + (int)k), r->residual.at[k]);
+    for (size_t k = 0; k < r->kept.residual.n; k++) {
+        lg_node *n = r->kept.residual.at[k];
+        const lg_type *t = &n->type[0];
+        add_stack(r, b, lg_g_item(r->a->g, r->s, first_residual + (int)k), n);
+        if (is_full(n))
+            r->map[n->id] = lg_g_reshape(b->b, r->map[n->id], t->rank, t->shape, n->span);
+    }
 }
 
 static void constants_in(rev *r, builder *b) {
     lg_node *t = r->w->input.at[first_const(r) - 1];
     body_input(r, b, t->type[0], t);
     for (int k = first_const(r); k < first_const(r) + r->f->n_const; k++)
-        if (r->used[r->w->input.at[k]->id]) {
+        if (r->kept.used[r->w->input.at[k]->id]) {
             LG_PUSH(b->in, r->s->in[k - 1]);
             body_input(r, b, r->w->input.at[k]->type[0], r->w->input.at[k]);
             b->attr.n_const++;
         }
-}
-
-/* Copies what is used of w, which stands in topological order. */
-static void fill_body(rev *r, builder *b) {
-    uint8_t *want = r->used;
-    for (size_t i = 0; i < r->w->node.n; i++) {
-        lg_node *n = r->w->node.at[i];
-        if (!want[i] || r->map[i])
-            continue;
-        assert(n->op->cls != LG_C_INPUT);
-        lg_node **in = lg_alloc(sizeof *in * (size_t)(n->n_in + 1));
-        for (int k = 0; k < n->n_in; k++)
-            in[k] = r->map[n->in[k]->id];
-        r->map[i] = lg_g_like(b->b, n, in); /* w is thrown away: its bodies need no copies */
-        if (n->attr.scan)
-            r->map[i]->attr.scan->body = lg_graph_clone(b->b, n->attr.scan->body);
-        if (n->attr.cond) {
-            r->map[i]->attr.cond->then_ = lg_graph_clone(b->b, n->attr.cond->then_);
-            r->map[i]->attr.cond->else_ = lg_graph_clone(b->b, n->attr.cond->else_);
-        }
-        lg_free(in);
-    }
 }
 
 static void outputs(rev *r, builder *b) {
@@ -377,7 +389,7 @@ static void hand_out(rev *r, lg_node *back) {
 static void emit(rev *r) {
     int n_old = r->s->n_out;
     bool alive = r->f->stop >= 0;
-    find_residuals(r);
+    lg_kept_find(&r->kept, first_const(r) + r->f->n_const, r->dx);
     int first = extend(r, alive);
     builder b = {.b = lg_graph_new(r->a->g)};
     b.attr = (lg_scan_attr){.trip = r->f->trip, .rev = !r->f->rev, .stop = -1};
@@ -385,7 +397,7 @@ static void emit(rev *r) {
     carries_in(r, &b);
     stacks_in(r, &b, n_old, first);
     constants_in(r, &b);
-    fill_body(r, &b);
+    lg_kept_fill(&r->kept, b.b, r->map);
     outputs(r, &b);
     if (b.out.n) {
         if (alive)
@@ -402,7 +414,7 @@ static void emit(rev *r) {
 bool lg_adjoint_scan(lg_adjoint *a, lg_node *s, lg_node *const *dy) {
     const lg_scan_attr *f = s->attr.scan;
     rev r = {.a = a, .s = s, .f = f, .dy = dy, .w = lg_graph_clone(NULL, f->body)};
-    r.n_fwd = r.w->node.n;
+    r.kept = (lg_kept){.w = r.w, .n_fwd = r.w->node.n, .n_carry = f->n_carry};
     size_t n_in = r.w->input.n, n_out = r.w->output.n;
     r.varies = lg_alloc(n_in + 1);
     r.back = lg_alloc(n_in + 1);
@@ -417,82 +429,6 @@ bool lg_adjoint_scan(lg_adjoint *a, lg_node *s, lg_node *const *dy) {
     lg_free(r.back);
     lg_free(r.seed);
     lg_free(r.dx);
-    lg_free(r.used);
-    lg_free(r.residual.at);
-    lg_graph_free(r.w);
-    return ok;
-}
-
-/* ---- branches ---- */
-
-/* A branch's reverse: inputs are the captures and then the cotangents of its results. */
-static bool reverse_branch(lg_adjoint *a, const lg_graph *branch, lg_node *c, lg_node *const *dy,
-                           const uint8_t *varies, lg_graph **w, lg_node **dx) {
-    int n = (int)branch->input.n, n_out = c->n_out;
-    *w = lg_graph_clone(NULL, branch);
-    lg_node **x = lg_alloc(sizeof *x * (size_t)(n + 1)),
-            **seed = lg_alloc(sizeof *x * (size_t)(n_out + 1));
-    lg_node **y = lg_alloc(sizeof *y * (size_t)(n_out + 1));
-    for (int k = 0; k < n; k++)
-        x[k] = varies[k] ? (*w)->input.at[k] : NULL;
-    for (int k = 0; k < n_out; k++) {
-        y[k] = (*w)->output.at[k].node;
-        if (dy[k])
-            seed[k] = lg_g_input(*w, y[k]->type[0], c->span);
-    }
-    bool ok = lg_grad_vjp(a->E, *w, n_out, y, seed, n, x, dx, a->at);
-    (*w)->effect.n = 0; /* required in the forward branch already */
-    lg_free(x);
-    lg_free(y);
-    lg_free(seed);
-    return ok;
-}
-
-/* Results of one branch for the captures that any branch gives a cotangent. */
-static lg_graph *branch_body(lg_graph *g, lg_graph *w, lg_node *const *dx, lg_node *const *other,
-                             int n, lg_span at) {
-    lg_node **out = lg_alloc(sizeof *out * (size_t)(n + 1));
-    int k = 0;
-    for (int i = 0; i < n; i++)
-        if (dx[i] || other[i])
-            out[k++] = dx[i] ? dx[i] : lg_adjoint_zeros(w, other[i]->type, at);
-    lg_graph *b = lg_graph_body(g, w, w->input.n, k, out);
-    lg_free(out);
-    return b;
-}
-
-bool lg_adjoint_cond(lg_adjoint *a, lg_node *c, lg_node *const *dy) {
-    const lg_cond_attr *f = c->attr.cond;
-    int n = c->n_in - 1, n_dy = 0, n_dx = 0;
-    uint8_t *varies = lg_alloc((size_t)n + 1);
-    for (int k = 0; k < n; k++)
-        varies[k] = lg_adjoint_wants(a, c->in[k + 1]) && is_float(f->then_->input.at[k]);
-    lg_graph *w[2] = {0};
-    lg_node **dx[2];
-    for (int b = 0; b < 2; b++)
-        dx[b] = lg_alloc(sizeof **dx * (size_t)(n + 1));
-    bool ok = reverse_branch(a, f->then_, c, dy, varies, &w[0], dx[0]) &&
-              reverse_branch(a, f->else_, c, dy, varies, &w[1], dx[1]);
-    for (int k = 0; k < n; k++)
-        n_dx += ok && (dx[0][k] || dx[1][k]);
-    if (n_dx) {
-        lg_node **in = lg_alloc(sizeof *in * (size_t)(c->n_in + c->n_out + 1));
-        memcpy(in, c->in, sizeof *in * (size_t)c->n_in);
-        for (int k = 0; k < c->n_out; k++)
-            if (dy[k])
-                in[c->n_in + n_dy++] = dy[k];
-        lg_cond_attr back = {branch_body(a->g, w[0], dx[0], dx[1], n, c->span),
-                             branch_body(a->g, w[1], dx[1], dx[0], n, c->span)};
-        lg_node *y = lg_g_cond(a->g, &back, c->n_in + n_dy, in, c->span);
-        for (int k = 0, i = 0; k < n; k++)
-            if (dx[0][k] || dx[1][k])
-                lg_adjoint_add(a, c->in[k + 1], 0, lg_g_item(a->g, y, i++));
-        lg_free(in);
-    }
-    for (int b = 0; b < 2; b++) {
-        lg_graph_free(w[b]);
-        lg_free(dx[b]);
-    }
-    lg_free(varies);
+    lg_kept_fini(&r.kept);
     return ok;
 }

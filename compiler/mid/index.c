@@ -100,10 +100,12 @@ static void force_names(lg_elab *E, const lg_ast *e) {
 lg_value *lg_trial(lg_elab *E, const lg_ast *e) {
     force_names(E, e);
     enum { DEPTH = 64 };
-    unsigned draws[DEPTH];
+    unsigned draws[DEPTH], calls[DEPTH];
     int n = 0;
-    for (lg_frame *f = E->frame; f && n < DEPTH; f = f->up)
-        draws[n++] = f->rand_count;
+    for (lg_frame *f = E->frame; f && n < DEPTH; f = f->up, n++) {
+        draws[n] = f->rand_count;
+        calls[n] = f->call_count;
+    }
     lg_graph *g = E->g;
     lg_store *store = E->store, *states = E->states;
     struct lg_probe_list *probe = E->probe;
@@ -118,8 +120,10 @@ lg_value *lg_trial(lg_elab *E, const lg_ast *e) {
     E->states = states;
     E->probe = probe;
     n = 0;
-    for (lg_frame *f = E->frame; f && n < DEPTH; f = f->up)
-        f->rand_count = draws[n++];
+    for (lg_frame *f = E->frame; f && n < DEPTH; f = f->up, n++) {
+        f->rand_count = draws[n];
+        f->call_count = calls[n];
+    }
     return v;
 }
 
@@ -159,6 +163,17 @@ static void shadow(resolver *r, const lg_ast *pattern) {
             shadow(r, pattern->kid[i]);
 }
 
+static bool names_shadowed(const resolver *r, const lg_ast *e) {
+    if (!e)
+        return false;
+    if (e->kind == LG_A_NAME)
+        return is_shadowed(r, e->name);
+    for (uint32_t i = 0; i < e->n; i++)
+        if (names_shadowed(r, e->kid[i]))
+            return true;
+    return false;
+}
+
 static bool is_ellipsis(const lg_ast *s) {
     return s->kind == LG_A_ELLIPSIS || s->kind == LG_A_PACK;
 }
@@ -177,7 +192,11 @@ static lg_value *shape_of(resolver *r, const lg_ast *e) {
             simple = simple && e->kid[i]->kind != LG_A_SLICE && !is_ellipsis(e->kid[i]);
             drop++;
         }
-        if (!simple || drop > v->t.rank)
+        if (!simple) {
+            v = names_shadowed(r, e) ? NULL : lg_trial(E, e);
+            return v && v->kind == LG_V_TENSOR ? v : NULL;
+        }
+        if (drop > v->t.rank)
             return NULL;
         return lg_v_tensor(E, v->t.dtype, v->t.rank - drop, v->t.dim + drop, NULL, v->at);
     }
@@ -185,9 +204,8 @@ static lg_value *shape_of(resolver *r, const lg_ast *e) {
     while (root->kind == LG_A_FIELD || root->kind == LG_A_FIELDSEL)
         root = root->kid[0];
     if (root->kind == LG_A_NAME) {
-        lg_span at;
         if (is_shadowed(r, root->name) ||
-            (!(root->flags & LG_AF_PRIME) && !is_in_view(E->frame, root->name, &at)))
+            (!(root->flags & LG_AF_PRIME) && !lg_lookup_user(E, E->frame, root->name)))
             return NULL;
         for (lg_frame *f = E->frame; f; f = f->up) { /* what is being defined has no dims yet */
             lg_binding *b = lg_find_local(f, root->name, root->flags & LG_AF_PRIME);
@@ -301,7 +319,8 @@ static void visit_index(resolver *r, const lg_ast *e) {
         give_pack(r, x, dots - 1, lead, e->span);
 }
 
-/* `y[i] == c`, y being labels of C classes: c runs over C, unless something else says what it does. */
+/* `y[i] == c`, y being labels of C classes: c runs over C, unless something else says what it does.
+ */
 static void visit_labels(resolver *r, const lg_ast *e) {
     if (strcmp(e->name, "==") != 0)
         return;
@@ -480,9 +499,15 @@ static bool open_name(lg_elab *E, lg_opened *o, const lg_ast *s, bool reuse) {
     return known || !range || set_range(E, i, range);
 }
 
+static void restore(lg_elab *E, const lg_opened *o) {
+    E->frame = o->was_frame;
+    E->lanes = o->was_lanes;
+}
+
 bool lg_open(lg_elab *E, lg_opened *o, const lg_ast *list, uint32_t from, int n,
              const lg_ast *const *scope, bool reuse, const lg_value *old) {
-    *o = (lg_opened){.pack_at = -1, .was_frame = E->frame, .was_lanes = E->lanes};
+    *o = (lg_opened){
+        .pack_at = -1, .was_frame = E->frame, .was_lanes = E->lanes, .probed = lg_probe_mark(E)};
     bool ok = true;
     for (uint32_t k = from; k < list->n; k++) {
         const lg_ast *s = list->kid[k];
@@ -515,13 +540,18 @@ bool lg_open(lg_elab *E, lg_opened *o, const lg_ast *list, uint32_t from, int n,
     all[n] = o->where;
     if (resolve(E, o, n + 1, all, old))
         return true;
-    lg_open_end(E, o);
+    restore(E, o);
     return false;
 }
 
 void lg_open_end(lg_elab *E, const lg_opened *o) {
-    E->frame = o->was_frame;
-    E->lanes = o->was_lanes;
+    lg_index *own[LG_MAX_RANK];
+    int n = 0;
+    for (int k = 0; k < o->n; k++)
+        if (!o->reused[k])
+            own[n++] = o->at[k];
+    lg_probe_close(E, o->probed, n, own, E->frame->call_at);
+    restore(E, o);
 }
 
 /* ---- closing ---- */
@@ -557,10 +587,6 @@ static lg_value *close_leaf(lg_elab *E, void *ctx, int n_leaf, lg_value *const *
     lg_index *open[LG_MAX_RANK * 2];
     lg_dim *dim[LG_MAX_RANK * 2];
     int n_open = 0, from[LG_MAX_RANK * 2], rank = 0;
-    if (v->t.n_open + c->n + v->t.rank > LG_MAX_RANK) {
-        lg_err(E, "E0213", span, "more than %d dims at once", LG_MAX_RANK);
-        return lg_v_error(E, span);
-    }
     for (int k = 0; k < v->t.n_open; k++) {
         bool closed = false;
         for (int j = 0; j < c->n; j++)
@@ -570,6 +596,8 @@ static lg_value *close_leaf(lg_elab *E, void *ctx, int n_leaf, lg_value *const *
             open[n_open++] = v->t.open[k];
         }
     }
+    if (n_open + c->n + v->t.rank > LG_MAX_RANK)
+        return lg_too_many_dims(E, span);
     for (int j = 0; j <= c->n; j++) {
         for (int d = 0; j == c->dims_at && d < v->t.rank; d++) {
             from[n_open + rank] = v->t.n_open + d;

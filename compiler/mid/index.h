@@ -16,6 +16,7 @@ typedef struct {
     const lg_ast *where;      /* condition of a last WHERE, or NULL */
     lg_frame *frame, *was_frame;
     lg_lane *was_lanes;
+    lg_probed **probed; /* what a probe had noted before */
 } lg_opened;
 
 /* Opens what kids from.. of `list` name; ranges that are not written come from the subscripts in
@@ -36,6 +37,8 @@ lg_dim *lg_num_dim(lg_elab *E, const lg_value *v, const lg_ast *text);
 bool lg_has_open(const lg_value *v, const lg_index *i);
 /* The condition under which subscripts are read here, or NULL. */
 lg_value *lg_lazy(lg_elab *E);
+/* The run fails with this text and the row where `ok` does not hold, under that condition. */
+void lg_must_hold(lg_elab *E, lg_value *ok, const char *text, lg_span at);
 
 /* A run-time integer of rank 0 as off + sum of coef[k]*at[k] (values of the runs, from 0). */
 typedef struct {

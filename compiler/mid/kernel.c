@@ -573,11 +573,16 @@ static void make_direct(lg_loop *l,
         lg_instr *x = &l->instr[j];
         x->direct = x->kind == LG_I_LOAD && !x->uniform && is_dense(l, x->acc, x->row);
     }
+    for (int j = 0; j < l->n_instr; j++) {
+        lg_instr *x = &l->instr[j];
+        x->stream = x->stream && is_dense(l, x->acc, x->row);
+        l->streams = l->streams || x->stream;
+    }
     int n = 0;
     bool *gone = lg_alloc((size_t)l->n_instr + 1);
     for (int j = 0; j < l->n_instr && !l->split; j++) {
         const lg_instr *s = &l->instr[j];
-        if (s->kind != LG_I_STORE || !is_dense(l, s->acc, s->row))
+        if (s->kind != LG_I_STORE || s->stream || !is_dense(l, s->acc, s->row))
             continue;
         int p = maker_of(l, s->in[0]);
         lg_instr *x = &l->instr[p];

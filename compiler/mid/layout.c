@@ -4,28 +4,6 @@
  * last, before fusion. */
 #include "compiler/mid/rewrite.h"
 
-/* x is a permutation of the axes of its input: out axis o is in axis perm[o]. */
-static bool is_permutation(const lg_node *x, int *perm) {
-    const lg_affine *m = x->attr.affine;
-    if (x->op->cls != LG_C_VIEW || m->rank_in != m->rank_out || m->rank_out < 2)
-        return false;
-    uint32_t seen = 0;
-    for (int a = 0; a < m->rank_in; a++) {
-        int at = -1;
-        for (int o = 0; o < m->rank_out; o++)
-            if (LG_COEF(m, a, o) == 1 && at < 0)
-                at = o;
-            else if (LG_COEF(m, a, o) != 0)
-                return false;
-        if (at < 0 || m->off[a] != 0 || seen >> at & 1 ||
-            x->type[0].shape[at] != x->in[0]->type[0].shape[a])
-            return false;
-        seen |= 1u << at;
-        perm[at] = a;
-    }
-    return true;
-}
-
 static bool same_perm(const int *a, const int *b, int n) {
     for (int k = 0; k < n; k++)
         if (a[k] != b[k])
@@ -53,7 +31,7 @@ static bool elect(int n, lg_node *const *in, int *perm) {
         int mine[LG_MAX_RANK];
         if (is_free(in[k]))
             continue;
-        if (!is_permutation(in[k], mine)) {
+        if (!lg_permutes(in[k], mine)) {
             straight++;
         } else if (votes == 0 || same_perm(perm, mine, rank)) {
             for (int d = 0; d < rank; d++)
@@ -80,7 +58,7 @@ static lg_node *pointwise(lg_rewrite *R, lg_node *n, lg_node *const *in) {
 
 static lg_node *reduce(lg_rewrite *R, const lg_node *n, lg_node *x) {
     int perm[LG_MAX_RANK], rank = x->type[0].rank, place[LG_MAX_RANK], kept = 0, out[LG_MAX_RANK];
-    if (!is_permutation(x, perm))
+    if (!lg_permutes(x, perm))
         return NULL;
     uint32_t mask = 0;
     for (int o = 0; o < rank; o++)

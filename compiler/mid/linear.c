@@ -1,5 +1,5 @@
 /* linear.c: integers that are linear in open indices: recognising them in the graph, their bounds,
- * and the condition under which subscripts are read. Used for subscripts and for scatters. */
+ * and the condition under which something is read here. Used for subscripts, scatters, divisors. */
 #include "compiler/mid/index.h"
 #include <string.h>
 
@@ -117,4 +117,44 @@ lg_value *lg_lazy(lg_elab *E) {
     if (E->lazy && E->guard)
         return lg_binary(E, "and", E->guard, E->lazy, E->lazy->at);
     return E->lazy ? E->lazy : E->guard;
+}
+
+void lg_must_hold(lg_elab *E, lg_value *ok, const char *text, lg_span at) {
+    lg_value *lazy = lg_lazy(E);
+    if (lazy) {
+        E->diags->muted++;
+        lg_value *both = lg_binary(E, "or", lg_unary(E, "not", lazy, at), ok, at);
+        E->diags->muted--;
+        if (both->kind == LG_V_ERROR) { /* a condition on other dims: does it hold anywhere? */
+            lg_arg a = {.value = lazy, .at = at};
+            lazy = lg_reduce_axis(E, lg_intern("any"), 1, &a, at);
+            both = lg_binary(E, "or", lg_unary(E, "not", lazy, at), ok, at);
+        }
+        ok = both;
+    }
+    if (ok->kind == LG_V_TENSOR && ok->t.node)
+        lg_g_require(E->g, lg_import(E, ok->t.node), text, at);
+}
+
+static bool has_no_zero(const lg_node *x) {
+    while (x->op->cls == LG_C_VIEW || x->op->cls == LG_C_CAST || x->op->cls == LG_C_RESHAPE)
+        x = x->in[0];
+    const lg_tensor *c =
+        x->op->cls == LG_C_CONST && !x->attr.tensor->varies ? x->attr.tensor : NULL;
+    size_t i = 0;
+    while (c && i < c->n && lg_get_f64(c->dtype, c->data, i) != 0.0)
+        i++;
+    return c && i == c->n;
+}
+
+void lg_divisor(lg_elab *E, const char *op, lg_value *b, lg_span at) {
+    if (b->kind == LG_V_NUM && b->num.varies) /* known here, but another run may have another */
+        b = lg_to_tensor(E, b, LG_I64, at);
+    if (b->kind != LG_V_TENSOR || !lg_dtype_is_int(b->t.dtype))
+        return;
+    if (LG_CHECKING(E))
+        lg_late(E, at, "the divisor of `%s` is not 0", op);
+    else if (!has_no_zero(b->t.node))
+        lg_must_hold(E, lg_binary(E, "!=", b, lg_v_int(E, 0, at), at),
+                     lg_txt(E, "an integer is divided by 0 (`%s`)", op), at);
 }

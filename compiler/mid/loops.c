@@ -29,6 +29,7 @@ typedef struct {
     LG_VEC(taken) sum, late;
     node_vec early; /* products done before */
     node_vec extra; /* nodes of the body to be yielded besides */
+    node_vec ahead; /* constant operands that are stored in another order before the loop */
     lg_node *now;   /* the new scan */
     int *place;     /* by output: its result in the new scan, or -1 */
     int n_new;      /* results before the extra ones */
@@ -129,6 +130,21 @@ static void find_early(loop *l) {
         }
         if ((fixed[0] && slice[1]) || (slice[0] && fixed[1]) || (slice[0] && slice[1]))
             LG_PUSH(l->early, x);
+    }
+}
+
+/* Right operands that are constants seen through moves: a product packs its own again in every
+ * round unless it finds rows side by side. */
+static void find_ahead(loop *l) {
+    for (size_t i = 0; i < l->b->node.n; i++) {
+        const lg_node *x = l->b->node.at[i];
+        lg_node *w = x->op->cls == LG_C_DOT ? x->in[1] : NULL;
+        bool found = !w || !l->need[i] || w->op->cls != LG_C_VIEW || !l->fixed[w->id] ||
+                     x->type[0].rank != 2 || x->type[0].shape[0] == 1;
+        for (size_t k = 0; k < l->ahead.n && !found; k++)
+            found = l->ahead.at[k] == w;
+        if (!found)
+            LG_PUSH(l->ahead, w);
     }
 }
 
@@ -320,6 +336,8 @@ static void emit(loop *l) {
     /* inputs that the new outputs need; products done before are inputs as well */
     for (size_t k = 0; k < l->early.n; k++)
         map[l->early.at[k]->id] = l->early.at[k];
+    for (size_t k = 0; k < l->ahead.n; k++)
+        map[l->ahead.at[k]->id] = l->ahead.at[k];
     uint8_t *need = lg_alloc(l->b->node.n + 1);
     for (size_t k = 0; k < out.n; k++)
         need[out.at[k]->id] = 1;
@@ -345,6 +363,12 @@ static void emit(loop *l) {
             continue;
         LG_PUSH(in, l->in[k < first_const(l) ? k : k - 1]);
         s.n_xs += k >= f->n_carry && k < first_const(l);
+    }
+    for (size_t k = 0; k < l->ahead.n; k++) {
+        lg_node *w = l->ahead.at[k];
+        if (need[w->id])
+            LG_PUSH(in, outside(l, w));
+        map[w->id] = need[w->id] ? lg_g_input(s.body, w->type[0], w->span) : NULL;
     }
     s.n_const = (int)in.n - s.n_carry - s.n_xs;
     lg_graph_copy(s.body, l->b, map, (int)out.n, out.at);
@@ -410,6 +434,7 @@ static void thin(lg_graph *g, const lg_node *s, lg_node *const *in, const uint8_
         find_late(&l);
         for (int j = 0; j < f->n_carry; j++)
             find_sum(&l, j);
+        find_ahead(&l);
     }
     for (size_t k = 0; k < l.late.n; k++)
         for (int i = 0; i < 2; i++)
@@ -430,6 +455,7 @@ static void thin(lg_graph *g, const lg_node *s, lg_node *const *in, const uint8_
     lg_free(l.late.at);
     lg_free(l.early.at);
     lg_free(l.extra.at);
+    lg_free(l.ahead.at);
 }
 
 /* ---- the pass ---- */

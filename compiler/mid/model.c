@@ -430,7 +430,7 @@ static lg_frame *construction_frame(lg_elab *E, const lg_ast *decl, lg_frame *en
     C->float_dtype = E->frame ? E->frame->float_dtype : E->float_dtype;
     C->self = NULL;
     if (E->frame)
-        C->path_hash = lg_hash_mix(C->path_hash, ++E->frame->call_count);
+        C->path_hash = lg_next_place(E->frame);
     return C;
 }
 

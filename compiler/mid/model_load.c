@@ -24,6 +24,46 @@ lg_value *lg_model_with(lg_elab *E, const lg_value *model, lg_value *const *leaf
     return v;
 }
 
+/* ---- places ---- */
+
+typedef struct {
+    lg_elab *E;
+    LG_VEC(lg_leaf) v;
+} places;
+
+static void add_places(places *p, const char *path, lg_value *v) {
+    if (v->kind == LG_V_MODEL) {
+        const lg_model *m = v->model.m;
+        for (size_t i = 0; i < m->leaf.n; i++)
+            if (!m->leaf.at[i].is_state && m->leaf.at[i].alias < 0)
+                LG_PUSH(p->v, ((lg_leaf){lg_joined_path(p->E, path, m->leaf.at[i].path),
+                                         v->model.leaf[i]}));
+    } else if (v->kind == LG_V_RECORD && !v->rec.quant) {
+        for (int i = 0; i < v->rec.n; i++) {
+            lg_sym name = v->rec.f[i].name;
+            add_places(p,
+                       *name == '[' ? lg_txt(p->E, "%s%s", path, name)
+                                    : lg_joined_path(p->E, path, name),
+                       v->rec.f[i].value);
+        }
+    } else if (v->kind == LG_V_LIST && !lg_list_is_array(v)) {
+        for (int i = 0; i < v->list.n; i++)
+            add_places(p, lg_txt(p->E, "%s[%d]", path, i), v->list.at[i]);
+    } else {
+        LG_PUSH(p->v, ((lg_leaf){path, v}));
+    }
+}
+
+int lg_v_places(lg_elab *E, lg_value *v, lg_leaf **out) {
+    places p = {.E = E};
+    add_places(&p, "", v);
+    int n = (int)p.v.n;
+    *out = lg_arena_dup(E->arena, n ? (const void *)p.v.at : (const void *)"",
+                        sizeof(lg_leaf) * p.v.n);
+    lg_free(p.v.at);
+    return n;
+}
+
 /* ---- by path ---- */
 
 typedef struct {
@@ -36,6 +76,7 @@ typedef struct {
     size_t next;       /* most records come in the order of the model */
     lg_buf unknown;
     int n_unknown;
+    bool *set; /* by leaf, or NULL: nobody asks */
 } setting;
 
 static int number_of(setting *s, const char *path) {
@@ -50,11 +91,17 @@ static int number_of(setting *s, const char *path) {
     return -1;
 }
 
-/* The value in the place of leaf k, or NULL after reporting. */
+/* The value in the place of leaf k, or NULL after reporting. Codes stay what they are. */
 static lg_value *fitted(setting *s, int k, lg_value *v) {
     lg_elab *E = s->E;
     const lg_leaf_info *info = &s->m->leaf.at[k];
-    lg_value *want = lg_value_seen_from(E, E->frame, info->type);
+    lg_value *want = lg_value_seen_from(E, E->frame, info->type), *codes = NULL;
+    if (lg_is_codes(v)) {
+        codes = v;
+        v = lg_quant_decoded(E, codes, s->at);
+        if (v->kind == LG_V_ERROR)
+            return NULL;
+    }
     if (v->kind == LG_V_NUM)
         v = lg_to_tensor(E, v, want->t.dtype, s->at);
     else if (lg_list_is_array(v))
@@ -67,7 +114,7 @@ static lg_value *fitted(setting *s, int k, lg_value *v) {
     for (int d = 0; fits && d < v->t.rank; d++)
         fits = lg_dims_match(v->t.dim[d], want->t.dim[d]);
     if (fits)
-        return v;
+        return codes ? codes : v;
     lg_diag *d = lg_err(E, "E0334", s->at, "`%s` is %s in the model and %s in %s", info->path,
                         lg_v_type_text(E, want), lg_v_type_text(E, v), s->what);
     lg_diag_label(d, info->at, "declared here");
@@ -94,6 +141,8 @@ static bool set_leaf(setting *s, const char *path, lg_value *v) {
     if (!v)
         return false;
     s->leaf[k] = v;
+    if (s->set)
+        s->set[k] = true;
     for (size_t i = 0; i < s->m->leaf.n; i++)
         if (s->m->leaf.at[i].alias == k)
             s->leaf[i] = v;
@@ -117,11 +166,36 @@ static bool report_unknown(setting *s) {
     return false;
 }
 
+/* `from` that does not have all parameters: the others begin as the model says. */
+static void report_missing(setting *s) {
+    enum { SHOWN = 4 };
+    int n = 0, all = 0;
+    lg_buf names = {0};
+    for (size_t i = 0; i < s->m->leaf.n; i++) {
+        const lg_leaf_info *l = &s->m->leaf.at[i];
+        if (l->is_state || l->alias >= 0)
+            continue;
+        all++;
+        if (!s->set[i] && n++ < SHOWN)
+            lg_buf_printf(&names, "%s`%s`", n > 1 ? ", " : "", l->path);
+    }
+    if (n) {
+        lg_diag *d =
+            lg_diag_add(s->E->diags, "W0605", s->at,
+                        "%d of %d parameters of `%s` are not in %s and keep their first values", n,
+                        all, s->m->decl->name, s->what);
+        lg_diag_note(d, n > SHOWN ? "%s, ..." : "%s", names.at);
+    }
+    lg_buf_free(&names);
+}
+
 static lg_value *set_by_path(lg_elab *E, lg_value *model, lg_value *record, bool states,
                              const char *what, lg_span at) {
     setting s = {
         .E = E, .m = model->model.m, .at = at, .what = what, .states = states, .cast = states};
     s.leaf = lg_arena_dup(E->arena, model->model.leaf, sizeof *s.leaf * s.m->leaf.n);
+    s.set = states ? LG_NEW_N(E->arena, bool, s.m->leaf.n + 1) : NULL;
+    bool known = true; /* whether it has all that it has */
     bool ok = true;
     if (record->kind == LG_V_MODEL) {
         lg_model_leaf *leaf;
@@ -134,12 +208,16 @@ static lg_value *set_by_path(lg_elab *E, lg_value *model, lg_value *record, bool
             }
     } else {
         lg_leaf *leaf;
-        int n = lg_v_leaves(E, record, &leaf);
+        int n = lg_v_places(E, record, &leaf);
         for (int i = 0; i < n; i++)
-            if (leaf[i].value->kind != LG_V_ERROR)
+            if (leaf[i].value->kind == LG_V_ERROR)
+                known = false;
+            else
                 ok = set_leaf(&s, leaf[i].path, leaf[i].value) && ok;
     }
     ok = report_unknown(&s) && ok;
+    if (ok && known && s.set)
+        report_missing(&s);
     lg_buf_free(&s.unknown);
     if (!ok)
         return lg_v_error(E, at);

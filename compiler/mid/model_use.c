@@ -55,7 +55,9 @@ lg_value *lg_member_value(lg_elab *E, const lg_value *model, const lg_member *b)
     for (int i = 0; i < n; i++) {
         out[i] = leaf[i].value;
         if (out[i]->kind == LG_V_TENSOR) {
-            out[i] = lg_retyped(E, out[i], model->model.leaf[k++]);
+            lg_value *now = model->model.leaf[k++];
+            now = lg_is_codes(now) ? lg_quant_decoded(E, now, b->at) : now;
+            out[i] = lg_retyped(E, out[i], now);
             out[i]->at = b->at;
         }
     }

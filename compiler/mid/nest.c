@@ -22,7 +22,7 @@ static bool encloses(const lg_graph *outer, const lg_graph *g) {
 lg_node *lg_capture(lg_elab *E, lg_graph *g, lg_node *x) {
     if (x->graph == g)
         return x;
-    if (x->op == &lg_op_const)
+    if (x->op == &lg_op_const && !x->attr.tensor->varies)
         return lg_g_const(g, x->attr.tensor, x->span);
     lg_nest *n = nest_of(E, g);
     if (!n || !encloses(x->graph, g)) {

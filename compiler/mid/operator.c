@@ -32,7 +32,8 @@ static lg_value *pruned(lg_elab *E, lg_value *v) {
 }
 
 static lg_value *by_path(lg_elab *E, lg_value *like, lg_value *const *leaf, lg_span at) {
-    lg_value *r = lg_v_copy(E, pruned(E, lg_v_rebuild(E, like, leaf)));
+    lg_value *v = pruned(E, lg_v_rebuild(E, like, leaf));
+    lg_value *r = v ? lg_v_copy(E, v) : lg_v_error(E, at);
     r->at = at;
     return r;
 }

@@ -2,6 +2,7 @@
  * labels; and in check mode, values that stand for any argument. Types themselves are in types.c.
  */
 #include "compiler/mid/sig.h"
+#include "compiler/mid/static.h"
 #include <string.h>
 
 /* ---- parameters ---- */
@@ -256,6 +257,11 @@ static lg_value *fitted(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
     const char *what = lg_txt(E, "`%s` of `%s`", p->name, b->what);
     v = p->kid[0] ? lg_type_check(E, b->f, p->kid[0], v, at, what, true)
                   : plain_number(b, p, v, at);
+    if (v && is_scalar(p->kid[0]) && v->kind == LG_V_NUM && !v->num.is_int && !v->num.is_bool) {
+        lg_dtype t = lg_type_dtype(E, b->f, p->kid[0]);
+        v = lg_v_copy(E, v);
+        v->num.as = lg_dtype_is_float(t) ? (uint8_t)(t + 1) : 0;
+    }
     if (v && is_scalar(p->kid[0]) && v->kind == LG_V_TENSOR && !v->t.rank && !v->t.weak) {
         v = lg_v_copy(E, v);
         v->t.weak = true;
@@ -293,6 +299,37 @@ static bool fit(binding *b, uint32_t i) {
     return v != NULL;
 }
 
+static bool mentions(const lg_ast *e, lg_sym name) {
+    if ((e->kind == LG_A_NAME || e->kind == LG_A_TYPE) && e->name == name)
+        return true;
+    for (uint32_t i = 0; i < e->n; i++)
+        if (e->kid[i] && e->kid[i]->kind != LG_A_PARAMS && mentions(e->kid[i], name))
+            return true;
+    return false;
+}
+
+/* `y: i32[N] in C` of a call that gives plain integers, where nothing else says what C is. */
+static bool classes_known(binding *b, uint32_t i) {
+    lg_elab *E = b->E;
+    const lg_ast *p = b->params->kid[i];
+    if (!b->given[i] || !p->kid[1] || !is_bound(p) || p->kid[1]->kind != LG_A_NAME)
+        return true;
+    lg_sym name = p->kid[1]->name;
+    const lg_value *v = lg_find_local(b->f, p->name, false)->value;
+    if (v->kind != LG_V_TENSOR || v->t.bound || lg_sig_dim(E, b->f, name, false) || !b->f->decl ||
+        !mentions(b->f->decl, name))
+        return true;
+    lg_diag *d = lg_err(E, "E0201", b->given[i]->at.file ? b->given[i]->at : b->at,
+                        "nothing says what %s of `%s` is: `%s` is plain integers here", name,
+                        b->what, p->name);
+    lg_diag_label(d, p->kid[1]->span, "labels in %s", name);
+    lg_diag_help(d,
+                 "labels of data know their number; else let an argument have the dim %s, or take "
+                 "it as a number: `%s: i64`",
+                 name, name);
+    return false;
+}
+
 /* Sizes of models first (their names are those of the caller), then bare names, then the types one
  * by one, then functions, whose types use all of these; defaults last or when asked for. */
 bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const lg_arg *arg,
@@ -318,10 +355,34 @@ bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const 
             else if (round == when)
                 ok = fit(&b, i) && ok;
         }
+    for (uint32_t i = 0; ok && i < count; i++)
+        ok = classes_known(&b, i);
+    E->diags->muted += !ok; /* what defaults would say follows from what was said */
     for (uint32_t i = 0; i < count; i++)
         if (!b.given[i])
             lg_force(E, f, lg_find_local(f, params->kid[i]->name, false), at);
+    E->diags->muted -= !ok;
     return ok;
+}
+
+/* ---- run-time scalars ---- */
+
+static const lg_ast *declaration(void *ctx, lg_sym name) {
+    lg_elab *E = ctx;
+    return lg_decl_named(E, E->modules, name);
+}
+
+void lg_params_vary(lg_elab *E, lg_frame *f, const lg_ast *decl) {
+    const lg_ast *params = decl->kid[LG_D_PARAMS];
+    if (LG_CHECKING(E) || !params || !E->modules)
+        return;
+    E->statics = E->statics ? E->statics : lg_statics_new(E->arena, declaration, E);
+    uint64_t fixed = lg_static_params(E->statics, decl);
+    for (uint32_t i = 0; i < params->n && i < 64; i++) {
+        lg_binding *b = lg_find_local(f, params->kid[i]->name, false);
+        if (b && b->value && b->value->kind == LG_V_NUM && b->value->num.known && !(fixed >> i & 1))
+            b->value = lg_num_varying(E, b->value, b->name);
+    }
 }
 
 /* ---- any values, for checks of bodies ---- */
@@ -347,12 +408,22 @@ lg_value *lg_param_any(lg_elab *E, lg_frame *f, const lg_ast *p) {
     return v;
 }
 
+static bool named_before(const lg_ast *params, uint32_t i) {
+    for (uint32_t k = 0; k < i; k++)
+        if (params->kid[k]->name == params->kid[i]->name)
+            return true;
+    return false;
+}
+
 void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params) {
-    for (int round = 0; params && round < 2; round++)
+    for (int round = 0; params && round < 3; round++)
         for (uint32_t i = 0; i < params->n; i++) {
             const lg_ast *p = params->kid[i];
-            bool late = p->kid[0] && p->kid[0]->kind == LG_A_FNTYPE;
-            if (late != (round == 1) || lg_find_local(f, p->name, false))
+            /* numbers first: dims of the others may be made of them, before or after */
+            int when = !p->kid[0] || is_scalar(p->kid[0]) ? 0
+                       : p->kid[0]->kind == LG_A_FNTYPE   ? 2
+                                                          : 1;
+            if (when != round || named_before(params, i) || lg_find_local(f, p->name, false))
                 continue;
             lg_bind(E, f, p->name, lg_param_any(E, f, p),
                     p->name_span.file ? p->name_span : p->span);

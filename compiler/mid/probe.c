@@ -1,30 +1,40 @@
 /* probe.c: looking into an evaluation and steering its derivative: probe, stop_grad, remat. Not for
  * the derivatives themselves. */
-#include "compiler/mid/elab.h"
+#include "compiler/mid/index.h"
 #include "compiler/mid/model.h"
+#include "compiler/mid/nest.h"
 #include <string.h>
 
 /* ---- probe ---- */
 
-typedef struct noted {
-    const char *path;
-    lg_sym name;
-    lg_value *value;
-    lg_graph *g;
-    struct noted *next;
-} noted;
-
 struct lg_probe_list {
-    noted *first, **end;
+    lg_probed *first, **end;
 };
 
 void lg_probe_note(lg_elab *E, const char *path, lg_sym name, lg_value *v) {
     if (!E->probe || !v)
         return;
-    noted *n = LG_NEW(E->arena, noted);
-    *n = (noted){path, name, v, E->g, NULL};
+    lg_probed *n = LG_NEW(E->arena, lg_probed);
+    *n = (lg_probed){path, name, v, E->g, NULL};
     *E->probe->end = n;
     E->probe->end = &n->next;
+}
+
+lg_probed **lg_probe_mark(const lg_elab *E) {
+    return E->probe ? E->probe->end : NULL;
+}
+
+void lg_probe_forget(lg_elab *E, lg_probed **mark) {
+    if (!E->probe)
+        return;
+    *mark = NULL;
+    E->probe->end = mark;
+}
+
+void lg_probe_close(lg_elab *E, lg_probed **mark, int n, lg_index *const *at, lg_span span) {
+    for (lg_probed *x = E->probe ? *mark : NULL; n && x; x = x->next)
+        if (x->g == E->g && (lg_is_plain(x->value) || x->value->kind == LG_V_RECORD))
+            x->value = lg_close(E, x->value, n, at, n, span);
 }
 
 void lg_probe_lets(lg_elab *E, const lg_frame *f) {
@@ -79,14 +89,14 @@ static lg_value *lists(lg_elab *E, lg_value *v) {
 /* How often the part at `path` was called: each call begins with its input. */
 static int calls_of(const struct lg_probe_list *l, const char *path) {
     int n = 0;
-    for (const noted *x = l->first; x; x = x->next)
+    for (const lg_probed *x = l->first; x; x = x->next)
         n += !strcmp(x->path, path) && !strcmp(x->name, "input");
     return n;
 }
 
-static int call_before(const struct lg_probe_list *l, const noted *until) {
+static int call_before(const struct lg_probe_list *l, const lg_probed *until) {
     int n = -1;
-    for (const noted *x = l->first; x; x = x->next) {
+    for (const lg_probed *x = l->first; x; x = x->next) {
         n += !strcmp(x->path, until->path) && !strcmp(x->name, "input");
         if (x == until)
             break;
@@ -110,8 +120,8 @@ lg_value *lg_probe(lg_elab *E, const lg_ast *call) {
     if (v->kind == LG_V_ERROR)
         return v;
     lg_value *r = lg_v_record(E, 0, call->span);
-    for (const noted *x = list.first; x; x = x->next) {
-        if (x->g != E->g) /* inside a loop: there is no one value */
+    for (const lg_probed *x = list.first; x; x = x->next) {
+        if (x->g != E->g) /* inside a branch: it may have no value */
             continue;
         lg_value *at = descend(E, r, x->path);
         if (calls_of(&list, x->path) > 1)

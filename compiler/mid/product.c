@@ -1,6 +1,7 @@
 /* product.c: a dot node as strides of what its operands are views of, so that transposes, heads and
  * slices are never copied. Not for the arithmetic (ops/gemm.c). Used by fuse.c and schedule.c. */
 #include "compiler/mid/fuse.h"
+#include "ops/gemm.h"
 
 typedef struct {
     lg_node *source;
@@ -49,7 +50,7 @@ static bool merge(const lg_type *t, const side *a, const side *b, int64_t size[2
     return true;
 }
 
-lg_product lg_dot_product(const lg_node *n, lg_node *source[2]) {
+static lg_product product_of(const lg_node *n, lg_node *source[2]) {
     const lg_type *y = &n->type[0], *ta = &n->in[0]->type[0];
     int r = y->rank;
     side a = side_of(n->in[0]), b = side_of(n->in[1]);
@@ -82,4 +83,49 @@ lg_product lg_dot_product(const lg_node *n, lg_node *source[2]) {
         else
             b = dense(n->in[1]);
     }
+}
+
+static void add_input(lg_dot *d, lg_node *x, int *which) {
+    if (!x)
+        return;
+    *which = d->n_in;
+    d->in[d->n_in++] = x;
+}
+
+/* Side k from codes, when what it is read from is decoded from some. */
+static void decode(lg_dot *d, int k) {
+    lg_decoded c;
+    d->coded[k] = (lg_coded){.code = LG_NO_DTYPE};
+    if (!lg_decoded_of(lg_storage_of(d->in[k]), &c))
+        return;
+    d->is_coded = true;
+    d->in[k] = c.codes;
+    add_input(d, c.scale, &c.c.scale);
+    add_input(d, c.zero, &c.c.zero);
+    d->coded[k] = c.c;
+}
+
+/* Both sides as bytes, for an exact product. */
+static void as_bytes(lg_dot *d) {
+    lg_coded c[2];
+    lg_node *from[2] = {lg_bytes_of(d->in[0], &c[0]), lg_bytes_of(d->in[1], &c[1])};
+    if (!from[0] || !from[1] || d->p.k > LG_BYTES_MOST)
+        return;
+    d->is_coded = true;
+    for (int k = 0; k < 2; k++) {
+        d->in[k] = from[k];
+        d->coded[k] = c[k];
+    }
+}
+
+lg_dot lg_dot_of(const lg_node *n) {
+    lg_dot d = {.n_in = 2};
+    d.p = product_of(n, d.in);
+    if (d.p.type == LG_I32)
+        as_bytes(&d);
+    if (d.p.type != LG_F32)
+        return d;
+    for (int k = 0; k < 2; k++)
+        decode(&d, k);
+    return d;
 }

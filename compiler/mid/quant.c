@@ -205,41 +205,133 @@ lg_value *lg_quant_call(lg_elab *E, lg_value *v, int n, const lg_arg *arg, lg_sp
     return use(E, q, f, x, at);
 }
 
+/* ---- codes in place of arrays ---- */
+
 typedef struct {
     lg_builtin head;
-    const quant *q;
-} bound_encode;
+    lg_value *quant;
+} bound;
 
-/* q.encode(x) outside a train: from what x itself says. */
-static lg_value *encode(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
-    static const char *const names[] = {"w"};
-    const quant *q = ((const bound_encode *)(const void *)b)->q;
-    lg_value *x;
-    if (!lg_args(E, "encode", n, arg, at, 1, names, 1, &x))
-        return lg_v_error(E, at);
+static lg_value *of_bound(const lg_builtin *b) {
+    return ((const bound *)(const void *)b)->quant;
+}
+
+bool lg_is_codes(const lg_value *v) {
+    return v && v->kind == LG_V_RECORD && v->rec.quant;
+}
+
+/* The codes of an array, from what it says itself. */
+static lg_value *encode_one(lg_elab *E, lg_value *quantizer, lg_value *x, lg_span at) {
+    const quant *q = quantizer->quant.ident;
     lg_frame *f = instance(E, q, NULL);
     x = lg_arrayed(E, x, at);
     observe(E, q, f, x, NULL, at);
-    return call_member(E, q, f, "encode", 1, &x, at);
+    lg_value *r = call_member(E, q, f, "encode", 1, &x, at);
+    if (r->kind != LG_V_RECORD)
+        return r;
+    r = lg_v_copy(E, r);
+    r->rec.quant = quantizer;
+    return r;
 }
 
-static lg_value *bound_to(lg_elab *E, const quant *q, lg_span at) {
-    bound_encode *b = LG_NEW(E->arena, bound_encode);
-    *b = (bound_encode){{.name = "encode",
-                         .sig = "(w) -> codes",
-                         .call = encode,
-                         .doc = "Codes of w, after a look at w itself."},
-                        q};
-    lg_value *v = lg_v_new(E, LG_V_BUILTIN, at);
+/* q.encode(x): codes of an array, or of each leaf of a record under its path. */
+static lg_value *encode(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
+    static const char *const names[] = {"w"};
+    lg_value *x;
+    if (!lg_args(E, "encode", n, arg, at, 1, names, 1, &x))
+        return lg_v_error(E, at);
+    if (x->kind == LG_V_MODEL)
+        x = lg_model_record(E, x);
+    if (x->kind != LG_V_RECORD)
+        return encode_one(E, of_bound(b), x, at);
+    lg_leaf *leaf;
+    int k = lg_v_leaves(E, x, &leaf);
+    lg_value **out = LG_NEW_N(E->arena, lg_value *, k ? k : 1);
+    for (int i = 0; i < k; i++)
+        out[i] = encode_one(E, of_bound(b), leaf[i].value, at);
+    return lg_v_rebuild(E, x, out);
+}
+
+/* A record whose fields are records is one of codes by path. */
+static bool is_by_path(const lg_value *v) {
+    if (v->kind == LG_V_LIST && v->list.n)
+        return v->list.at[0]->kind == LG_V_RECORD;
+    return v->kind == LG_V_RECORD && !v->rec.quant && v->rec.n &&
+           (v->rec.f[0].value->kind == LG_V_RECORD || v->rec.f[0].value->kind == LG_V_LIST);
+}
+
+static lg_value *decode_all(lg_elab *E, lg_value *quantizer, lg_value *v, lg_span at) {
+    const quant *q = quantizer->quant.ident;
+    if (!is_by_path(v))
+        return call_member(E, q, instance(E, q, NULL), "decode", 1, &v, at);
+    lg_value *r = lg_v_copy(E, v);
+    if (v->kind == LG_V_LIST) {
+        r->list.at = LG_NEW_N(E->arena, lg_value *, v->list.n);
+        for (int i = 0; i < v->list.n; i++)
+            r->list.at[i] = decode_all(E, quantizer, v->list.at[i], at);
+        return r;
+    }
+    r->rec.f = lg_arena_dup(E->arena, v->rec.f, sizeof *v->rec.f * (size_t)v->rec.n);
+    for (int i = 0; i < v->rec.n; i++)
+        r->rec.f[i].value = decode_all(E, quantizer, v->rec.f[i].value, at);
+    return r;
+}
+
+/* q.decode(codes): the array, or those of a record of codes by path. */
+static lg_value *decode(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg, lg_span at) {
+    static const char *const names[] = {"q"};
+    lg_value *v;
+    if (!lg_args(E, "decode", n, arg, at, 1, names, 1, &v))
+        return lg_v_error(E, at);
+    return v->kind == LG_V_ERROR ? v : decode_all(E, of_bound(b), v, at);
+}
+
+lg_value *lg_quant_decoded(lg_elab *E, lg_value *codes, lg_span at) {
+    return decode_all(E, codes->rec.quant, codes, at);
+}
+
+int lg_quant_args(lg_elab *E, const lg_value *v, lg_sym **name, lg_value ***value) {
+    const quant *q = v->quant.ident;
+    const lg_ast *params = q->decl->kid[LG_D_PARAMS];
+    int n = 0, most = params ? (int)params->n : 0;
+    *name = LG_NEW_N(E->arena, lg_sym, most + 1);
+    *value = LG_NEW_N(E->arena, lg_value *, most + 1);
+    for (int i = 0; i < most; i++) {
+        lg_binding *b = lg_find_local(q->frame, params->kid[i]->name, false);
+        if (!b || b->state != LG_B_VALUE)
+            continue;
+        (*name)[n] = params->kid[i]->name;
+        (*value)[n++] = b->value;
+    }
+    return n;
+}
+
+static lg_value *bound_to(lg_elab *E, lg_value *quantizer, const lg_builtin *head) {
+    bound *b = LG_NEW(E->arena, bound);
+    *b = (bound){*head, quantizer};
+    lg_value *v = lg_v_new(E, LG_V_BUILTIN, quantizer->at);
     v->builtin = &b->head;
     return v;
 }
+
+static const lg_builtin encoder = {.name = "encode",
+                                   .sig = "(w) -> codes",
+                                   .call = encode,
+                                   .doc = "Codes of w, after a look at w itself; of a record, leaf "
+                                          "by leaf."},
+                        decoder = {.name = "decode",
+                                   .sig = "(q) -> float",
+                                   .call = decode,
+                                   .doc =
+                                       "The values of codes; of a record of codes, path by path."};
 
 lg_value *lg_quant_member(lg_elab *E, lg_value *v, lg_sym name, lg_span at) {
     const quant *q = v->quant.ident;
     const lg_ast *fn = function_of(q, name);
     if (fn && !strcmp(name, "encode"))
-        return bound_to(E, q, at);
+        return bound_to(E, v, &encoder);
+    if (fn && !strcmp(name, "decode"))
+        return bound_to(E, v, &decoder);
     if (fn)
         return member_fn(E, instance(E, q, NULL), fn);
     lg_binding *b = lg_find_local(q->frame, name, false);

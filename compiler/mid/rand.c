@@ -2,9 +2,13 @@
  * its declaration), step, loop and map indices, the item's position in the batch, and the element.
  * The address becomes the key of a stream; the numbers themselves are ops/random.c. */
 #include "compiler/mid/elab.h"
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 enum { MOST_ARGS = 8 };
+
+#define MOST_BELOW 2147483648.0 /* draws below it are i32 */
 
 typedef struct {
     lg_elab *E;
@@ -24,15 +28,6 @@ typedef struct {
 
 static uint64_t hash_text(const char *s, uint64_t seed) {
     return lg_hash(s, strlen(s), seed);
-}
-
-/* The frame whose draws are counted: blocks without an address of their own belong to their
- * declaration. */
-static lg_frame *counting_frame(lg_frame *f) {
-    while (f->up && f->up->path_hash == f->path_hash &&
-           (f->kind == LG_F_BLOCK || f->kind == LG_F_SCAN))
-        f = f->up;
-    return f;
 }
 
 static lg_node *scalar_i64(lg_elab *E, int64_t x, lg_span at) {
@@ -239,8 +234,19 @@ static lg_value *numbers(const draw *d, const char *op_name, lg_dtype t, uint64_
     return r;
 }
 
+/* Numbers above 0 and below 1: where a short float would round to 1, the one before it. */
+static lg_value *uniforms(const draw *d, uint64_t sub, int rank, lg_dim *const *dim) {
+    lg_elab *E = d->E;
+    lg_value *u = numbers(d, "rand_uniform", d->dtype, sub, rank, dim, NULL);
+    int bits = d->dtype == LG_F16 ? 11 : d->dtype == LG_BF16 ? 8 : 0;
+    if (!bits)
+        return u;
+    lg_value *most = lg_to_tensor(E, lg_v_real(E, 1 - ldexp(1, -bits), d->at), d->dtype, d->at);
+    return lg_elem_named(E, "min", 2, (lg_value *[]){u, most}, d->at);
+}
+
 static lg_value *uniform01(const draw *d, uint64_t sub) {
-    return numbers(d, "rand_uniform", d->dtype, sub, d->rank, d->dim, NULL);
+    return uniforms(d, sub, d->rank, d->dim);
 }
 
 /* ---- arithmetic on values ---- */
@@ -287,7 +293,32 @@ static bool shape_of_param(draw *d, lg_value **v) {
 
 /* ---- the draws ---- */
 
+/* p in lo .. hi (hi < lo: no upper end), said now or by the run that finds otherwise. */
+static void within(draw *d, lg_value *p, double lo, double hi, const char *text) {
+    lg_elab *E = d->E;
+    lg_value *ok = bin(d, ">=", p, real(d, lo));
+    if (hi >= lo)
+        ok = bin(d, "and", ok, bin(d, "<=", p, real(d, hi)));
+    if (LG_CHECKING(E) || ok->kind == LG_V_ERROR) {
+        lg_late(E, d->at, "%s", text);
+        return;
+    }
+    if (E->guard)
+        ok = bin(d, "or", lg_unary(E, "not", E->guard, d->at), ok);
+    if (ok->kind == LG_V_TENSOR && ok->t.node)
+        lg_g_require(E->g, lg_import(E, ok->t.node), text, d->at);
+}
+
+/* A known scale of a draw is not below 0, a rate (`positive`) not 0 either. */
+static void scale_of(const draw *d, lg_value *v, const char *name, bool positive) {
+    double x;
+    if (v && lg_v_static_real(d->E, v, &x) && !(positive ? x > 0 : x >= 0))
+        lg_err(d->E, "E0220", v->at.file ? v->at : d->at, "`rand %s` wants %s %s 0, got %g",
+               d->name, name, positive ? "above" : "of at least", x);
+}
+
 static lg_value *draw_normal(draw *d) {
+    scale_of(d, d->arg[2], "std", false);
     lg_value *z = numbers(d, "rand_normal", d->dtype, 0, d->rank, d->dim, NULL);
     return scaled(d, z, d->arg[2], d->arg[1]);
 }
@@ -302,12 +333,14 @@ static lg_value *draw_uniform(draw *d) {
 }
 
 static lg_value *draw_exponential(draw *d) {
+    scale_of(d, d->arg[1], "rate", true);
     lg_value *z =
         lg_unary(d->E, "-", fn(d, "log1p", lg_unary(d->E, "-", uniform01(d, 0), d->at)), d->at);
     return d->arg[1] ? bin(d, "/", z, d->arg[1]) : z;
 }
 
 static lg_value *draw_laplace(draw *d) {
+    scale_of(d, d->arg[2], "scale", false);
     lg_value *u = bin(d, "-", uniform01(d, 0), real(d, 0.5));
     lg_value *tail = fn(d, "log1p", bin(d, "*", real(d, -2), fn(d, "abs", u)));
     lg_value *z = lg_unary(d->E, "-", bin(d, "*", fn(d, "sign", u), tail), d->at);
@@ -315,7 +348,7 @@ static lg_value *draw_laplace(draw *d) {
 }
 
 static lg_value *gumbel(const draw *d, int rank, lg_dim *const *dim) {
-    lg_value *u = numbers(d, "rand_uniform", d->dtype, 0, rank, dim, NULL);
+    lg_value *u = uniforms(d, 0, rank, dim);
     lg_value *e = lg_unary(d->E, "-", fn(d, "log", u), d->at);
     return lg_unary(d->E, "-", fn(d, "log", e), d->at);
 }
@@ -333,24 +366,37 @@ static lg_value *draw_bits(draw *d) {
     return numbers(d, "rand_bits", LG_I64, 0, d->rank, d->dim, NULL);
 }
 
+/* What `below` counts to: an integer that leaves something to draw, and i32 that can hold it. */
+static bool count_of(const draw *d, lg_value *n) {
+    lg_elab *E = d->E;
+    bool integer = n->kind == LG_V_TENSOR && lg_dtype_is_int(n->t.dtype);
+    double x;
+    bool known = lg_v_static_real(E, n, &x);
+    if (n->kind != LG_V_ERROR && !integer && (n->kind != LG_V_NUM || (known && x != floor(x))))
+        lg_err(E, "E0220", n->at, "`rand below` wants an integer, got %s",
+               known ? lg_txt(E, "%g", x) : lg_v_type_text(E, n));
+    else if (known && x < 1)
+        lg_err(E, "E0220", n->at, "there is no integer from 0 below %.0f", x);
+    else if (known && x > MOST_BELOW)
+        lg_err(E, "E0220", n->at, "draws are i32, so there are none below %.0f", x);
+    else
+        return n->kind != LG_V_ERROR;
+    return false;
+}
+
 /* floor(u*n) with u of 53 bits, never n itself. */
 static lg_value *draw_below(draw *d) {
     lg_value *n = d->arg[0];
-    if (n->kind != LG_V_NUM && !(n->kind == LG_V_TENSOR && lg_dtype_is_int(n->t.dtype))) {
-        lg_err(d->E, "E0220", n->at, "`rand below` wants an integer, got %s",
-               lg_v_type_text(d->E, n));
-        return lg_v_error(d->E, d->at);
-    }
     int64_t most;
-    if (lg_v_static_int(d->E, n, &most) && most < 1) {
-        lg_err(d->E, "E0220", n->at, "there is no integer from 0 below %lld", (long long)most);
+    if (!count_of(d, n))
         return lg_v_error(d->E, d->at);
-    }
     lg_dim *bound = n->kind == LG_V_NUM && n->num.dim ? n->num.dim : NULL;
     if (n->kind == LG_V_TENSOR && !d->sized && !shape_of_param(d, &n))
         return lg_v_error(d->E, d->at);
     lg_value *u = numbers(d, "rand_uniform", LG_F64, 0, d->rank, d->dim, NULL);
     lg_value *wide = n->kind == LG_V_TENSOR ? lg_cast(d->E, n, LG_F64, d->at) : n;
+    if (n->kind == LG_V_TENSOR)
+        within(d, wide, 1, MOST_BELOW, "`rand below` counts to 1 .. 2147483648");
     lg_value *r = lg_cast(d->E, fn(d, "floor", bin(d, "*", u, wide)), LG_I32, d->at);
     if (r->kind == LG_V_TENSOR && n->kind == LG_V_NUM) {
         if (!bound && lg_v_static_int(d->E, n, &most))
@@ -358,22 +404,6 @@ static lg_value *draw_below(draw *d) {
         r->t.bound = bound;
     }
     return r;
-}
-
-/* p in lo .. hi (hi < lo: no upper end), said now or by the run that finds otherwise. */
-static void within(draw *d, lg_value *p, double lo, double hi, const char *text) {
-    lg_elab *E = d->E;
-    lg_value *ok = bin(d, ">=", p, real(d, lo));
-    if (hi >= lo)
-        ok = bin(d, "and", ok, bin(d, "<=", p, real(d, hi)));
-    if (LG_CHECKING(E) || ok->kind == LG_V_ERROR) {
-        lg_late(E, d->at, "%s", text);
-        return;
-    }
-    if (E->guard)
-        ok = bin(d, "or", lg_unary(E, "not", E->guard, d->at), ok);
-    if (ok->kind == LG_V_TENSOR && ok->t.node)
-        lg_g_require(E->g, lg_import(E, ok->t.node), text, d->at);
 }
 
 static lg_value *draw_bernoulli(draw *d) {
@@ -406,9 +436,15 @@ static lg_value *draw_categorical(draw *d) {
         within(d, z, 0, -1, "weights of classes are not negative");
         z = fn(d, "log", z);
     }
+    if (d->dtype != LG_F64) { /* noise in short floats would have too many equals */
+        d->dtype = LG_F32;
+        z = lg_cast(E, z, LG_F32, d->at);
+    }
     lg_value *noisy = bin(d, "+", z, gumbel(d, z->t.rank, z->t.dim));
     lg_arg a[2] = {{NULL, noisy, NULL, d->at},
                    {lg_intern("axis"), lg_v_int(E, -1, d->at), NULL, d->at}};
+    within(d, lg_reduce_axis(E, lg_intern("max"), 2, a, d->at), -FLT_MAX, -INFINITY,
+           d->arg[0] ? "logits are not NaN, nor all -inf" : "weights of classes are not all 0");
     lg_value *r = lg_reduce_axis(E, lg_intern("argmax"), 2, a, d->at);
     if (r->kind == LG_V_TENSOR) {
         r = lg_v_copy(E, r);
@@ -634,7 +670,7 @@ lg_value *lg_rand(lg_elab *E, const lg_ast *e) {
     if (!lg_args(E, lg_txt(E, "rand %s", d.name), n, arg, e->span, kinds[kind].n, kinds[kind].names,
                  kinds[kind].required, d.arg))
         return lg_v_error(E, e->span);
-    lg_frame *f = counting_frame(E->frame);
+    lg_frame *f = lg_counting_frame(E->frame);
     d.place = hash_text(d.name, lg_hash_mix(f->path_hash, ++f->rand_count));
     d.key = named(kind, d.arg, "key");
     if (d.key)

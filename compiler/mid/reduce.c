@@ -308,6 +308,18 @@ lg_value *lg_reduce_index(lg_elab *E, const lg_ast *call) {
 
 /* ---- the call form ---- */
 
+/* Is d a number that a function in view takes, not known while its body is checked? */
+static bool is_parameter(const lg_elab *E, const lg_dim *d) {
+    lg_sym name = lg_dim_name(d);
+    for (const lg_frame *c = E->frame; c && name; c = c->caller)
+        for (const lg_frame *f = c; f; f = f->up)
+            for (const lg_binding *b = f->names; b; b = b->next)
+                if (b->name == name && b->stmt && b->stmt->kind == LG_A_PARAM && b->value &&
+                    b->value->kind == LG_V_NUM && b->value->num.dim == d)
+                    return true;
+    return false;
+}
+
 int lg_axis(lg_elab *E, const lg_value *x, const lg_value *axis, lg_span at) {
     int64_t k;
     lg_span where = axis->at.file ? axis->at : at;
@@ -323,6 +335,8 @@ int lg_axis(lg_elab *E, const lg_value *x, const lg_value *axis, lg_span at) {
             }
         if (hits == 1)
             return hit;
+        if (!hits && LG_CHECKING(E) && is_parameter(E, axis->num.dim))
+            return x->t.rank ? x->t.rank - 1 : -1; /* not known yet: any */
         if (hits || lg_dim_is_var(axis->num.dim)) {
             lg_diag *d = lg_err(E, "E0261", where,
                                 hits ? "%s stands there twice: %s" : "there is no axis %s in %s",

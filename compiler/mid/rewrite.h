@@ -9,7 +9,7 @@
 /* The ops that rules speak of, found once. */
 typedef struct {
     const lg_op *add, *sub, *mul, *div, *neg, *square, *pow, *sqrt, *rsqrt, *max, *min, *where,
-        *guard, *and_, *or_, *not_, *sum, *rmax, *rmin, *any, *all, *eq;
+        *guard, *and_, *or_, *not_, *sum, *rmax, *rmin, *any, *all, *eq, *lt, *le, *gt, *ge;
 } lg_known;
 const lg_known *lg_known_ops(void);
 
@@ -57,6 +57,14 @@ lg_node *lg_s_unview(lg_rewrite *R, lg_node *dy, const lg_affine *m, int rank,
 lg_node *lg_s_joined(lg_rewrite *R, lg_node *a, lg_node *b, lg_span at);
 lg_node *lg_s_reduce(lg_rewrite *R, const lg_op *op, lg_node *x, uint32_t mask, lg_span at);
 lg_node *lg_s_dot(lg_rewrite *R, lg_node *a, lg_node *b, lg_span at);
+/* Elements of x at the subscripts idx[ni] of its axes nb.., taken before elementwise ops. */
+lg_node *lg_s_gather(lg_rewrite *R, lg_node *x, int nb, int ni, lg_node *const *idx, lg_span at);
+/* The sum over the axis in mask of x, which is zero but for one element a row that does not depend
+ * on where it stands; NULL: x is not like that. */
+lg_node *lg_s_sum_of_one(lg_rewrite *R, lg_node *x, uint32_t mask, lg_span at);
+/* sparse.c: the scatter n over in[], or the sum n of x, as a product of a sparse matrix, or NULL. */
+lg_node *lg_sparse_rows(lg_rewrite *R, lg_node *n, lg_node *const *in);
+lg_node *lg_sparse_sum(lg_rewrite *R, const lg_node *n, lg_node *x);
 /* y stands for the old node n. When it is a view that turns a product around which nothing else
  * sees, the turned product; else y. */
 lg_node *lg_s_turned(lg_rewrite *R, const lg_node *n, lg_node *y);
@@ -67,6 +75,8 @@ bool lg_is_fill(const lg_node *x, double v);
 bool lg_fill_value(const lg_node *x, double *v);
 /* Dense data of a constant of few elements, computed when it is a view; NULL otherwise. */
 const void *lg_small_data(lg_rewrite *R, const lg_node *x);
+/* Is x a view that permutes the axes of its input? Axis o of it is axis perm[o] there. */
+bool lg_permutes(const lg_node *x, int *perm);
 /* Bit o: elements of the view x differ along its axis o. All axes for other nodes. */
 uint32_t lg_axes_used(const lg_node *x);
 /* Does the view m walk all of `in` in row-major order? */

@@ -131,6 +131,7 @@ static lg_frame *body_frame(lg_elab *E, const variant *v, lg_value **p, bool lou
     else if ((*p)->kind != LG_V_OPAQUE && lg_v_leaves(E, *p, &leaf) &&
              leaf[0].value->kind == LG_V_TENSOR)
         f->float_dtype = leaf[0].value->t.dtype;
+    v->env->float_dtype = f->float_dtype; /* what functions among the hyperparameters give */
     for (size_t i = 0; i < v->env->dims.n; i++)
         LG_PUSH(f->dims, v->env->dims.at[i]);
     for (const lg_binding *b = v->env->names; b; b = b->next)
@@ -439,6 +440,8 @@ static lg_value *apply_one(lg_elab *E, rule *r, run *k, const char *path, lg_val
         lg_value *next = run_body(E, k, v, f, seen, gs);
         return next->kind == LG_V_TENSOR && p->kind == LG_V_TENSOR ? lg_retyped(E, p, next) : next;
     }
+    if (p->kind == LG_V_OPAQUE) /* some R: whether it fits is seen where it is known */
+        return p;
     return does_not_fit(E, r, p, path, k->at);
 }
 

@@ -10,16 +10,22 @@ typedef enum { NOTHING, FIXED, LINEAR, BENT, UNSURE } bend; /* NOTHING: zero, wh
 typedef struct known {
     lg_sym name;
     bend is;
+    lg_span where; /* BENT: of what bends */
     struct known *next;
 } known;
 
 typedef struct {
     lg_elab *E;
     known *names;
+    int depth;     /* of functions that the rule calls */
     lg_span where; /* of the first thing that bends */
 } reading;
 
+enum { MOST_DEPTH = 8 };
+
 static bend read(reading *r, const lg_ast *e);
+static void remember(reading *r, lg_sym s, bend is);
+static const lg_ast *given_back(reading *r, const lg_ast *body);
 
 static bool depends(bend b) {
     return b == LINEAR || b == BENT || b == UNSURE;
@@ -124,28 +130,82 @@ static bool curved(const lg_op *op) {
     return op->cls == LG_C_ELEM && !(op->traits & LG_T_LINEAR);
 }
 
+/* The declaration of that name where no nearer name hides it. */
+static const lg_ast *of_module(const reading *r, lg_sym name) {
+    for (const known *k = r->names; k; k = k->next)
+        if (k->name == name)
+            return NULL;
+    lg_frame *f = r->E->frame;
+    for (; f && f->kind != LG_F_MODULE; f = f->up)
+        if (lg_find_local(f, name, false))
+            return NULL;
+    return f && f->module ? lg_decl_named(r->E, f->module, name) : NULL;
+}
+
+/* A function of the file, by what its text says of the arguments. */
+static bend of_function(reading *r, const lg_ast *e, const lg_ast *decl) {
+    const lg_ast *params = decl->kid[LG_D_PARAMS];
+    const lg_ast *body = decl->kid[LG_D_VALUE] ? decl->kid[LG_D_VALUE] : decl->kid[LG_D_BLOCK];
+    bool plain = !strcmp(decl->text, "fn") && !decl->kid[LG_D_WITH] && params && body &&
+                 e->n - 1 <= params->n && r->depth < MOST_DEPTH;
+    for (uint32_t i = 1; plain && i < e->n; i++)
+        plain = e->kid[i]->kind != LG_A_NAMED && e->kid[i]->kind != LG_A_SPREAD;
+    if (!plain)
+        return opaque_to(r, e, 1);
+    bend *is = LG_NEW_N(r->E->arena, bend, e->n);
+    for (uint32_t i = 1; i < e->n; i++)
+        is[i] = read(r, e->kid[i]);
+    known *outside = r->names;
+    lg_span where = r->where;
+    r->names = NULL;
+    r->depth++;
+    for (uint32_t i = 1; i < e->n; i++)
+        remember(r, params->kid[i - 1]->name, is[i]);
+    const lg_ast *given = given_back(r, body);
+    bend b = given ? read(r, given) : UNSURE;
+    r->depth--;
+    r->names = outside;
+    r->where = where;
+    return b == BENT ? bends(r, e) : b;
+}
+
+/* norm(x), max(x), dot(x, y): the call forms without an index. */
+static bend whole(reading *r, const lg_ast *e) {
+    const char *name = e->kid[0]->name;
+    if (!strcmp(name, "dot") && e->n == 3)
+        return times(r, e, read(r, e->kid[1]), read(r, e->kid[2]));
+    bool keeps = !strncmp(name, "cum", 3) || is_sum(name);
+    return lg_is_reduction(name) && !keeps ? nonlinear(r, e, 1) : opaque_to(r, e, 1);
+}
+
 static bend call(reading *r, const lg_ast *e) {
     const lg_ast *f = e->kid[0];
     if (f->kind == LG_A_INDEX && f->kid[0]->kind == LG_A_NAME && lg_is_reduction(f->kid[0]->name))
         return reduction(r, f, e);
-    if (f->kind != LG_A_NAME || lg_lookup_user(r->E, r->E->frame, f->name))
+    if (f->kind != LG_A_NAME)
         return opaque_to(r, e, 1);
+    if (lg_lookup_user(r->E, r->E->frame, f->name)) {
+        const lg_ast *decl = of_module(r, f->name);
+        return decl ? of_function(r, e, decl) : opaque_to(r, e, 1);
+    }
     bool cast = lg_dtype_from_name(f->name) != LG_NO_DTYPE || !strcmp(f->name, "float");
     const lg_op *op = lg_op_find(f->name);
     bool first = e->n > 1 && (cast || is_sum(f->name) || (op && op->traits & LG_T_LINEAR));
     if (op && curved(op) && !cast)
         return nonlinear(r, e, 1);
     bend rest = first && e->n > 2 ? opaque_to(r, e, 2) : FIXED;
-    return first && rest == FIXED ? read(r, e->kid[1]) : opaque_to(r, e, 1);
+    return first && rest == FIXED ? read(r, e->kid[1]) : whole(r, e);
 }
 
 /* ---- the rest ---- */
 
-static bend name(const reading *r, const lg_ast *e) {
-    for (const known *k = r->names; k; k = k->next)
-        if (k->name == e->name)
-            return k->is;
-    return FIXED;
+static bend name(reading *r, const lg_ast *e) {
+    const known *k = r->names;
+    while (k && k->name != e->name)
+        k = k->next;
+    if (k && k->is == BENT && !r->where.file)
+        r->where = k->where;
+    return k ? k->is : FIXED;
 }
 
 static bend read(reading *r, const lg_ast *e) {
@@ -178,12 +238,13 @@ static bend read(reading *r, const lg_ast *e) {
 
 static void remember(reading *r, lg_sym s, bend is) {
     known *k = LG_NEW(r->E->arena, known);
-    *k = (known){s, is, r->names};
+    *k = (known){s, is, r->where, r->names};
     r->names = k;
 }
 
 static void remember_let(reading *r, const lg_ast *s) {
     const lg_ast *p = s->kid[0];
+    r->where = (lg_span){0};
     bend is = read(r, s->kid[1]);
     if (p->kind == LG_A_NAME || p->kind == LG_A_INDEXPAT)
         remember(r, p->name, is);

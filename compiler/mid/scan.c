@@ -1,6 +1,7 @@
 /* scan.c: loops in order. A dynamic one becomes one node with a body graph: carries, what it runs
  * over, the round number and what the body takes from outside. Under a map its lanes run together,
- * each until its own `while` ends it. Not for static loops (unroll.c). */
+ * each until its own `while` ends it. Not for static loops (unroll.c), nor
+ * for what rounds yield (scan_yield.c). */
 #include "compiler/mid/scanning.h"
 #include <string.h>
 
@@ -261,10 +262,6 @@ static bool begin_while(lg_scanning *s) {
     return true;
 }
 
-static bool has_lanes(const lg_scanning *s) {
-    return s->test && (s->live.n_open || s->test_inside);
-}
-
 /* ---- the body ---- */
 
 static lg_value *draw_lane(lg_scanning *s) {
@@ -298,7 +295,7 @@ static void run_body(lg_scanning *s) {
             if (c && s->live_in->kind == LG_V_TENSOR)
                 widen(s, &s->live, s->live_in);
         }
-        if (has_lanes(s))
+        if (lg_scan_has_lanes(s))
             E->guard = s->live_in;
     }
     s->yields = (lg_yields){0};
@@ -341,7 +338,7 @@ static lg_value *next_leaf(lg_scanning *s, const lg_carry *c, lg_slot *sl, lg_va
     lg_value *x = lg_to_tensor(E, v, start->t.dtype, c->at);
     if (x->t.dtype != start->t.dtype)
         x = lg_cast(E, x, start->t.dtype, c->at);
-    if (has_lanes(s) && s->live_in)
+    if (lg_scan_has_lanes(s) && s->live_in)
         x = lg_select(E, s->live_in, x, slot_value(s, sl), c->at);
     if (x->kind != LG_V_TENSOR) {
         s->failed = true;
@@ -397,7 +394,7 @@ static void finish_hidden(lg_scanning *s) {
             lg_value *x = lg_to_tensor(E, leaf[i].value, sl->start->t.dtype, s->e->span);
             if (x->t.dtype != sl->start->t.dtype)
                 x = lg_cast(E, x, sl->start->t.dtype, s->e->span);
-            if (has_lanes(s))
+            if (lg_scan_has_lanes(s))
                 x = lg_select(E, s->live_in, x, slot_value(s, sl), s->e->span);
             int before = sl->n_open;
             if (x->kind == LG_V_TENSOR)
@@ -449,64 +446,6 @@ static void finish_while(lg_scanning *s) {
     finish_slot(s, &s->rounds, count, at);
 }
 
-/* ---- yields ---- */
-
-static lg_value *yield_record(lg_scanning *s) {
-    lg_elab *E = s->E;
-    lg_value *v = lg_yields_value(E, &s->yields, s->carry.n > 0);
-    if (!v)
-        return NULL;
-    v = lg_schedule_now(E, v);
-    if (v->kind == LG_V_MODEL)
-        v = lg_model_record(E, v);
-    lg_leaf *leaf;
-    int n = lg_v_leaves(E, v, &leaf);
-    for (int i = 0; i < n; i++) {
-        lg_value *x = lg_to_tensor(E, leaf[i].value, LG_NO_DTYPE, s->yields.at);
-        if (leaf[i].value->kind == LG_V_OPAQUE)
-            continue;
-        if (x->kind != LG_V_TENSOR) {
-            if (leaf[i].value->kind != LG_V_ERROR)
-                lg_err(E, "E0208", s->yields.at, "a loop yields numbers and arrays, got %s",
-                       lg_v_type_text(E, leaf[i].value));
-            s->failed = true;
-            return NULL;
-        }
-        if (has_lanes(s))
-            x = lg_select(E, s->live_in, x, lg_v_int(E, 0, s->yields.at), s->yields.at);
-        leaf[i].value = x;
-    }
-    lg_value **out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
-    for (int i = 0; i < n; i++)
-        out[i] = leaf[i].value;
-    return lg_v_rebuild(E, v, out);
-}
-
-/* [trip, lanes, dims] of the node as [lanes, trip, dims]. */
-static lg_value *stacked(lg_scanning *s, lg_value *y, lg_node *item) {
-    lg_elab *E = s->E;
-    if (y->kind == LG_V_OPAQUE)
-        return lg_v_stacked(E, y, 1, &s->trip, s->yields.at);
-    if (y->kind != LG_V_TENSOR)
-        return y;
-    lg_dim *dim[LG_MAX_RANK + 1];
-    int perm[LG_MAX_RANK + 1], n = y->t.n_open, rank = n + y->t.rank + 1;
-    if (rank > LG_MAX_RANK) {
-        lg_err(E, "E0213", s->yields.at, "more than %d dims at once", LG_MAX_RANK);
-        return lg_v_error(E, s->yields.at);
-    }
-    dim[0] = s->trip;
-    for (int i = 0; i < y->t.rank; i++)
-        dim[i + 1] = y->t.dim[i];
-    for (int i = 0; i < rank; i++)
-        perm[i] = i < n ? i + 1 : i == n ? 0 : i;
-    if (item && n)
-        item = lg_g_permute(E->g, item, perm, s->e->span);
-    lg_value *r = lg_v_open(E, y->t.dtype, n, y->t.open, y->t.rank + 1, dim, item, s->yields.at);
-    r->t.bound = y->t.bound;
-    return r;
-}
-
 /* ---- the node ---- */
 
 typedef struct {
@@ -528,7 +467,7 @@ static void renumber(lg_graph *g, const ports *p) {
     }
 }
 
-static lg_node *make_node(lg_scanning *s, lg_value *yields) {
+static lg_node *make_node(lg_scanning *s, lg_value *all) {
     lg_elab *E = s->E;
     lg_graph *g = s->nest.g;
     ports p = {0};
@@ -549,15 +488,13 @@ static lg_node *make_node(lg_scanning *s, lg_value *yields) {
     for (int i = 0; s->xs && i < s->n_xs; i++)
         port(&p, s->xs_outer[i], s->xs_inner[i]);
     port(&p, NULL, s->t);
-    if (yields) {
-        lg_leaf *leaf;
-        a.n_yield = lg_v_leaves(E, yields, &leaf);
-        lg_graph *was = E->g;
-        E->g = g;
-        for (int i = 0; i < a.n_yield; i++)
-            lg_g_output(g, lg_import(E, leaf[i].value->t.node), -1, NULL);
-        E->g = was;
-    }
+    lg_leaf *leaf;
+    a.n_yield = lg_v_leaves(E, all, &leaf);
+    lg_graph *was = E->g;
+    E->g = g;
+    for (int i = 0; i < a.n_yield; i++)
+        lg_g_output(g, lg_import(E, leaf[i].value->t.node), -1, NULL);
+    E->g = was;
     a.n_const = (int)s->nest.pair.n;
     for (size_t i = 0; i < s->nest.pair.n; i++)
         port(&p, s->nest.pair.at[i].outer, s->nest.pair.at[i].inner);
@@ -570,7 +507,7 @@ static lg_node *make_node(lg_scanning *s, lg_value *yields) {
 }
 
 /* Carries at the end and yields, joined; the value itself where there is only one. */
-static lg_value *result(lg_scanning *s, lg_node *node, lg_value *yields) {
+static lg_value *result(lg_scanning *s, lg_node *node, lg_value *all) {
     lg_elab *E = s->E;
     lg_value *r = lg_v_record(E, 0, s->e->span);
     int k = 0;
@@ -590,16 +527,17 @@ static lg_value *result(lg_scanning *s, lg_node *node, lg_value *yields) {
         rounds = slot_value(s, &s->rounds);
         rounds->t.node = node ? lg_g_item(E->g, node, (int)s->slot.n + 1) : NULL;
     }
-    lg_value *all = NULL;
-    if (yields) {
-        lg_leaf *leaf;
-        int n = lg_v_leaves(E, yields, &leaf);
-        lg_value **out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
-        for (int i = 0; i < n; i++)
-            out[i] = stacked(s, leaf[i].value, node ? lg_g_item(E->g, node, n_carry + i) : NULL);
-        all = lg_v_rebuild(E, yields, out);
-    }
-    lg_value *v = lg_loop_joined(E, r, all);
+    lg_leaf *leaf;
+    int n = lg_v_leaves(E, all, &leaf);
+    lg_value **out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
+    for (int i = 0; i < n; i++)
+        out[i] =
+            lg_scan_stacked(s, leaf[i].value, node ? lg_g_item(E->g, node, n_carry + i) : NULL);
+    all = lg_v_rebuild(E, all, out);
+    lg_scan_give_probed(s, all);
+    lg_value *yields = all->list.at[0];
+    bool none = yields->kind == LG_V_RECORD && !yields->rec.n;
+    lg_value *v = lg_loop_joined(E, r, none ? NULL : yields);
     v = lg_v_copy(E, v);
     v->at = s->e->span;
     v->rounds = rounds;
@@ -615,6 +553,7 @@ static lg_value *attempt(lg_scanning *s) {
     s->slot.n = s->n_user;
     s->grown = false;
     lg_graph *g = LG_CHECKING(E) ? NULL : lg_graph_new(E->g);
+    lg_probe_forget(E, s->probed);
     s->nest.g = g;
     if (!begin_while(s)) {
         s->failed = true;
@@ -641,15 +580,16 @@ static lg_value *attempt(lg_scanning *s) {
     if (!s->failed)
         finish_hidden(s);
     finish_while(s);
-    lg_value *yields = s->failed ? NULL : yield_record(s);
+    lg_value *yields = s->failed ? NULL : lg_scan_yields(s);
     for (lg_binding *b = s->body->names; b && !s->failed; b = b->next)
         if (b->prime && !lg_find_local(s->body, b->name, false)) {
             lg_diag *d = lg_err(E, "E0422", b->at, "`%s` is not carried by this scan", b->name);
             lg_diag_help(d, "add it to the carries: `scan (%s = ...)`", b->name);
             s->failed = true;
         }
+    lg_value *all = s->failed ? NULL : lg_scan_probed(s, yields);
     lg_nest_leave(E, &o);
-    return yields;
+    return all;
 }
 
 static bool unset(lg_scanning *s) {
@@ -662,7 +602,7 @@ static bool unset(lg_scanning *s) {
 lg_value *lg_scan(lg_elab *E, const lg_ast *e) {
     if (e->flags & LG_AF_STATIC)
         return lg_scan_static(E, e);
-    lg_scanning s = {.E = E, .e = e, .outside = E->frame};
+    lg_scanning s = {.E = E, .e = e, .outside = E->frame, .probed = lg_probe_mark(E)};
     bool ok = lg_scan_over(&s);
     for (uint32_t i = 0; e->kid[0] && i < e->kid[0]->n; i++)
         ok = lg_scan_carry(&s, e->kid[0]->kid[i]) && ok;
@@ -670,16 +610,16 @@ lg_value *lg_scan(lg_elab *E, const lg_ast *e) {
     s.test = e->kid[3];
     s.test_inside = s.test && mentions_pattern(s.test, e->kid[1]);
     s.body = lg_inner_frame(E, LG_F_SCAN, E->frame);
-    lg_value *r = lg_v_error(E, e->span), *yields = NULL;
+    lg_value *r = lg_v_error(E, e->span), *all = NULL;
     for (int round = 0; ok && round < LG_MAX_RANK && !s.failed; round++) {
-        yields = attempt(&s);
+        all = attempt(&s);
         if (!s.grown || s.failed)
             break;
     }
     if (ok && !s.failed && !s.grown && !unset(&s)) {
         bool typed = s.nest.g != NULL;
-        lg_node *node = typed ? make_node(&s, yields) : NULL;
-        r = result(&s, node, yields);
+        lg_node *node = typed ? make_node(&s, all) : NULL;
+        r = result(&s, node, all);
     }
     lg_free(s.nest.pair.at);
     lg_free(s.nest.first.at);

@@ -1,4 +1,4 @@
-/* scanning.h: a dynamic scan while it is built. Shared by scan.c and scan_start.c. */
+/* scanning.h: a dynamic scan while it is built. Shared by scan.c, scan_start.c and scan_yield.c. */
 #ifndef LG_SCANNING_H
 #define LG_SCANNING_H
 #include "compiler/mid/nest.h"
@@ -59,9 +59,19 @@ typedef struct {
     lg_slot live, rounds;
     lg_value *live_in, *live_next;
     lg_yields yields;
+    lg_probed **probed; /* what a probe had noted before */
     bool grown, failed;
 } lg_scanning;
 
 bool lg_scan_over(lg_scanning *s); /* what it runs over; false after reporting */
 bool lg_scan_carry(lg_scanning *s, const lg_ast *named); /* one carry and its start */
+static inline bool lg_scan_has_lanes(const lg_scanning *s) {
+    return s->test && (s->live.n_open || s->test_inside);
+}
+lg_value *lg_scan_yields(lg_scanning *s); /* of a round; NULL: none, or failed */
+/* All that a round gives: its yields (an empty record: none), then what a probe noted. */
+lg_value *lg_scan_probed(lg_scanning *s, lg_value *yields);
+void lg_scan_give_probed(lg_scanning *s, const lg_value *all); /* ... once it is stacked */
+/* [trip, lanes, dims] of the node as [lanes, trip, dims] */
+lg_value *lg_scan_stacked(lg_scanning *s, lg_value *y, lg_node *item);
 #endif

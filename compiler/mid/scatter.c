@@ -212,10 +212,8 @@ lg_value *lg_scatter_sum(lg_elab *E, const lg_fold *r, lg_value *v) {
         if (!is_own(r, upd[k]))
             add_sorted(out, &n_out, upd[k]);
     add_sorted(out, &n_out, r->scatter->free);
-    if (n_upd + v->t.rank > LG_MAX_RANK || n_out + v->t.rank > LG_MAX_RANK) {
-        lg_err(E, "E0213", r->at, "more than %d dims at once", LG_MAX_RANK);
-        return lg_v_error(E, r->at);
-    }
+    if (n_upd + v->t.rank > LG_MAX_RANK || n_out + v->t.rank > LG_MAX_RANK)
+        return lg_too_many_dims(E, r->at);
     lg_value *y = lg_v_open(E, v->t.dtype, n_out, out, v->t.rank, v->t.dim, NULL, r->at);
     if (LG_CHECKING(E))
         return y;

@@ -119,21 +119,29 @@ static void room_for_places(planner *s, lg_step *x, int n_in, int n_out) {
 
 static void add_product(planner *s, lg_node *n) {
     lg_step *x = add_step(s, LG_S_DOT, n);
-    lg_node *source[2];
-    room_for_places(s, x, 2, 1);
-    lg_product q = lg_dot_product(n, source);
-    x->product = lg_arena_dup(s->p->mem, &q, sizeof q);
-    x->product_fn = lg_gemm;
-    x->product_scratch = lg_gemm_scratch(&q);
-    x->cost = 30 + (double)(2 * q.batch * q.m * q.n) * (double)q.k / 100;
+    lg_dot d = lg_dot_of(n);
+    const lg_product *q = &d.p;
+    room_for_places(s, x, d.n_in, 1);
+    x->product = lg_arena_dup(s->p->mem, q, sizeof *q);
+    if (d.is_coded) {
+        x->coded = lg_arena_dup(s->p->mem, d.coded, sizeof d.coded);
+        x->coded_fn = q->type == LG_I32 ? lg_gemm_bytes : lg_gemm_coded;
+    } else {
+        x->product_fn = lg_gemm;
+    }
+    x->product_scratch = x->coded_fn == lg_gemm_bytes   ? lg_gemm_bytes_scratch(q)
+                         : x->coded_fn == lg_gemm_coded ? lg_gemm_coded_scratch(q)
+                                                        : lg_gemm_scratch(q);
+    x->cost = 30 + (double)(2 * q->batch * q->m * q->n) * (double)q->k / 100;
     x->serial = x->cost < SERIAL_NS;
 }
 
-/* The value a dot reads for operand k. */
-static lg_node *product_source(const lg_node *n, int k) {
-    lg_node *source[2];
-    lg_dot_product(n, source);
-    return source[k];
+/* What step x reads in place of its node's inputs; d: room. */
+static lg_node *const *inputs_of(const lg_step *x, lg_dot *d) {
+    if (x->kind != LG_S_DOT)
+        return x->node->in;
+    *d = lg_dot_of(x->node);
+    return d->in;
 }
 
 static size_t row_bytes(const lg_type *t) {
@@ -253,8 +261,10 @@ static void live(planner *s) {
                 reads(s, l->touch.at[j].node, k);
         if (x->kind == LG_S_LOOP)
             continue;
-        for (int j = 0; j < x->node->n_in; j++)
-            reads(s, x->kind == LG_S_DOT ? product_source(x->node, j) : x->node->in[j], k);
+        lg_dot d;
+        lg_node *const *in = inputs_of(x, &d);
+        for (int j = 0; j < x->n_in; j++)
+            reads(s, in[j], k);
         for (int j = 0; j < x->node->n_out; j++)
             writes(s, s->first[x->node->id] + j, k);
     }
@@ -476,8 +486,10 @@ static void fill_places(planner *s) {
         }
         if (x->kind == LG_S_LOOP && s->f.no_fuse)
             room_for_places(s, x, n->n_in, 1);
+        lg_dot d;
+        lg_node *const *in = inputs_of(x, &d);
         for (int j = 0; j < x->n_in; j++)
-            x->in[j] = place_of(s, x->kind == LG_S_DOT ? product_source(n, j) : n->in[j]);
+            x->in[j] = place_of(s, in[j]);
         for (int j = 0; j < x->n_out; j++)
             x->out[j] = s->val[s->first[n->id] + j].at;
     }
@@ -498,8 +510,48 @@ static bool may_alias(void *ctx, const lg_place *a, const lg_place *b) {
     return a->base == b->base && a->base != LG_AT_CONST && a->slot == b->slot && a->off == b->off;
 }
 
+static int64_t touched_bytes(const planner *s, size_t k) {
+    const lg_step *x = &s->step.at[k];
+    const lg_kernel *l = &s->kernel.at[k];
+    int64_t n = 0;
+    for (size_t j = 0; j < l->touch.n; j++)
+        n += (int64_t)s->val[value_of(s, l->touch.at[j].node)].bytes;
+    if (x->kind == LG_S_COPY)
+        return 2 * (int64_t)x->bytes;
+    lg_dot d;
+    lg_node *const *in = inputs_of(x, &d);
+    for (int j = 0; j < x->n_in && x->kind != LG_S_LOOP; j++)
+        n += (int64_t)s->val[value_of(s, in[j])].bytes;
+    for (int j = 0; j < x->n_out && x->kind != LG_S_LOOP; j++)
+        n += (int64_t)s->val[s->first[x->node->id] + j].bytes;
+    return n;
+}
+
+/* Results so large that caches would lose them before anybody reads them, and that stand where
+ * nothing is read. */
+static void mark_streams(const planner *s, int step) {
+    enum { TRAFFIC = 48 << 20, LEAST = 8 << 20 };
+    const lg_kernel *k = &s->kernel.at[step];
+    alias_ctx ctx = {s};
+    if (s->f.no_fuse || touched_bytes(s, (size_t)step) < TRAFFIC)
+        return;
+    for (size_t j = 0; j < k->touch.n; j++) {
+        const lg_touch *t = &k->touch.at[j];
+        const value *v = &s->val[value_of(s, t->node)];
+        bool fits = t->write && t->acc && v->bytes >= LEAST && v->last <= step;
+        for (size_t i = 0; i < k->touch.n && fits; i++)
+            fits = k->touch.at[i].write || !may_alias(&ctx, k->touch.at[i].place, t->place);
+        for (int i = 0; i < k->loop->n_instr && fits; i++)
+            if (k->loop->instr[i].kind == LG_I_STORE && k->loop->instr[i].acc == t->acc)
+                k->loop->instr[i].stream = true;
+    }
+}
+
 static void finish_kernels(planner *s) {
     alias_ctx ctx = {s};
+    for (size_t k = 0; k < s->step.n; k++)
+        if (s->step.at[k].loop)
+            mark_streams(s, (int)k);
     for (size_t k = 0; k < s->step.n; k++)
         if (s->step.at[k].loop)
             lg_kernel_finish(&s->kernel.at[k], s->p->mem, may_alias, &ctx);
@@ -513,21 +565,6 @@ static int pointers(const lg_step *x) {
     if (x->kind == LG_S_SCAN)
         n += 2 * x->node->attr.scan->n_carry;
     return n + most;
-}
-
-static int64_t touched_bytes(const planner *s, size_t k) {
-    const lg_step *x = &s->step.at[k];
-    const lg_kernel *l = &s->kernel.at[k];
-    int64_t n = 0;
-    for (size_t j = 0; j < l->touch.n; j++)
-        n += (int64_t)s->val[value_of(s, l->touch.at[j].node)].bytes;
-    if (x->kind == LG_S_COPY)
-        return 2 * (int64_t)x->bytes;
-    for (int j = 0; j < x->n_in && x->kind != LG_S_LOOP; j++)
-        n += (int64_t)s->val[value_of(s, x->node->in[j])].bytes;
-    for (int j = 0; j < x->n_out && x->kind != LG_S_LOOP; j++)
-        n += (int64_t)s->val[s->first[x->node->id] + j].bytes;
-    return n;
 }
 
 static int64_t step_flops(const lg_step *x) {
@@ -626,7 +663,7 @@ static void dump(const lg_plan_opts *o, const char *phase, const lg_graph *g, co
     if (!o->dump || strcmp(o->dump, phase) != 0)
         return;
     if (p)
-        lg_plan_print(p, stdout);
+        (strcmp(phase, "dot") ? lg_plan_print : lg_plan_dot)(p, stdout);
     else
         lg_graph_print(g, stdout);
 }
@@ -665,8 +702,11 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
     dump(&o, "grad", g, NULL);
     lg_plan *p = plan_graph(g, &o, false);
     dump(&o, "plan", g, p);
+    if (!lg_profile_on())
+        dump(&o, "dot", g, p);
     int most = lg_pool_threads();
-    p->threads = p->cost < ALONE_NS ? 1 : o.threads > 0 && o.threads < most ? o.threads : most;
+    p->small = p->cost < ALONE_NS;
+    p->threads = p->small ? 1 : o.threads > 0 && o.threads < most ? o.threads : most;
     if (lg_plan_reserve(p))
         return p;
     if (!o.may_fail)
@@ -680,12 +720,14 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
 void lg_plan_free(lg_plan *p) {
     if (!p)
         return;
-    if (p->base && lg_profile_on())
+    if (p->room && lg_profile_on()) {
+        dump(&p->opts, "dot", p->graph, p); /* now that times are known */
         lg_profile_add(p);
+    }
     for (int k = 0; k < p->n_step; k++)
         for (int b = 0; b < 2; b++)
             lg_plan_free(p->step[k].sub[b]);
-    lg_free_aligned(p->base);
+    lg_room_free(&p->own);
     lg_arena_free(p->mem);
     lg_free(p);
 }
@@ -734,8 +776,7 @@ double lg_type_room(const lg_type *t) {
     return bytes;
 }
 
-/* n: the value that is too large, or NULL: all together need `bytes`. */
-static bool too_large(lg_fault *fault, const lg_node *n, double bytes) {
+bool lg_plan_too_large(lg_fault *fault, const lg_node *n, double bytes) {
     char need[LG_SIZE_TEXT], there[LG_SIZE_TEXT];
     if (fault) {
         *fault = (lg_fault){.set = true, .code = "E0437", .row = -1};
@@ -753,11 +794,11 @@ static bool too_large(lg_fault *fault, const lg_node *n, double bytes) {
 bool lg_graph_eval(lg_graph *g, lg_tensor *const *in, lg_tensor **out, lg_fault *fault) {
     const lg_node *big = lg_plan_oversized(g);
     if (big)
-        return too_large(fault, big, 0);
+        return lg_plan_too_large(fault, big, 0);
     size_t needed = 0;
     lg_plan *p = lg_plan_new(g, &(lg_plan_opts){.may_fail = true, .needed = &needed});
     if (!p)
-        return too_large(fault, NULL, (double)needed);
+        return lg_plan_too_large(fault, NULL, (double)needed);
     const void **from = lg_alloc(((size_t)p->n_in + 1) * sizeof *from);
     void **to = lg_alloc(((size_t)p->n_out + 1) * sizeof *to);
     bool fits = true;
@@ -771,7 +812,7 @@ bool lg_graph_eval(lg_graph *g, lg_tensor *const *in, lg_tensor **out, lg_fault 
         bytes += lg_type_room(t);
         to[k] = out[k] ? out[k]->data : NULL;
     }
-    bool ok = fits ? lg_plan_run(p, from, to, fault) : too_large(fault, NULL, bytes);
+    bool ok = fits ? lg_plan_run(p, from, to, fault) : lg_plan_too_large(fault, NULL, bytes);
     for (int k = 0; k < p->n_out && !ok; k++) {
         lg_tensor_release(out[k]);
         out[k] = NULL;

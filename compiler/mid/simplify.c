@@ -506,6 +506,9 @@ static lg_node *reduce_rule(lg_rewrite *R, const lg_op *op, lg_node *x, uint32_t
         y = reduce_reordered(R, op, x, mask, at);
     if (y)
         return y;
+    y = op == k->sum ? lg_s_sum_of_one(R, x, mask, at) : NULL;
+    if (y)
+        return y;
     if (op == k->sum && x->op == k->neg)
         return elem1(R, k->neg, lg_s_reduce(R, op, x->in[0], mask, at), at);
     if (op == k->sum && x->op == k->mul && is_float(x) && lg_fill_of(x->in[1])) {
@@ -552,6 +555,8 @@ lg_node *lg_rewrite_default(lg_rewrite *R, lg_node *n, lg_node *const *in) {
         return lg_s_reshape(R, in[0], t->rank, t->shape, n->span);
     case LG_C_REDUCE:
         return lg_s_reduce(R, n->op, in[0], a->axes_mask, n->span);
+    case LG_C_GATHER:
+        return lg_s_gather(R, in[0], a->nb, a->ni, in + 1, n->span);
     case LG_C_IOTA:
         return lg_s_iota(R, t->rank, t->shape, a->axis, n->span);
     case LG_C_MARK:
@@ -567,7 +572,6 @@ lg_node *lg_rewrite_default(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     case LG_C_INPUT:
     case LG_C_CUM:
     case LG_C_DOT:
-    case LG_C_GATHER:
     case LG_C_SCATTER:
     case LG_C_CONCAT:
     case LG_C_RAND:

@@ -96,6 +96,31 @@ static lg_dim *bound_dim(lg_elab *E, lg_value *v, const lg_ast *text, lg_dim *si
     return text && is_negative_text(text) ? lg_dim_add(E->dims, size, d) : d;
 }
 
+/* A slice of the rows lo..hi lies within the dim, as far as that is known. */
+static bool within(lg_elab *E, const written *w, lg_dim *lo, lg_dim *hi, lg_dim *size, bool back) {
+    int some = lg_dim_at_most(lo, hi), below = lg_dim_at_most(hi, size);
+    int64_t n;
+    if (!some && back) {
+        lg_diag *d = lg_err(E, "E0252", w->ast->span,
+                            "a slice that runs backwards begins behind its end, this one at %s",
+                            lg_dim_text(E->arena, lg_dim_sub(E->dims, hi, lg_dim_num(E->dims, 1))));
+        lg_diag_help(d, "`x[4:1:-1]` is rows 4, 3, 2; `x[1:5][::-1]` reverses a part");
+        return false;
+    }
+    if (!some || !below || !lg_dim_at_most(lg_dim_num(E->dims, 0), lo)) {
+        lg_diag *d = lg_err(E, "E0252", w->ast->span, "the slice %s..%s leaves the dim %s",
+                            lg_dim_text(E->arena, lo), lg_dim_text(E->arena, hi),
+                            lg_dim_text(E->arena, size));
+        if (lg_dim_value(size, &n) && !lg_dim_is_num(size, &n))
+            lg_diag_note(d, "%s = %lld here", lg_dim_text(E->arena, size), (long long)n);
+        return false;
+    }
+    if (some == 2 || below == 2)
+        lg_late(E, w->ast->span, "the slice %s is within %s", lg_ast_text(E->arena, w->ast),
+                lg_dim_text(E->arena, size));
+    return true;
+}
+
 static bool slice_axis(lg_elab *E, const written *w, lg_dim *size, lg_axis_sub *s) {
     bool ok = true, is_slice = w->ast->kind == LG_A_SLICE;
     const lg_ast *at_lo = is_slice ? w->ast->kid[0] : NULL,
@@ -111,41 +136,36 @@ static bool slice_axis(lg_elab *E, const written *w, lg_dim *size, lg_axis_sub *
         s->size = lg_dim_opaque(E->dims, lg_intern(lg_ast_text(E->arena, w->ast)), false, 0);
         return true;
     }
-    if (s->step == 0 || (s->step < 0 && (w->lo || w->hi))) {
-        lg_diag *d = lg_err(E, "E0256", w->ast->span,
-                            s->step ? "a slice that runs backwards has no ends"
-                                    : "the step of a slice cannot be 0");
-        lg_diag_help(d, "`x[::-1]` reverses; take the part first");
+    if (s->step == 0) {
+        lg_diag *d = lg_err(E, "E0256", w->ast->span, "the step of a slice cannot be 0");
+        lg_diag_help(d, "`x[::2]` takes every second, `x[::-1]` reverses");
         return false;
     }
-    lg_dim *zero = lg_dim_num(E->dims, 0);
-    lg_dim *lo = w->lo ? bound_dim(E, w->lo, at_lo, size, &ok) : zero;
-    lg_dim *hi = w->hi ? bound_dim(E, w->hi, at_hi, size, &ok) : size;
+    /* rows lie in lo..hi and are walked from `first`: backwards, x[a:b:-1] ends before b */
+    bool back = s->step < 0;
+    lg_dim *one = lg_dim_num(E->dims, 1);
+    lg_dim *from = w->lo  ? bound_dim(E, w->lo, at_lo, size, &ok)
+                   : back ? lg_dim_sub(E->dims, size, one)
+                          : lg_dim_num(E->dims, 0);
+    lg_dim *to = w->hi  ? bound_dim(E, w->hi, at_hi, size, &ok)
+                 : back ? lg_dim_num(E->dims, -1)
+                        : size;
     if (!ok)
         return false;
-    if (!lg_dim_at_most(lo, hi) || !lg_dim_at_most(hi, size) || !lg_dim_at_most(zero, lo)) {
-        lg_diag *d = lg_err(E, "E0252", w->ast->span, "the slice %s..%s leaves the dim %s",
-                            lg_dim_text(E->arena, lo), lg_dim_text(E->arena, hi),
-                            lg_dim_text(E->arena, size));
-        int64_t n;
-        if (lg_dim_value(size, &n))
-            lg_diag_note(d, "%s = %lld here", lg_dim_text(E->arena, size), (long long)n);
+    lg_dim *lo = back ? lg_dim_add(E->dims, to, one) : from;
+    lg_dim *hi = back ? lg_dim_add(E->dims, from, one) : to;
+    if (!within(E, w, lo, hi, size, back))
         return false;
-    }
-    if (lg_dim_at_most(lo, hi) == 2 || lg_dim_at_most(hi, size) == 2)
-        lg_late(E, w->ast->span, "the slice %s is within %s", lg_ast_text(E->arena, w->ast),
-                lg_dim_text(E->arena, size));
     s->size = lg_dim_sub(E->dims, hi, lo);
-    int64_t by = llabs(s->step);
+    int64_t by = back ? -s->step : s->step;
     if (by > 1)
         s->size = lg_dim_fn(E->dims, lg_intern("//"),
                             lg_dim_add(E->dims, s->size, lg_dim_num(E->dims, by - 1)),
                             lg_dim_num(E->dims, by));
     if (LG_CHECKING(E))
-        return true;
-    s->off = w->lo ? lg_dim_size(E, lo, w->ast->span) : 0;
-    if (s->step < 0)
-        s->off = lg_dim_size(E, size, w->ast->span) - 1;
+        lg_dim_value(from, &s->off); /* may be unknown */
+    else
+        s->off = back ? lg_dim_size(E, hi, w->ast->span) - 1 : lg_dim_size(E, lo, w->ast->span);
     return true;
 }
 
@@ -208,8 +228,8 @@ static bool value_axis(lg_elab *E, const written *w, lg_dim *size, const lg_valu
             return false;
         }
         if (!lg_lazy(E) && lg_dim_at_most(end, size) == 2)
-            lg_late(E, w->ast->span, "the subscript %s is within %s",
-                    lg_ast_text(E->arena, w->ast), lg_dim_text(E->arena, size));
+            lg_late(E, w->ast->span, "the subscript %s is within %s", lg_ast_text(E->arena, w->ast),
+                    lg_dim_text(E->arena, size));
         if (LG_CHECKING(E))
             return true;
         if (!lg_dim_value(at, &s->lin.off)) {
@@ -338,17 +358,18 @@ static lg_value *list_item(lg_elab *E, lg_value *x, const subscripts *s, int fro
     if (w->kind == AT_SLICE) {
         lg_axis_sub a = {0};
         int64_t count;
-        if (!slice_axis(E, w, lg_dim_num(E->dims, n), &a) || a.step < 1 ||
-            !lg_dim_value(a.size, &count))
+        if (!slice_axis(E, w, lg_dim_num(E->dims, n), &a) || !lg_dim_value(a.size, &count))
             return lg_v_error(E, at);
-        int64_t lo = 0;
-        if (w->lo)
-            lg_v_static_int(E, w->lo, &lo);
-        lo = lo < 0 ? lo + n : lo;
         lg_value *r = lg_v_list(E, (int)count, at);
         for (int i = 0; i < (int)count; i++)
-            r->list.at[i] = x->list.at[lo + i * a.step];
+            r->list.at[i] = x->list.at[a.off + i * a.step];
         return r;
+    }
+    bool truth = w->kind == AT_VALUE && w->v->kind == LG_V_NUM && w->v->num.is_bool;
+    if (truth) {
+        lg_err(E, "E0256", w->ast->span, "a subscript is an integer, got %s",
+               lg_v_type_text(E, w->v));
+        return lg_v_error(E, at);
     }
     if (w->kind == AT_VALUE && lg_v_static_int(E, w->v, &k)) {
         if (is_negative_text(w->ast))

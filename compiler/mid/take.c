@@ -15,19 +15,16 @@ static lg_affine *blank(map_room *r, int rank_in, int rank_out) {
 }
 
 /* What a lazy subscript reads outside is never used where the condition holds: that is checked. */
-static void require_inside(lg_elab *E, const lg_axis_sub *s, int64_t size, lg_value *lazy) {
+static void require_inside(lg_elab *E, const lg_axis_sub *s, int64_t size) {
     lg_value *v = s->v;
     lg_span at = s->ast->span;
     if (!v)
         v = s->lin.n ? lg_index_value(E, s->lin.at[0]) : lg_v_int(E, s->lin.off, at);
     lg_value *lo = lg_binary(E, "<=", lg_v_int(E, 0, at), v, at);
     lg_value *in = lg_binary(E, "and", lo, lg_binary(E, "<", v, lg_v_int(E, size, at), at), at);
-    lg_value *ok = lg_binary(E, "or", lg_unary(E, "not", lazy, at), in, at);
-    if (ok->kind == LG_V_TENSOR && ok->t.node)
-        lg_g_require(
-            E->g, lg_import(E, ok->t.node),
-            lg_txt(E, "a subscript is outside 0..%lld where its condition holds", (long long)size),
-            at);
+    lg_must_hold(
+        E, in,
+        lg_txt(E, "a subscript is outside 0..%lld where its condition holds", (long long)size), at);
 }
 
 /* Makes room for the affine subscripts of each axis: x, padded with zeros where lazy ones leave it.
@@ -59,7 +56,7 @@ static lg_node *padded(lg_elab *E, lg_node *x, int n_open, int n, lg_axis_sub *s
             *ok = false;
             return x;
         }
-        require_inside(E, s, size, lazy);
+        require_inside(E, s, size);
         int64_t before = lo < 0 ? -lo : 0, after = hi >= size ? hi - size + 1 : 0;
         m->off[n_open + k] = before;
         t.shape[n_open + k] += before + after;
@@ -271,10 +268,8 @@ lg_value *lg_take(lg_elab *E, lg_value *x, int n, lg_axis_sub *sub, lg_span at) 
         add_open(open, &n_open, l.rest[k]);
     for (int k = 0; k < l.n_tail; k++)
         add_open(open, &n_open, l.tail[k]);
-    if (n_open + rank > LG_MAX_RANK) {
-        lg_err(E, "E0213", at, "more than %d dims at once", LG_MAX_RANK);
-        return lg_v_error(E, at);
-    }
+    if (n_open + rank > LG_MAX_RANK)
+        return lg_too_many_dims(E, at);
     lg_value *r = lg_v_open(E, x->t.dtype, n_open, open, rank, dim, NULL, at);
     r->t.bound = x->t.bound;
     if (LG_CHECKING(E))

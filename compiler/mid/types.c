@@ -254,14 +254,25 @@ static lg_value *dtype_met(lg_checking *c, const lg_ast *type, lg_value *v, lg_d
     return NULL;
 }
 
+/* Is no number of the list known to have a fraction? */
+static bool is_whole(lg_elab *E, lg_value *v) {
+    int64_t n;
+    if (v->kind == LG_V_NUM)
+        return !v->num.known || v->num.is_bool || lg_v_static_int(E, v, &n);
+    for (int i = 0; v->kind == LG_V_LIST && i < v->list.n; i++)
+        if (!is_whole(E, v->list.at[i]))
+            return false;
+    return true;
+}
+
 static lg_value *tensor(lg_checking *c, const lg_ast *type, lg_value *v) {
     lg_elab *E = c->E;
     lg_dtype want = lg_type_dtype(E, c->f, type);
     if (lg_is_schedule(v) && !type->n)
         return v;
     if (v->kind == LG_V_LIST && lg_list_is_array(v)) {
-        bool real = lg_dtype_is_float(want);
-        v = lg_list_tensor(E, v, real || lg_dtype_is_int(want) ? want : LG_NO_DTYPE, c->at);
+        bool takes = lg_dtype_is_float(want) || (lg_dtype_is_int(want) && is_whole(E, v));
+        v = lg_list_tensor(E, v, takes ? want : LG_NO_DTYPE, c->at);
         if (v->kind == LG_V_ERROR)
             return v;
     }
@@ -676,9 +687,25 @@ size_t lg_type_own_packs(lg_frame *f, const lg_ast *type, int n, const lg_arg *a
     return before;
 }
 
+/* A list of numbers as the tensor it will be: for its dims. */
+static lg_value *shape_of_list(lg_elab *E, const lg_value *v) {
+    lg_dim *dim[LG_MAX_RANK];
+    int rank = 0;
+    for (const lg_value *x = v; x->kind == LG_V_LIST && rank < LG_MAX_RANK; x = x->list.at[0]) {
+        dim[rank++] = lg_dim_num(E->dims, x->list.n);
+        if (!x->list.n)
+            break;
+    }
+    lg_value *r = lg_v_tensor(E, E->float_dtype, rank, dim, NULL, v->at);
+    r->t.weak = true;
+    return r;
+}
+
 /* What the argument says at first sight: bare names, packs, and the dtype that `float` is. */
 void lg_type_prebind(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v) {
     lg_checking c = {E, f, v->at, "", true};
+    if (v->kind == LG_V_LIST && lg_list_is_array(v))
+        v = shape_of_list(E, v);
     if (type->kind == LG_A_RECTYPE && v->kind == LG_V_RECORD)
         for (uint32_t i = 0; i < type->n; i++) {
             lg_value *x = lg_v_field(v, type->kid[i]->name);

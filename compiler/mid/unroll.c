@@ -214,7 +214,7 @@ typedef struct {
 } rounds_at;
 
 static rounds_at before_rounds(lg_elab *E, lg_frame *f) {
-    return (rounds_at){lg_hash_mix(f->path_hash, ++f->call_count), E->draw_lane};
+    return (rounds_at){lg_next_place(f), E->draw_lane};
 }
 
 static lg_frame *round_frame(lg_elab *E, lg_frame *f, const rounds_at *at, int i,

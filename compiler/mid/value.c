@@ -56,14 +56,49 @@ lg_value *lg_v_dim(lg_elab *E, lg_dim *d, lg_span at) {
     return v;
 }
 
+lg_value *lg_num_varying(lg_elab *E, const lg_value *v, lg_sym name) {
+    lg_value *r = lg_v_copy(E, v);
+    r->num.varies = lg_hash(name, strlen(name), 1) | 1;
+    return r;
+}
+
+/* What names a number in an expression: the expression it comes from, or its value. */
+static uint64_t name_of_number(const lg_value *v) {
+    return v->num.varies ? v->num.varies : lg_hash_mix(lg_hash(&v->num.d, sizeof v->num.d, 2), (uint64_t)v->num.i);
+}
+
+lg_value *lg_num_made(lg_value *r, const char *op, const lg_value *a, const lg_value *b) {
+    bool varies = r->kind == LG_V_NUM && r->num.known && !r->num.is_bool && (a->num.varies || b->num.varies);
+    if (varies)
+        r->num.varies = lg_hash_mix(lg_hash(op, strlen(op), name_of_number(a)), name_of_number(b)) | 1;
+    if (r->kind == LG_V_NUM && !r->num.is_int && !r->num.is_bool)
+        r->num.as = a->num.as ? a->num.as : b->num.as;
+    return r;
+}
+
+lg_value *lg_num_fixed(lg_elab *E, lg_value *v) {
+    if (v->kind != LG_V_NUM || !v->num.varies)
+        return v;
+    v = lg_v_copy(E, v);
+    v->num.varies = 0;
+    return v;
+}
+
 lg_value *lg_v_str(lg_elab *E, const char *s, lg_span at) {
     lg_value *v = lg_v_new(E, LG_V_STR, at);
     v->str = s;
     return v;
 }
 
+lg_value *lg_too_many_dims(lg_elab *E, lg_span at) {
+    lg_err(E, "E0213", at, "more than %d dims at once", LG_MAX_RANK);
+    return lg_v_error(E, at);
+}
+
 lg_value *lg_v_tensor(lg_elab *E, lg_dtype t, int rank, lg_dim *const *dim, lg_node *node,
                       lg_span at) {
+    if (rank > LG_MAX_RANK)
+        return lg_too_many_dims(E, at);
     lg_value *v = lg_v_new(E, LG_V_TENSOR, at);
     v->t.dtype = t;
     v->t.rank = rank;
@@ -210,6 +245,11 @@ bool lg_v_static_int(lg_elab *E, const lg_value *v, int64_t *out) {
         *out = lg_get_i64(x->dtype, x->data, 0);
         return true;
     }
+    double d = x ? lg_get_f64(x->dtype, x->data, 0) : 0.5;
+    if (d == floor(d) && fabs(d) < 1 << 24) { /* 6/2 */
+        *out = (int64_t)d;
+        return true;
+    }
     if (v->kind != LG_V_NUM || !v->num.known)
         return false;
     if (!v->num.is_int && !v->num.is_bool) {
@@ -324,6 +364,7 @@ static lg_value *rebuild(lg_elab *E, const lg_value *like, lg_value *const *leaf
     switch (like->kind) {
     case LG_V_RECORD: {
         lg_value *r = lg_v_record(E, like->rec.n, like->at);
+        r->rec.quant = like->rec.quant;
         for (int i = 0; i < like->rec.n; i++) {
             r->rec.f[i] = like->rec.f[i];
             r->rec.f[i].value = rebuild(E, like->rec.f[i].value, leaf, k);
@@ -479,6 +520,8 @@ lg_value *lg_arrays_within(lg_elab *E, lg_value *x, lg_span at) {
     if (x->kind != LG_V_RECORD && x->kind != LG_V_LIST)
         return x;
     lg_value *r = x->kind == LG_V_LIST ? lg_v_list(E, x->list.n, x->at) : lg_v_record(E, x->rec.n, x->at);
+    if (x->kind == LG_V_RECORD)
+        r->rec.quant = x->rec.quant;
     for (int i = 0; x->kind == LG_V_LIST && i < x->list.n; i++)
         r->list.at[i] = lg_arrays_within(E, x->list.at[i], at);
     for (int i = 0; x->kind == LG_V_RECORD && i < x->rec.n; i++) {

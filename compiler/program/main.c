@@ -44,6 +44,7 @@ static int run(const lg_payload *p, const lg_io *io, lg_host_opts *h, lg_arena *
     if (h->float_dtype != LG_NO_DTYPE)
         E->float_dtype = h->float_dtype;
     lg_host_attach(E, NULL);
+    lg_aot_carry(p->carried.at, p->carried.n);
     lg_module *m = lg_payload_load(io, E, p, program_name);
     return m ? lg_host_run(E, m, h) : LG_EXIT_FAILED;
 }

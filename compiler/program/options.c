@@ -92,7 +92,7 @@ int lg_read_options(const char *command, int argc, char **argv, const lg_option_
         int status = 0;
         if (r) {
             status = set(command, r, eq, argc, argv, &i);
-        } else if (!keep_unknown) {
+        } else if (!keep_unknown || (out->after_word && !out->words.n)) {
             status = unknown_option(command, name, len, rows, n);
         } else {
             LG_PUSH(out->rest, s);

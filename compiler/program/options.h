@@ -18,6 +18,7 @@ typedef struct {
 typedef struct {
     LG_VEC(const char *) words; /* what is no option */
     LG_VEC(char *) rest; /* options nobody knows, with what follows them: the program's own */
+    bool after_word; /* set before: such options stand behind a word, those before are the command's */
 } lg_words;
 /* Reads argv[0..argc). keep_unknown: options that are not in the table go to `rest`, as do all
  * arguments after `--`. LG_EXIT_USAGE after reporting. */
@@ -36,11 +37,11 @@ int lg_bad_value(const char *option, const char *text, const char *wanted);  /* 
 
 /* ---- options of a run ---- */
 typedef struct {
-    const char *log, *resume, *seed, *threads, *dtype, *memory, *jit;
+    const char *log, *resume, *seed, *threads, *dtype, *memory, *jit, *trace;
     bool quiet, foreign, profile, no_fuse, no_simplify;
     const char *dump; /* of commands that have the program as text */
 } lg_run_settings;
-enum { LG_RUN_ROWS = 12 };
+enum { LG_RUN_ROWS = 13 };
 void lg_run_rows(lg_run_settings *o, lg_option_row out[LG_RUN_ROWS]);
 /* As the host takes them; LG_EXIT_USAGE after reporting. */
 int lg_run_options(const lg_run_settings *o, lg_host_opts *h);

@@ -61,6 +61,12 @@ void lg_payload_write(const lg_payload *p, lg_buf *out) {
     put_number(&b, p->files.n);
     for (size_t i = 0; i < p->files.n; i++)
         put_file(&b, &p->files.at[i]);
+    put_number(&b, p->carried.n);
+    for (size_t i = 0; i < p->carried.n; i++) {
+        put_number(&b, p->carried.at[i].key[0]);
+        put_number(&b, p->carried.at[i].key[1]);
+        put_bytes(&b, (const char *)p->carried.at[i].bytes, p->carried.at[i].n);
+    }
     lg_buf_put(out, b.at, b.n);
     lg_buf_put(out, MAGIC, 8);
     put_number(out, fingerprint());
@@ -135,6 +141,13 @@ static bool parse(reader *r, lg_payload *out) {
         get_file(r, &f);
         LG_PUSH(out->files, f);
     }
+    n = get_count(r);
+    for (uint64_t i = 0; i < n && !r->damaged; i++) {
+        lg_carried c = {.key = {get_number(r)}};
+        c.key[1] = get_number(r);
+        c.bytes = get_bytes(r, &c.n);
+        LG_PUSH(out->carried, c);
+    }
     return !r->damaged && r->at == r->end && out->files.n > 0;
 }
 
@@ -162,6 +175,24 @@ static bool read_at(int fd, void *to, size_t n, uint64_t from) {
     return true;
 }
 
+/* The body, against what the tail says of it. */
+static bool read_body(const lg_io *io, lg_arena *a, const uint8_t *body, size_t n,
+                      const uint8_t *tail, const char *name, lg_payload *out) {
+    if (lg_hash(body, n, HASH_SEED) != lg_le(tail + 24, 8))
+        return not_whole(io, name, "the program that it carries is damaged");
+    reader r = {.arena = a, .at = body, .end = body + n};
+    return parse(&r, out) || not_whole(io, name, "the program that it carries is damaged");
+}
+
+bool lg_payload_from(const lg_io *io, lg_arena *a, const uint8_t *at, size_t n, const char *name,
+                     lg_payload *out) {
+    const uint8_t *tail = at + n - LG_PAYLOAD_TAIL;
+    if (!lg_payload_present(at, n) || lg_le(tail + 8, 8) != fingerprint() ||
+        lg_le(tail + 16, 8) != n - LG_PAYLOAD_TAIL)
+        return not_whole(io, name, "its program was built by another version of lg");
+    return read_body(io, a, at, n - LG_PAYLOAD_TAIL, tail, name, out);
+}
+
 static bool read_open(const lg_io *io, lg_arena *a, int fd, const char *name, lg_payload *out) {
     struct stat st;
     uint8_t tail[LG_PAYLOAD_TAIL];
@@ -181,10 +212,7 @@ static bool read_open(const lg_io *io, lg_arena *a, int fd, const char *name, lg
     uint8_t *body = lg_arena_alloc(a, (size_t)n + 1);
     if (!read_at(fd, body, (size_t)n, size - sizeof tail - n))
         return unreadable(io, name);
-    if (lg_hash(body, (size_t)n, HASH_SEED) != lg_le(tail + 24, 8))
-        return not_whole(io, name, "the program that it carries is damaged");
-    reader r = {.arena = a, .at = body, .end = body + n};
-    return parse(&r, out) || not_whole(io, name, "the program that it carries is damaged");
+    return read_body(io, a, body, (size_t)n, tail, name, out);
 }
 
 bool lg_payload_read(const lg_io *io, lg_arena *a, const char *path, const char *name,
@@ -202,6 +230,7 @@ void lg_payload_fini(lg_payload *p) {
         lg_free(p->files.at[i].imports.at);
     lg_free(p->files.at);
     lg_free(p->with.at);
+    lg_free(p->carried.at);
     *p = (lg_payload){0};
 }
 

@@ -2,22 +2,27 @@
  */
 #include "compiler/program/options.h"
 #include "runtime/profile.h"
+#include "runtime/trace.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void lg_run_rows(lg_run_settings *o, lg_option_row out[LG_RUN_ROWS]) {
     const lg_option_row rows[LG_RUN_ROWS] = {
         {"seed", "N", "seed of the random draws (0)", NULL, &o->seed},
-        {"threads", "N", "threads to use (all of the machine)", NULL, &o->threads},
+        {"threads", "N", "threads to use, at most one a core (all of the machine)", NULL,
+         &o->threads},
         {"float", "f32|f64", "what `float` means", NULL, &o->dtype},
         {"log", "FILE", "write the training log as JSON lines", NULL, &o->log},
         {"resume", "DIR", "go on from the newest save in DIR", NULL, &o->resume},
-        {"memory", "SIZE", "most memory a step may take, as in 512M", NULL, &o->memory},
+        {"mem", "SIZE", "most memory a step may take, as in 512M", NULL, &o->memory},
         {"jit", "off|auto|on", "compile steps while they run (auto)", NULL, &o->jit},
         {"quiet", NULL, "no progress lines", &o->quiet, NULL},
         {"allow-foreign", NULL, "allow functions from shared libraries", &o->foreign, NULL},
         {"profile", NULL, "say at the end what each kernel took", &o->profile, NULL},
+        {"trace", "FILE", "write when each thread ran which kernel, as trace events", NULL,
+         &o->trace},
         {"no-fuse", NULL, "run op by op", &o->no_fuse, NULL},
         {"no-simplify", NULL, "run the graphs as they were built", &o->no_simplify, NULL},
     };
@@ -56,6 +61,13 @@ lg_dtype lg_float_named(const char *text) {
     return known ? lg_dtype_from_name(text) : LG_NO_DTYPE;
 }
 
+/* More threads than cores wait for each other; results do not depend on how many there are. Two are
+ * always allowed, for comparisons. */
+static int cores(void) {
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 2 ? 2 : n > 1024 ? 1024 : (int)n;
+}
+
 int lg_run_options(const lg_run_settings *o, lg_host_opts *h) {
     int64_t n = 0;
     *h = (lg_host_opts){.log = o->log,
@@ -71,9 +83,9 @@ int lg_run_options(const lg_run_settings *o, lg_host_opts *h) {
     h->seed_given = o->seed != NULL;
     if (o->threads && (!integer(o->threads, 1, &n) || n > 1024))
         return lg_bad_value("threads", o->threads, "a number from 1 to 1024");
-    h->threads = (int)n;
+    h->threads = n > cores() ? cores() : (int)n;
     if (o->memory && !size(o->memory, &h->memory))
-        return lg_bad_value("memory", o->memory, "a size like 512M");
+        return lg_bad_value("mem", o->memory, "a size like 512M");
     if (o->jit && !lg_jit_mode_named(o->jit, &h->jit))
         return lg_bad_value("jit", o->jit, "off, auto or on");
     if (o->dtype)
@@ -82,6 +94,12 @@ int lg_run_options(const lg_run_settings *o, lg_host_opts *h) {
         return lg_bad_value("float", o->dtype, "f32 or f64");
     if (o->profile)
         lg_profile_start();
+    if (o->trace && !lg_trace_start(o->trace)) {
+        char message[300];
+        snprintf(message, sizeof message, "%.200s cannot be written: %s", o->trace,
+                 strerror(errno));
+        return lg_usage_fault("E0610", message, NULL);
+    }
     return 0;
 }
 

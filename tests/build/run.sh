@@ -39,7 +39,7 @@ args_of() { # short settings where an example has a long way to go
     *) sed -n 's/^# args: //p' "$2" | head -n 1 ;;
     esac
 }
-compare() { # compare FOLDER PROGRAM THREADS
+compare() { # compare FOLDER PROGRAM THREADS; compiled kernels are looked at in tests/native
     local folder=$1 program=$2 threads=$3 name args status want build
     name=$(basename "$program" .lg)
     # shellcheck disable=SC2046
@@ -55,7 +55,7 @@ compare() { # compare FOLDER PROGRAM THREADS
     (cd "$scratch/a" && timeout 120 "$lg" run ../src/"$program" --threads "$threads" $args) \
         >"$scratch/a.out" 2>"$scratch/a.err" </dev/null
     want=$?
-    (cd "$scratch/a" && timeout 60 "$lg" build ../src/"$program" -o "$scratch/exe") >"$scratch/build.out" 2>&1
+    (cd "$scratch/a" && timeout 60 "$lg" build ../src/"$program" --no-compile -o "$scratch/exe") >"$scratch/build.out" 2>&1
     build=$?
     rm -rf "$scratch/src"
     if [ "$build" -ne 0 ]; then # only for what `lg run` refuses with the same words
@@ -96,11 +96,11 @@ compare tests/driver/program main.lg 1 # imports, of files and of the library
 
 cd "$scratch" || exit 2
 mkdir work && cp -r "$root/examples/data" work/data && cp "$root/examples/digits.lg" .
-expect 0 '' "$lg" build digits.lg -o digits
-expect 0 '' "$lg" build digits.lg
+expect 0 '' "$lg" build digits.lg --no-compile -o digits
+expect 0 '' "$lg" build digits.lg --no-compile
 [ -x digits ] && ok || fail "the executable cannot be executed"
 mkdir other && cp digits.lg other/
-(cd other && "$lg" build digits.lg -o again)
+(cd other && "$lg" build digits.lg --no-compile -o again)
 same digits other/again "the same bytes from another directory"
 grep -qa "$scratch" digits && fail "a path of the building machine is in the executable" || ok
 if [ -f "$bin/lg-program.map" ]; then
@@ -153,15 +153,15 @@ cd "$scratch" || exit 2
 params() { # params EXE-OR-COMMAND...: where its run left the parameters
     (cd work && rm -rf runs && "$@" --quiet --threads 1 >/dev/null 2>&1 && cat runs/digits/step-00000690.safetensors)
 }
-expect 0 '' "$lg" build digits.lg -o narrow --with hidden=16
+expect 0 '' "$lg" build digits.lg -o narrow --with hidden=16 --no-compile
 params ../narrow >built && params "$lg" run ../digits.lg --hidden 16 >run
 same run built "--with is the default"
 params ../narrow --hidden=24 >built && params "$lg" run ../digits.lg --hidden 24 >run
 same run built "the command line goes before --with"
 expect 0 'says ' bash -c 'cd work && ../narrow >/dev/null 2>&1; ../narrow predict --row 2'
-expect 0 '' "$lg" build digits.lg -o row --with row=5 # an argument of one entry
+expect 0 '' "$lg" build digits.lg -o row --with row=5 --no-compile # an argument of one entry
 expect 0 '690 steps' bash -c 'cd work && ../row'
-expect 0 '' "$lg" build digits.lg -o double --float f64
+expect 0 '' "$lg" build digits.lg -o double --float f64 --no-compile
 params ../double >built && params "$lg" run ../digits.lg --float f64 >run
 same run built "--float"
 expect 1 'did you mean `hidden`' "$lg" build digits.lg -o no --with hiden=3
@@ -178,7 +178,7 @@ expect 1 'names a source' "$lg" build digits.lg -o digits.lg
 expect 1 'nowhere/no' "$lg" build digits.lg -o nowhere/no
 cp digits.lg plain
 expect 2 'name it with -o' "$lg" build plain
-expect 0 '' bash -c "\"$lg\" build - -o piped <digits.lg"
+expect 0 '' bash -c "\"$lg\" build - --no-compile -o piped <digits.lg"
 expect 0 '--hidden' ./piped --help
 printf 'print "{nothing}"\n' >wrong.lg
 cp digits wrong
@@ -188,7 +188,7 @@ same digits wrong "a refused program leaves the old executable"
 expect 1 'E0722' env LG_PROGRAM=/nowhere/lg-program "$lg" build digits.lg -o no
 expect 1 'not the lg-program' env LG_PROGRAM="$lg" "$lg" build digits.lg -o no
 expect 1 'holds a program already' env LG_PROGRAM="$scratch/digits" "$lg" build digits.lg -o no
-expect 0 '' env LG_PROGRAM="$bin/lg-program" "$lg" build digits.lg -o named
+expect 0 '' env LG_PROGRAM="$bin/lg-program" "$lg" build digits.lg -o named --no-compile
 same digits named "LG_PROGRAM names the executable"
 expect 1 'carries no program' "$bin/lg-program"
 
@@ -218,7 +218,7 @@ done
 # ---- without shared libraries ----
 
 if [ -x "$bin/lg-program-static" ]; then
-    expect 0 '' "$lg" build --static digits.lg -o fixed
+    expect 0 '' "$lg" build --static digits.lg -o fixed --no-compile
     expect 1 '' bash -c 'ldd ./fixed | grep -q "=>"'
     params ../fixed >built && params "$lg" run ../digits.lg >run
     same run built "--static"
@@ -233,7 +233,7 @@ if [ -x "$bin/lg-program-static" ]; then
         expect 0 'says ' env -i "$(command -v chroot)" empty /digits predict
     fi
 else
-    expect 1 'E0722' "$lg" build --static digits.lg -o fixed
+    expect 1 'E0722' "$lg" build --static digits.lg -o fixed --no-compile
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -23,7 +23,8 @@ expect() {
     fi
 }
 
-expect 2 'lg COMMAND' "$lg"
+expect 0 '' "$lg"
+expect 2 'no option --nothing' "$lg" --nothing
 expect 0 'lg COMMAND' "$lg" --help
 for command in run build check fmt help explain ops version; do
     expect 0 "lg $command" "$lg" $command --help
@@ -36,7 +37,7 @@ expect 2 'did you mean --seed' "$lg" check --sed 3 x.lg
 expect 2 'wants an integer' "$lg" run --seed x examples/digits.lg
 expect 2 'wants N' "$lg" run examples/digits.lg --seed
 expect 2 'takes no value' "$lg" check --quiet=3 x.lg
-expect 2 'wants a size' "$lg" check --memory 3Q x.lg
+expect 2 'wants a size' "$lg" check --mem 3Q x.lg
 expect 2 'wants tokens, ast' "$lg" check --dump=all x.lg
 expect 2 'wants a file' "$lg" run
 expect 2 'one argument too many' "$lg" run a.lg b c
@@ -62,6 +63,7 @@ for word in grad vjp jvp hvp jacobian hessian categorical bernoulli permutation 
 done
 printf 'print cat([[1.0], [2.0]])\n' >"$scratch/also.lg"
 expect 1 'here that is written `concat([a, b], axis=0)`' "$lg" check "$scratch/also.lg"
+expect 0 'halving: 0 parameters' "$lg" check tests/driver/drawn.lg
 # What `lg check` tells of a program beside its faults.
 cat >"$scratch/late.lg" <<'END'
 arg k: i64 in 1..5 = 2
@@ -105,6 +107,40 @@ expect 1 'E0306' "$lg" check "$scratch/a.lg"
 for phase in tokens ast typed graph grad plan c; do
     expect 0 '' "$lg" check examples/digits.lg --dump=$phase
 done
+
+# Options of a program are known in its check.
+cat >"$scratch/sized.lg" <<'END'
+arg w: i64 = 3
+entry e(n: i64 = 3) { let x = zeros([n]); let y = zeros([w]); print "{sum(x*y[0..n])}" }
+train t(h: i64 = 2) { param p: float[w] = zeros(); loss = sum(p[0..h]^2); optimizer = sgd(0.1); max_steps = 1 }
+END
+expect 0 'the slice 0..n is within w' "$lg" check "$scratch/sized.lg" --n 5
+expect 1 'the slice 0..n leaves the dim w' "$lg" check "$scratch/sized.lg" --n 5 --w 3
+expect 1 'the slice 0..h leaves the dim w' "$lg" check "$scratch/sized.lg" --h 5 --w 3
+expect 1 'the program has no argument `nn`' "$lg" check "$scratch/sized.lg" --nn 5
+expect 1 'did you mean `n`' "$lg" check "$scratch/sized.lg" --nn 5 --quiet
+expect 1 'wants an integer' "$lg" check "$scratch/sized.lg" --n=5.5
+expect 2 'has no option' "$lg" check --nn 5 "$scratch/sized.lg"
+expect 1 'the slice 0..n leaves the dim w' "$lg" check --quiet "$scratch/sized.lg" --n 5 --w 3
+expect 1 'the slice 0..n leaves the dim w' "$lg" check "$scratch/sized.lg" e --n 5 --w 3
+expect 1 'the program has no argument `n`' "$lg" check "$scratch/sized.lg" t --n 5
+expect 1 'has no entry or train `tt`' "$lg" check "$scratch/sized.lg" tt
+
+# Which parameters are static.
+expect 0 'I, O, bias static' "$lg" help Linear
+expect 0 'bits static' "$lg" help int_sym
+expect 0 'amsgrad static; lr, b1, b2, eps, wd run-time' "$lg" help adamw
+expect 0 'ns_steps static; lr' "$lg" help muon
+cat >"$scratch/marks.lg" <<'END'
+fn size(n: i64, by) -> float[n] = by*ones([n])
+fn outer(a, k: i64, e, w, big: bool = true) {
+  let m = 2*k
+  let y = size(m + 1, a)
+  return sum(y)^e + w
+}
+END
+expect 0 'k, e static; a, w, big run-time' "$lg" help outer "$scratch/marks.lg"
+expect 0 'n static; by run-time' "$lg" help size "$scratch/marks.lg"
 
 printf 'let   a=1+ 2 # one\n\n\n\nfn f( x )=x*  2' >"$scratch/c.lg"
 expect 1 "c.lg" "$lg" fmt --check "$scratch/c.lg"

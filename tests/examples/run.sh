@@ -37,6 +37,25 @@ digits() {
     complains "1..4097"
     runs 2 "a width that is no number" "$lg" run examples/digits.lg --hidden wide
 }
+codes() {
+    runs 0 "learn and encode" "$lg" run examples/codes.lg
+    says "floats: accuracy .* 340008 bytes"
+    says "codes:  accuracy .*, 54888 bytes"
+    local coded file
+    file=$(ls runs/digits-int4/*.safetensors)
+    coded=$(number 'codes:  accuracy \([0-9.]*\)')
+    at_most "codes: bytes of the file" "$(stat -c %s "$file")" 57500
+    grep -aq '"net.l2.w.codes":{"data_offsets":.*"dtype":"U8","shape":\[256,128\]}' "$file" \
+        && ok || fail "two codes a byte in the file"
+    runs 0 "from the file" "$lg" run examples/codes.lg test
+    says "accuracy $coded%, 54888 bytes"
+    runs 0 "one row" "$lg" run examples/codes.lg predict --row 3
+    says "^says [0-9], is [0-9]$"
+    [ -e data ] || ln -s examples/data data
+    runs 0 build "$lg" build examples/codes.lg -o codes
+    runs 0 "the built program" ./codes test
+    says "accuracy $coded%, 54888 bytes"
+}
 own() {
     runs 0 train "$lg" run examples/own.lg
     says "step 600 loss 0"

@@ -222,6 +222,11 @@ static void test_incomplete(void) {
                 {"print \"a {x\"", true},
                 {"# (", false},
                 {"freeze `a", false},
+                {"let a =", true},
+                {"1 +  # more", true},
+                {"if a then", true},
+                {"true", false},
+                {"let a = 1;", false},
                 {")", false},
                 {"", false}};
     for (size_t i = 0; i < LG_COUNT(rows); i++)

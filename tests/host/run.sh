@@ -114,7 +114,7 @@ check "a directory within a file" $?
 check "no room for a save" $?
 
 # More memory than allowed is refused before the first step.
-run killed.lg fit --quiet --memory 1M >/dev/null 2>memory.err
+run killed.lg fit --quiet --mem 1M >/dev/null 2>memory.err
 [ $? -eq 1 ] && says memory.err "error[E0438]" && says memory.err "more than the limit"
 check "a limit of memory" $?
 
@@ -152,5 +152,116 @@ for name in digits qat own; do
     fi
     cd "$scratch" || exit 1
 done
+# Parameters that `from` does not have are told, and keep their first values.
+cat >from.lg <<'END'
+model Pair(H) { param a: float[H] = zeros(); param b: float[H] = ones() }
+entry some { part net = Pair(3) from {a: [1.0, 2.0, 3.0]}; print "{net.a} {net.b}" }
+END
+cat >whole.lg <<'END'
+model Pair(H) { param a: float[H] = zeros(); param b: float[H] = ones() }
+entry all { part net = Pair(2) from {a: [1.0, 2.0], b: [0.0, 0.0]}; print "{net.b}" }
+END
+run from.lg some >from.out 2>from.err
+says from.out "[1, 2, 3] [1, 1, 1]" &&
+    says from.err "warning[W0605]: 1 of 2 parameters of \`Pair\` are not in the record" &&
+    says from.err "= \`b\`" && [ "$(grep -c W0605 from.err)" -eq 1 ]
+check "what from does not have is told once" $?
+timeout 100 "$lg" check from.lg >from.out 2>from.err
+says from.err "W0605"
+check "and in a check" $?
+run whole.lg 2>&1 | grep -q W0605
+check "nothing is told of a whole record" $((!$?))
+
+# Runs that differ in run-time parameters share a plan and what was compiled of it; a static one asks
+# for another. The numbers are those of a run alone.
+cat >sweep.lg <<'END'
+model Net(H) {
+  part a = Linear(4, H)
+  part b = Linear(H, 1)
+  fn call(x: float[...S, 4]) -> float[...S, 1] = x |> a |> relu |> b
+}
+data pts() { field x: float[4] = rand normal([4]); field y: float = x[0] - 2*x[1] }
+train fit(lr = 0.01, wd = 0.0, width: i64 = 8, n: i64 = 3) {
+  part net = Net(width)
+  data = pts() |> take(32) |> batch(8)
+  loss = scan (e = 0.0) for i in 0..2 { e' = e + (1 - wd)*mean((net(x)[:, 0] - y)^2) + i*lr }
+  optimizer = adamw(lr=warmup(peak=lr, warm=2), wd=wd/3)
+  max_steps = n
+}
+END
+with() { # with NAME STATEMENTS: a program of its own
+    cat sweep.lg - >"$1.lg" && run "$1.lg" --quiet --profile --threads 1 >"$1.out" 2>"$1.err"
+}
+with sweep-lr <<<'for lr in [0.3, 0.01, 0.02, 2/3, 0.5] { print "{(run fit(lr=lr, wd=lr/7)).loss:.17g}" }'
+says sweep-lr.err "plans of steps and evaluations: 1 made, 5 wanted"
+check "five learning rates, one plan" $?
+for lr in 0.3 0.01 0.02 2/3 0.5; do
+    with alone <<<"print \"{(run fit(lr=$lr, wd=$lr/7)).loss:.17g}\"" && cat alone.out
+done >alone.all
+cmp -s sweep-lr.out alone.all && [ "$(sort -u alone.all | wc -l)" -eq 5 ]
+check "a shared plan gives the bits of a run alone" $?
+with sweep-n <<<'for k in [2, 3, 4] { let r = run fit(n=k); print "{r.steps}" }'
+says sweep-n.err "1 made, 3 wanted" && [ "$(tr '\n' ' ' <sweep-n.out)" = "2 3 4 " ]
+check "a setting of the run leaves the plan as it is" $?
+with sweep-width <<<'for h in [8, 16, 8] { let r = run fit(width=h); print "{r.steps}" }'
+says sweep-width.err "2 made, 3 wanted"
+check "a static parameter asks for a plan of its own" $?
+cat >full.lg <<'END'
+model Net(H, p) {
+  part a = Linear(4, H)
+  part b = Linear(H, 1)
+  fn call(x: float[...S, 4]) -> float[...S, 1] = x |> a |> relu |> dropout(p=p) |> b
+}
+quantizer q8(r = 0.9) {
+  state peak: float = 0.0
+  fn observe(w, input) { peak' = max(r*peak, max(abs(w))) }
+  fn encode(w: float[...S]) -> {codes: i8[...S], scale: float} { let s = max(peak, 1e-8)/127; return {codes: i8(clamp(round(w/s), -127, 127)), scale: s} }
+  fn decode(q) = float(q.codes) * q.scale
+}
+data pts() { field x: float[4] = rand normal([4]); field y: float = x[0] - 2*x[1] }
+schedule saw(peak, period: i64) = peak * (1 - (step % period)/period)
+train fit(lr = 0.01, wd = 0.1, p = 0.3, k: i64 = 3, on: bool = true, c = 1.5, r = 0.7, every: i64 = 4) {
+  part net = Net(8, p)
+  state ema: float = lr
+  data = pts() |> take(64) |> shuffle(seed=1) |> batch(16)
+  let z = if lr > 0.05 then net(x)*2 else net(x)
+  loss fit = (z[:, 0] - y)^2
+  loss pen = wd*sum(net.a.w^2) + (if on then lr else 0.0)
+  ema' = ema*r + (1 - r)*stop_grad(loss)
+  optimizer = lookahead(adamw(lr=saw(lr, k + 3), wd=wd), k=k, alpha=r)
+  clip = c
+  micro = 2
+  max_steps = 9
+  quantize `net.a.w` with q8(r)
+  eval pts() |> take(2000) every 2 steps { err = mean((net(x)[:, 0] - y)^2) + lr; hit = mean(abs(y))*c }
+  when step % every == 0 { print "s {step} {lr} {loss:.9g} {lr*2 + 1}" }
+  metric m = norm(grad(loss, wrt=net))*r
+}
+END
+shows='print "{r.loss:.17g} {r.err:.17g} {r.hit:.17g} {r.m:.17g} {r.ema:.17g} {sum(r.net(ones([3, 4]))):.9g}"'
+cp full.lg full-all.lg
+: >full.alone
+while read -r args; do
+    echo "for r in [run fit($args)] { $shows }" >>full-all.lg
+    { cat full.lg && echo "let r = run fit($args)" && echo "$shows"; } >full-one.lg
+    run full-one.lg --quiet --threads 1 >>full.alone 2>/dev/null
+done <<'END'
+lr=0.01
+lr=0.1, wd=0.0
+p=0.0, on=false
+k=5, c=0.01, r=0.5
+every=2, lr=1
+lr=2/3, r=1/3, c=100
+lr=0.01, wd=0.3
+END
+run full-all.lg --quiet --threads 1 >full.out 2>full.err
+cmp -s full.out full.alone && [ "$(wc -l <full.alone)" -gt 20 ]
+check "in evals, parts, branches, rules and quantizers too" $?
+if command -v cc >/dev/null; then
+    XDG_CACHE_HOME=$scratch/compiled run sweep-lr.lg --quiet --threads 1 --jit=on >jit.out 2>jit.err
+    cmp -s jit.out sweep-lr.out && [ "$(find compiled -type f | wc -l)" -eq 1 ]
+    check "five learning rates, compiled once" $?
+fi
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

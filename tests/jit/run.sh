@@ -53,7 +53,7 @@ same() {
 for program in tests/jit/*.lg; do
     same "$program" "$root/$program"
 done
-for program in tests/host/{evals,loops,micro,nonfinite,train,training}.lg; do
+for program in tests/host/{evals,loops,micro,nonfinite,train,training}.lg tests/lang/layers-together.lg; do
     args=$(sed -n 's/^# args: //p' "$program" | head -n 1)
     # shellcheck disable=SC2086
     same "$program" "$root/$program" $args
@@ -135,5 +135,6 @@ check 'another word is refused' grep -q 'off, auto or on' "$scratch/err"
 "$lg" check "$small" --dump=c >"$scratch/text.c"
 check 'C can be read' grep -q 'lgk_0' "$scratch/text.c"
 check 'and needs no header' test -z "$(grep '^ *# *include' "$scratch/text.c")"
+check 'with steps in a row as one function' grep -q 'lgs_0' "$scratch/text.c"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

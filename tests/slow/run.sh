@@ -46,4 +46,9 @@ for f in "$root"/examples/papers/*.lg; do
     grep -v 'seconds\|times faster' out | diff ran - >diff.out && ok || fail "$name differs: $(head -n 4 diff.out)"
 done
 cd ..
+
+# The pages that lg writes, in a browser: tests/tools leaves that out where there is none.
+command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >apt.out 2>&1
+timeout $LIMIT env LG="$lg" bash "$root/tests/tools/run.sh" >out 2>&1 </dev/null && ok || fail "tools: $(head -n 4 out)"
+! grep -q SKIPPED out && ok || fail "no browser to look at pages with"
 summary

@@ -375,8 +375,13 @@ static bool a_quantizer(const row *r) {
 static bool a_layer(const row *r) {
     return is_kind(r, "model");
 }
-static bool a_metric(const row *r) {
-    return is_of(r, "metrics", "fn");
+static bool a_metric(const row *r) { /* of metrics.lg or metrics_*.lg */
+    return !strncmp(r->module, "metrics", 7) && is_kind(r, "fn");
+}
+static bool an_initialiser(const row *r) { /* what stands behind `param w: ... =` */
+    const lg_ast *params = r->decl->kid[LG_D_PARAMS];
+    bool like = params && params->n && !strcmp(params->kid[0]->name, "like");
+    return is_of(r, "init", "fn") && like && strncmp(r->decl->name, "fan_", 4) != 0;
 }
 
 int main(void) {
@@ -397,9 +402,10 @@ int main(void) {
         else if (is_kind(&library.at[k], "schedule"))
             check_schedule(library.at[k].decl);
     }
-    printf("%d losses, %d optimizers, %d schedules, %d quantizers, %d layers, %d metrics\n",
+    printf("%d losses, %d optimizers, %d schedules, %d quantizers, %d layers, %d metrics, "
+           "%d initialisers\n",
            count(a_loss), count(an_optimizer), count(a_schedule), count(a_quantizer),
-           count(a_layer), count(a_metric));
+           count(a_layer), count(a_metric), count(an_initialiser));
     scratch_sweep();
     rmdir(scratch);
     lg_free(library.at);

@@ -1,0 +1,12 @@
+/* aot_key.h: how a plan that travels with a program (aot.h) is found again: its text is written
+ * once more, for this machine, and is the key. Used by jit.c. */
+#ifndef LG_AOT_KEY_H
+#define LG_AOT_KEY_H
+#include "compiler/back/emit_c.h"
+#include "compiler/back/image.h"
+
+/* What a text that travels is: the same whatever the number of cores. */
+lg_emit_how lg_aot_how(const lg_plan *p, lg_isa isa);
+void lg_aot_key(const lg_emitted *e, lg_isa isa, uint64_t key[2]);
+lg_image *lg_aot_find(const uint64_t key[2]); /* NULL: it has none, or it cannot be loaded */
+#endif

@@ -1,0 +1,192 @@
+/* coded.c: operands of products that are decoded from codes: an elementwise (code + zero)*scale of
+ * small integers or small floats, with scales that are the same for a tensor, a row, a group or a
+ * column. Such a product reads the codes; the decoded array is never made. Not for the arithmetic
+ * (ops/coded_tile.h), nor for choosing codes (quantizers do). */
+#include "compiler/mid/fuse.h"
+#include "compiler/mid/rewrite.h"
+
+/* Below that the decoded array is as good: of codes that a program holds, and of computed ones. */
+enum { LEAST_HELD = 256, LEAST_MADE = 1 << 16 };
+
+/* A scale or zero: its storage and how it is walked along the dims of the decoded array. */
+typedef struct {
+    lg_node *from;
+    int64_t off, stride[2 * LG_MAX_RANK];
+} leaf;
+
+static bool leaf_of(lg_node *x, const lg_map *under, leaf *l) {
+    lg_map m = *under;
+    lg_node *u = lg_map_source(x, &m);
+    lg_map_flat(&m, &u->type[0], &l->off, l->stride);
+    l->from = lg_storage_of(u);
+    return u->type[0].dtype == LG_F32 && l->from->op->cls != LG_C_IOTA &&
+           l->from->op->cls != LG_C_VIEW;
+}
+
+/* Steps of a leaf by row and by group: the last dims without a step are a group, those before them
+ * that step as one number the groups, the rest the rows. */
+static bool blocks(const lg_type *t, const int64_t *stride, int64_t b[4]) {
+    int64_t group = 1, n = 1, unit = 0, rows = 1, step = 0;
+    int d = t->rank - 1;
+    for (; d >= 0 && (t->shape[d] == 1 || stride[d] == 0); d--)
+        group *= t->shape[d];
+    for (; d >= 0 && (t->shape[d] == 1 || n == 1 || stride[d] == n * unit); d--) {
+        if (t->shape[d] != 1 && n == 1)
+            unit = stride[d];
+        n *= t->shape[d];
+    }
+    for (; d >= 0; d--) {
+        if (t->shape[d] == 1)
+            continue;
+        if (rows == 1)
+            step = stride[d];
+        else if (stride[d] != rows * step)
+            return false;
+        rows *= t->shape[d];
+    }
+    b[0] = group * n; /* the width of a row */
+    b[1] = group;
+    b[2] = step;
+    b[3] = unit;
+    return true;
+}
+
+/* The same leaf by other blocks, of which its own consist: false when it does not fit them. */
+static bool same_blocks(const int64_t a[4], const int64_t b[4]) {
+    return (b[2] == 0 && b[3] == 0) || (a[0] == b[0] && a[1] == b[1]);
+}
+
+/* Is x, seen under the dims of t, its storage in row-major order? Then from *off on. */
+static bool in_order(lg_node *x, const lg_map *under, const lg_type *t, lg_node **from,
+                     int64_t *off) {
+    lg_map m = *under;
+    lg_node *u = lg_map_source(x, &m);
+    int64_t stride[2 * LG_MAX_RANK], unit = 1;
+    lg_map_flat(&m, &u->type[0], off, stride);
+    for (int d = t->rank - 1; d >= 0; d--) {
+        if (t->shape[d] != 1 && stride[d] != unit)
+            return false;
+        unit *= t->shape[d];
+    }
+    *from = lg_storage_of(u);
+    return (*from)->op->cls != LG_C_VIEW && (*from)->op->cls != LG_C_IOTA;
+}
+
+/* The same for x as it is. */
+static bool is_dense(lg_node *x, lg_node **from, int64_t *off) {
+    lg_map m = lg_map_identity(&x->type[0]);
+    return in_order(x, &m, &x->type[0], from, off);
+}
+
+static bool is_code(lg_dtype t) {
+    return t == LG_I8 || t == LG_U8 || t == LG_BF16 || t == LG_F16;
+}
+
+/* The codes under the cast x. */
+static bool codes_of(lg_node *x, const lg_map *under, const lg_type *t, lg_decoded *d) {
+    lg_node *from;
+    int64_t more;
+    if (x->op->cls != LG_C_CAST || x->type[0].dtype != LG_F32 ||
+        !is_code(x->in[0]->type[0].dtype) || !in_order(x->in[0], under, t, &from, &d->c.code_off))
+        return false;
+    d->c.code = from->type[0].dtype;
+    if (from->op->unpacks == 4) {
+        if (!is_dense(from->in[0], &from, &more))
+            return false;
+        d->c.bits = 4;
+        d->c.code_off += 2 * more;
+    }
+    d->codes = from;
+    return true;
+}
+
+lg_node *lg_bytes_of(lg_node *x, lg_coded *c) {
+    lg_node *from;
+    *c = (lg_coded){.code = LG_NO_DTYPE};
+    x = lg_storage_of(x);
+    lg_dtype t = x->op->cls == LG_C_CAST ? x->in[0]->type[0].dtype : LG_NO_DTYPE;
+    if (x->type[0].dtype != LG_I32 || (t != LG_I8 && t != LG_U8) ||
+        !is_dense(x->in[0], &from, &c->code_off))
+        return NULL;
+    c->code = t;
+    return from;
+}
+
+static bool is_held(const lg_node *x) {
+    return x->op->cls == LG_C_INPUT || x->op->cls == LG_C_CONST;
+}
+
+/* Is x the factor, or the term, with the codes in it? */
+static bool has_codes(const lg_node *x) {
+    const lg_known *k = lg_known_ops();
+    return x->op == k->sub || x->op == k->add ||
+           (x->op->cls == LG_C_CAST && is_code(x->in[0]->type[0].dtype));
+}
+
+/* Of the two operands of *x the one with the codes becomes *x, with its map; the other is the leaf.
+ */
+static bool split(lg_node **x, lg_map *under, leaf *l, bool *second) {
+    for (int k = 0; k < 2; k++) {
+        lg_map m = *under;
+        lg_node *u = lg_map_source((*x)->in[k], &m);
+        if (!has_codes(u))
+            continue;
+        *second = k;
+        bool ok = leaf_of((*x)->in[!k], under, l);
+        *x = u;
+        *under = m;
+        return ok;
+    }
+    return false;
+}
+
+/* x, seen under the dims of t, as (code + zero)*scale. */
+static bool take(lg_node *x, lg_map *under, const lg_type *t, lg_decoded *d, leaf *scale,
+                 leaf *zero) {
+    const lg_known *k = lg_known_ops();
+    bool second = false;
+    scale->from = zero->from = NULL;
+    if (x->op == k->mul && !split(&x, under, scale, &second))
+        return false;
+    if (x->op == k->sub || x->op == k->add) {
+        d->c.minus = x->op == k->sub;
+        if (!split(&x, under, zero, &second) || (d->c.minus && second))
+            return false;
+    }
+    return codes_of(x, under, t, d);
+}
+
+static bool fits(const lg_node *leaf_node, int64_t n) {
+    return (int64_t)lg_type_count(&leaf_node->type[0]) <= n / 4;
+}
+
+bool lg_decoded_of(lg_node *x, lg_decoded *d) {
+    leaf scale, zero;
+    const lg_type *t = &x->type[0];
+    int64_t n = (int64_t)lg_type_count(t), b[4] = {n, n, 0, 0}, z[4] = {n, n, 0, 0};
+    lg_map under = lg_map_identity(t);
+    x = lg_map_source(x, &under);
+    *d = (lg_decoded){.c.code = LG_NO_DTYPE};
+    if (t->dtype != LG_F32 || n < LEAST_HELD || !take(x, &under, t, d, &scale, &zero) ||
+        n < (is_held(d->codes) ? LEAST_HELD : LEAST_MADE))
+        return false;
+    if (scale.from && (!fits(scale.from, n) || !blocks(t, scale.stride, b)))
+        return false;
+    if (zero.from && (!fits(zero.from, n) || !blocks(t, zero.stride, z)))
+        return false;
+    bool by_zero = !scale.from || (b[2] == 0 && b[3] == 0);
+    if (!(by_zero ? same_blocks(z, b) : same_blocks(b, z)))
+        return false;
+    const int64_t *of = by_zero ? z : b;
+    d->c.width = of[0];
+    d->c.group = of[1];
+    d->c.scale_row = b[2];
+    d->c.scale_group = b[3];
+    d->c.zero_row = z[2];
+    d->c.zero_group = z[3];
+    d->c.scale_off = scale.from ? scale.off : 0;
+    d->c.zero_off = zero.from ? zero.off : 0;
+    d->scale = scale.from;
+    d->zero = zero.from;
+    return true;
+}

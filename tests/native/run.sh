@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# run.sh: kernels that travel with a built program: the bits of prebuilt ones at every level of the
+# processor, found without a compiler and with more data than there was, and nothing lost when there
+# is no compiler at the build. Everything happens in a scratch directory.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+lg=$(realpath "${LG:-$here/../../build/lg}")
+bin=$(dirname "$lg")
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export XDG_CACHE_HOME=$scratch/cache TMPDIR=$scratch/tmp
+mkdir -p "$XDG_CACHE_HOME" "$TMPDIR"
+cd "$scratch" || exit 2
+passed=0 failed=0
+
+# check NAME COMMAND...: counts whether the command succeeds
+check() {
+    local name=$1
+    shift
+    if "$@" >said 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED $name"
+        head -n 5 said | sed 's/^/    /'
+    fi
+}
+rows() { # rows N: that many, after a head
+    awk -v n="$1" 'BEGIN { print "a,b,c,label"; for (i = 0; i < n; i++)
+        printf "%.3f,%.3f,%.3f,%d\n", sin(i), cos(3*i), sin(7*i + 1), (sin(i)*cos(3*i) > 0) }' >points.csv
+}
+none=$scratch/none # a PATH without a compiler
+mkdir -p "$none"
+alone=("$(command -v env)" -i "PATH=$none" "XDG_CACHE_HOME=$scratch/unused")
+build() { timeout 120 "$lg" build points.lg "$@" >built 2>&1 </dev/null; }
+params() { # params COMMAND...: the parameters that its run leaves, as a sum; what it says is in `out`
+    rm -rf runs
+    timeout 60 "$@" --quiet >out 2>&1 </dev/null || { cat out >&2; echo failed; }
+    md5sum <"$(ls runs/fit/*.safetensors | tail -n 1)"
+}
+all_compiled() { grep -qE 'compiled: ([1-9][0-9]*) of \1 loops' "$1"; }
+none_compiled() { grep -qE 'compiled: 0 of [1-9][0-9]* loops' "$1"; }
+
+cp "$here/points.lg" .
+rows 192
+check 'a build' build -o points
+check 'says what it compiled' grep -qE '^compiled: [1-9][0-9]* kernels of [1-9][0-9]* plans' built
+check 'and leaves nothing behind' test -z "$(ls "$TMPDIR")"
+rm -rf "$XDG_CACHE_HOME"
+check 'a second build' build -o again
+check 'has the same bytes' cmp points again
+build --no-compile -o plain
+check 'without them it is smaller' test "$(stat -c %s plain)" -lt "$(stat -c %s points)"
+
+# ---- the same bits at every level ----
+for level in baseline avx2 avx512; do
+    for threads in 1 2; do
+        want=$(params env LG_ISA=$level "$lg" run points.lg --jit=off --threads $threads)
+        got=$(params "${alone[@]}" LG_ISA=$level ./points --profile --threads $threads)
+        check "$level on $threads threads: the same" test "$want" = "$got"
+        [ $level = baseline ] || check "$level on $threads threads: compiled" all_compiled out
+        check "$level: steps, at least" grep -qE 'compiled: [1-9]' out
+    done
+    got=$(params "${alone[@]}" LG_ISA=$level ./points --profile --jit=off)
+    check "$level: the same without" test "$want" = "$got"
+    check "$level: none with --jit=off" test -z "$(grep 'compiled: [1-9]' out)"
+done
+check 'the cache is not used where it runs' test ! -e unused
+
+# ---- other sizes ----
+rows 19200
+want=$(params "$lg" run points.lg --jit=off)
+got=$(params "${alone[@]}" ./points --profile)
+check 'a longer file: the same' test "$want" = "$got"
+check 'a longer file: all compiled' all_compiled out
+rows 199 # a last batch, and a last part of an evaluation, that were not foreseen
+want=$(params "$lg" run points.lg --jit=off)
+got=$(params "${alone[@]}" ./points --profile)
+check 'an odd file: the same' test "$want" = "$got"
+check 'an odd file: whole batches are compiled' grep -qE 'compiled: [1-9]' out
+rows 192
+want=$(params "$lg" run points.lg --jit=off --hidden 7)
+got=$(params "${alone[@]}" ./points --profile --hidden 7)
+check 'another argument: the same' test "$want" = "$got"
+got=$(params "${alone[@]}" ./points --lr 0.5 --profile)
+check 'another rate: still compiled' grep -qE 'compiled: [1-9]' out
+build -o seven --with hidden=7
+got=$(params "${alone[@]}" ./seven --profile)
+check '--with compiles its instance' all_compiled out
+check 'which has the same bits' test "$want" = "$got"
+got=$(params "${alone[@]}" ./seven --profile --hidden 12)
+check 'beside that of the defaults' all_compiled out
+
+# ---- without shared libraries ----
+if [ -x "$bin/lg-program-static" ]; then
+    check '--static' build --static -o fixed
+    want=$(params "$lg" run points.lg --jit=off)
+    got=$(params "${alone[@]}" ./fixed --profile)
+    check '--static: the same' test "$want" = "$got"
+    check '--static: compiled' all_compiled out
+fi
+
+# ---- compilers that are not there or do not work ----
+want=$(params "$lg" run points.lg --jit=off)
+broken() { # broken NAME WHY ENV...: a build under that environment works and says why
+    local name=$1 why=$2
+    shift 2
+    rm -rf "$XDG_CACHE_HOME" poor
+    env "$@" "$lg" build points.lg -o poor >built 2>&1 </dev/null
+    check "$name: built" test $? -eq 0
+    check "$name: says so" grep -q "not compiled: .*$why" built
+    got=$(params "${alone[@]}" ./poor --profile)
+    check "$name: the same" test "$want" = "$got"
+    check "$name: on prebuilt kernels" none_compiled out
+    check "$name: leaves nothing" test -z "$(ls "$TMPDIR")"
+}
+printf '#!/bin/sh\nwhile [ $# -gt 0 ]; do [ "$1" = -o ] && echo nonsense >"$2"; shift; done\n' >nonsense
+printf '#!/bin/sh\nexit 0\n' >nothing
+chmod +x nonsense nothing
+broken 'no compiler' 'no C compiler' -u CC "PATH=$none"
+broken 'a compiler that fails' 'the C compiler failed' CC=/bin/false
+broken 'a compiler that CC only names' 'CC names' CC=/nowhere/cc
+broken 'a compiler that makes nothing' '' "CC=$scratch/nothing"
+broken 'a compiler that makes nonsense' 'no code of this machine' "CC=$scratch/nonsense"
+rm -rf "$XDG_CACHE_HOME" && touch "$XDG_CACHE_HOME"
+check 'no place for a cache' build -o again
+check 'the same bytes all the same' cmp points again
+rm -f "$XDG_CACHE_HOME"
+mv points.csv away.csv
+check 'no data at the build' build -o again
+check 'which says so' grep -q 'not all is compiled' built
+mv away.csv points.csv
+check 'and runs when it is there' test "$want" = "$(params "${alone[@]}" ./again)"
+# ---- C of its plans ----
+check 'C of its plans' build --emit=c -o text
+for n in 1 2 3; do
+    check "plan $n compiles by itself" cc -O2 -w -ffp-contract=off -fwrapv -fno-strict-aliasing \
+        -fno-math-errno -fno-trapping-math $(sed -n 's/^.*-fno-trapping-math\(.*\) \\$/\1/p' "$(ls text/plan$n*.c | head -n 1)") \
+        -fPIC -shared text/plan$n*.c -o plan.so -lm
+done
+check 'the step is one function' grep -q lgs_0 text/plan1*.c
+check 'another text is refused' test "$("$lg" build points.lg --emit=rust 2>&1 | grep -c 'wants c')" = 1
+
+# ---- a library for C ----
+data() { # the tensors of a save, without what is said about it
+    local file=$1
+    tail -c +$((9 + $(od -An -t u8 -N 8 "$file"))) "$file" | md5sum
+}
+sed -e 's/shuffle(seed=2) |> //' -e 's/epochs = 4/epochs = 1/' "$here/points.lg" >points.lg
+export LG_ARCHIVE=${LG_ARCHIVE:-$bin/liblossgraph.a}
+check '--lib' build --lib -o libpoints.so --predict 'x |> l1 |> tanh |> l2'
+check 'its header is C' cc -std=c99 -Wall -Wextra -Werror -pedantic -fsyntax-only -x c points.h
+check 'it shows its own functions alone' test -z "$(nm -D --defined-only libpoints.so | grep -v ' T points_')"
+check 'a C program with it' cc -std=c99 -Wall -Wextra -Werror "$here/program/driver.c" -I. -L. -lpoints -lm -o driver
+check 'trains, predicts, saves and loads' "${alone[@]}" LD_LIBRARY_PATH=. ./driver
+rm -rf runs saved
+"${alone[@]}" LD_LIBRARY_PATH=. ./driver >losses 2>&1
+"$lg" run points.lg --quiet --jit=off --log run.log >/dev/null 2>&1
+check 'a save of each' test -s "$(ls saved/*.safetensors)" -a -s "$(ls runs/fit/*.safetensors)"
+check 'the same parameters as lg run' test "$(data saved/*.safetensors)" = "$(data runs/fit/*.safetensors)"
+refused() { # refused NAME TEXT OPTION...: a build that says so
+    local name=$1 text=$2
+    shift 2
+    "$lg" build points.lg "$@" >built 2>&1
+    check "$name: status" test $? -ne 0
+    check "$name: why" grep -qF -e "$text" built
+}
+refused 'a name that is none in C' 'NAME is a name in C' --lib -o lib3d.so
+refused 'no name' '--lib wants -o libNAME.so' --lib
+refused 'a prediction of nothing' 'nowhere' --lib -o libp.so --predict 'nowhere(x)'
+refused 'a prediction without a batch' 'a value for each item' --lib -o libp.so --predict 'l1.w'
+refused '--predict alone' '--predict is of --lib' --predict 'l1(x)'
+CC=/bin/false refused 'a library without a compiler' 'the C compiler failed' --lib -o libp.so --predict 'l1(x)'
+LG_ARCHIVE=/nowhere/a refused 'a library without the archive' 'C compiler failed' --lib -o libp.so --predict 'l1(x)'
+check 'leaves nothing' test -z "$(ls "$TMPDIR")"
+
+# ---- a trace ----
+"$lg" run points.lg --quiet --trace trace.json >/dev/null 2>&1
+check 'a trace' test -s trace.json
+if command -v python3 >/dev/null; then
+    check 'is JSON with an event a kernel' python3 -c '
+import json
+events = [e for e in json.load(open("trace.json"))["traceEvents"] if e["ph"] == "X"]
+assert len(events) > 50 and all(e["dur"] >= 0 and e["ts"] >= 0 and e["name"] for e in events)
+assert any("points.lg" in e["args"].get("source", "") for e in events)'
+fi
+check 'a trace nowhere is refused' test "$("$lg" run points.lg --trace /nowhere/t 2>&1 | grep -c E0610)" = 1
+
+# ---- a picture of a plan ----
+"$lg" run points.lg --quiet --jit=off --dump=dot >expected.dot 2>/dev/null
+check 'a picture: steps that read each other' grep -qE '^  s[0-9]+ -> s[0-9]+;' expected.dot
+check 'a picture: what is expected' grep -q 'us expected' expected.dot
+"$lg" run points.lg --quiet --jit=off --profile --dump=dot >measured.dot 2>/dev/null
+check 'a profile: what was measured' grep -qE 'label=".*us.n' measured.dot
+check 'a profile: of every step' test -z "$(grep 'us expected' measured.dot)"
+command -v dot >/dev/null && check 'it can be drawn' sh -c "sed -n '/^digraph/,/^}/p' expected.dot | dot -Tsvg"
+
+# ---- more threads than cores ----
+want=$(params "$lg" run points.lg --jit=off --threads 1)
+check 'more threads than cores' test "$want" = "$(params timeout 20 "$lg" run points.lg --jit=off --threads 512)"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
