@@ -195,6 +195,7 @@ struct lg_plan {
     lg_step *step;
     bool *swaps;         /* body of a scan: carry output k must not share its input's buffer */
     size_t workspace;    /* bytes of ARENA places */
+    int peak;            /* the step in which most of them are in use */
     size_t thread_bytes; /* scratch of each thread */
     int n_pointer;       /* pointers that nested plans need at once, a thread */
     double cost;

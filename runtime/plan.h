@@ -27,6 +27,7 @@ typedef struct {
     bool no_simplify; /* tests: the graph as it was built */
     bool check_nan;   /* fault R0102 at the first op with a non-finite result */
     bool may_fail;    /* give NULL where memory does not suffice; else the program ends */
+    size_t most;      /* bytes of workspace: values are computed again where it needs more; 0: any */
     size_t *needed;   /* may_fail: the bytes of workspace that were not to be had, or NULL */
     lg_room *room;    /* workspace shared with others; NULL: the plan has its own */
     const char *dump; /* "graph", "grad" (the graph once simplified), "plan" or "dot": print it */
@@ -35,10 +36,14 @@ typedef struct {
 typedef struct {
     size_t arena_bytes; /* workspace */
     size_t room_bytes;  /* with what threads need besides */
+    size_t plan_bytes;  /* the plan itself */
     size_t io_bytes;    /* inputs, constants and outputs that are not donated */
     int64_t flops;
     int64_t bytes;      /* traffic of the kernels */
     int n_kernels, n_nodes;
+    int n_again; /* values computed again to fit opts.most; what that saves and costs */
+    size_t saved_bytes;
+    int64_t more_flops;
 } lg_plan_stats;
 
 /* Plans a graph. The graph must outlive the plan and is rewritten by the passes. Outputs are

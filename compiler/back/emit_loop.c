@@ -31,6 +31,7 @@ typedef struct {
     bool *lives; /* by register: a variable of the whole function or row */
     bool *room;  /* by instruction, REDUCE: has an array b<in> of its input */
     bool gathers;
+    bool ahead; /* what comes next has been asked for in this function */
     size_t kept_bytes;
 } writer;
 
@@ -534,6 +535,30 @@ static void runs(writer *w, body *b, const char *slow, const char *beg, const ch
     lg_buf_printf(w->out, "}\n");
 }
 
+/* ---- asking ahead ---- */
+
+enum { FAR = 1 << 22, LINE = 64 }; /* bytes of an operand that memory is slow to give; of a line */
+
+/* ROWS: what the next row reads is brought into the cache while this one is worked on. A processor
+ * begins by itself only when the row is there, and works then without reading. */
+static void ask_ahead(writer *w, int depth) {
+    for (int j = 0; j < w->k->n_instr; j++) {
+        const lg_instr *x = &w->k->instr[j];
+        if (x->kind != LG_I_LOAD || x->row || x->uniform)
+            continue;
+        const lg_walk *o = &x->acc->o, *i = &x->acc->i;
+        if (i->rank != 1 || i->stride[0] != 1 || o->rank != 1 || o->stride[0] <= 0 ||
+            w->k->n_o * w->k->n_i * (int64_t)x->acc->size < FAR)
+            continue;
+        indent(w, depth);
+        lg_buf_printf(w->out,
+                      "for (int64_t f = 0; f < ni; f += %d) __builtin_prefetch(a%d + (o + 1) * "
+                      "%" PRId64 " + s + f, 0, 2);\n",
+                      LINE / (int)x->acc->size, j, o->stride[0]);
+    }
+    w->ahead = true;
+}
+
 /* ---- reductions ---- */
 
 static void reduce_call(writer *w, const lg_instr *x, const char *row, const char *n,
@@ -717,6 +742,8 @@ static void full_rows(writer *w, body *b, int depth) {
         if (x->kind == LG_I_REDUCE && w->level[j] == b->level && in_memory(w, x->in[0]))
             row_base(w, w->maker[x->in[0]], j, depth + 1);
     }
+    if (b->level > 0 && !w->ahead && !w->k->split)
+        ask_ahead(w, depth + 1);
     if (has_work(w, b))
         runs(w, b, "o", "s", "(s + ni)", "q + j - s", depth + 1);
     reduce_rows(w, b->level, depth + 1);

@@ -20,10 +20,11 @@ static bool wrong_use(lg_repl *R, const char *message) {
     return false;
 }
 
-static bool is_name(const char *s) {
+/* A name, or a parameter of a model by its path: `net.l1.w`, `net.blk[0].w`. */
+static bool is_path(const char *s) {
     bool ok = isalpha((unsigned char)*s) || *s == '_';
     for (; *s && ok; s++)
-        ok = isalnum((unsigned char)*s) || *s == '_';
+        ok = isalnum((unsigned char)*s) || (*s && strchr("_.[]", *s));
     return ok;
 }
 
@@ -48,6 +49,24 @@ static const char *result_name(const char *x, const char *path) {
     const char *s = lg_intern(b.at);
     lg_buf_free(&b);
     return s;
+}
+
+/* Only the outputs whose path is `within` or below it. */
+static bool narrow(lg_repl *R, lg_host_picture *p, const char *x, const char *within) {
+    size_t n = strlen(within);
+    int kept = 0;
+    for (int k = 0; k < p->n_out; k++) {
+        const char *path = p->path[k];
+        if (n && (strncmp(path, within, n) || (path[n] && !strchr(".[", path[n]))))
+            continue;
+        p->path[kept] = path;
+        p->g->output.at[kept++] = p->g->output.at[k];
+    }
+    p->n_out = kept;
+    p->g->output.n = (size_t)kept;
+    if (!kept)
+        lg_diag_add(&R->in.ds, "E0713", (lg_span){0}, "`%s` has no parameter `%s`", x, within);
+    return kept;
 }
 
 static bool put_formulas(lg_repl *R, const lg_host_picture *p, const char *x) {
@@ -79,15 +98,18 @@ bool lg_repl_grad(lg_repl *R, const char *text) {
     if (!wrt)
         return wrong_use(R, "`:grad` wants what is differentiated and by what");
     const char *e = lg_arena_printf(R->in.arena, "%.*s", (int)(wrt - text), text);
-    const char *x = wrt + 5 + strspn(wrt + 5, " ");
-    if (!is_name(x))
-        return wrong_use(R, "what stands behind `wrt` is a name");
+    const char *whole = wrt + 5 + strspn(wrt + 5, " ");
+    if (!is_path(whole))
+        return wrong_use(R, "what stands behind `wrt` is a name, or a parameter by its path");
+    size_t n = strcspn(whole, ".[");
+    const char *x = lg_arena_printf(R->in.arena, "%.*s", (int)n, whole);
     const lg_ast *call = derivative(R, e, x);
     lg_host_picture p;
     if (!call || R->in.ds.errors || !lg_host_picture_of(R->in.E, R->module, call, &p))
         return false;
+    bool ok = narrow(R, &p, x, whole + n + (whole[n] == '.'));
     lg_pass_simplify(p.g);
-    bool ok = put_formulas(R, &p, x);
+    ok = ok && put_formulas(R, &p, x);
     lg_graph_free(p.g);
     return ok;
 }

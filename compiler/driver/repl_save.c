@@ -5,6 +5,7 @@
 #include "compiler/mid/model.h"
 #include "runtime/io.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { IN_THE_FILE = 64 };
@@ -147,6 +148,26 @@ static void save_name(void *ctx, lg_sym name) {
     lg_buf_free(&value);
 }
 
+/* The text of t up to `to`, from *at on. Paths of files that stand beside where t is from, not beside
+ * the new file, become whole paths. */
+static void put_text(saving *s, const lg_ast *t, const char *text, uint32_t *at) {
+    for (uint32_t i = 0; i < t->n; i++)
+        if (t->kid[i])
+            put_text(s, t->kid[i], text, at);
+    const char *path = t->kind == LG_A_STR && t->n == 1 ? t->kid[0]->text : NULL;
+    if (!path || *path == '/' || !strpbrk(path, "./") || t->span.beg < *at)
+        return;
+    char *found = lg_io_find(path, lg_source_name(t->span.file)), *whole = NULL;
+    bool elsewhere = strcmp(found, path) != 0 || strchr(s->path, '/');
+    if (elsewhere && (whole = realpath(found, NULL))) {
+        lg_buf_put(&s->text, text + *at, t->span.beg - *at);
+        lg_buf_printf(&s->text, "\"%s\"", whole);
+        *at = t->span.end;
+    }
+    free(whole);
+    lg_free(found);
+}
+
 static void save_statement(saving *s, const lg_ast *t, bool outdated) {
     size_t n;
     const char *text = lg_source_text(t->span.file, &n);
@@ -159,7 +180,9 @@ static void save_statement(saving *s, const lg_ast *t, bool outdated) {
     } else {
         if (t->doc)
             lg_buf_printf(&s->text, "## %s\n", t->doc);
-        lg_buf_put(&s->text, text + t->span.beg, t->span.end - t->span.beg);
+        uint32_t at = t->span.beg;
+        put_text(s, t, text, &at);
+        lg_buf_put(&s->text, text + at, t->span.end - at);
         lg_buf_put(&s->text, "\n", 1);
     }
 }

@@ -54,6 +54,7 @@ lg_train_memory lg_train_memory_of(const lg_train *T, const lg_step_plan *with) 
         m.batch = n > m.batch ? n : m.batch;
         m.results += result_bytes(p);
         m.graphs += p->b->g ? lg_arena_used(p->b->g->arena) : 0;
+        m.graphs += p->use ? lg_plan_get_stats(lg_plan_used(p->use)).plan_bytes : 0;
     }
     return m;
 }
@@ -77,8 +78,10 @@ void lg_train_no_room(lg_train *T, const lg_node *big, size_t needed) {
 size_t lg_train_work_limit(const lg_train *T, const lg_step_plan *p) {
     if (T->H->o.memory <= 0)
         return 0;
+    enum { PLANNED = 4 }; /* a graph grows while it is planned, and its plan takes as much */
     lg_train_memory m = lg_train_memory_of(T, p);
     m.work = 0;
+    m.graphs += (PLANNED - 1) * lg_arena_used(p->b->g->arena);
     size_t others = lg_train_memory_all(&m), most = (size_t)T->H->o.memory;
     return others < most ? most - others : 1;
 }
@@ -90,7 +93,7 @@ bool lg_train_fits(lg_train *T, const lg_step_plan *p) {
         return true;
     char a[LG_SIZE_TEXT], b[LG_SIZE_TEXT];
     lg_diag *x =
-        lg_err(T->E, "E0438", T->at, "a step takes %s, more than the limit of %s",
+        lg_err(T->E, "E0438", T->at, "a step takes at least %s, more than the limit of %s",
                lg_size_text(a, (double)need), lg_size_text(b, (double)T->H->o.memory));
     lg_diag_note(x, "%s of workspace, %s kept from step to step", lg_size_text(a, (double)m.work),
                  lg_size_text(b, (double)(m.kept + m.next)));

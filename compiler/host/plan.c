@@ -212,12 +212,13 @@ static int slot_of_var(const lg_build *b, int var) {
     return -1;
 }
 
-/* Where much is kept, next values take the place of the old ones; when the loss is tested first,
+/* Where much is kept or memory is limited, next values take the place of the old ones; when the loss is tested first,
  * only those that wait for the test. */
 static void choose_in_place(lg_train *T, lg_step_plan *p) {
     const lg_build *b = p->b;
     p->in_place = LG_NEW_N(T->E->arena, bool, b->result.n + 1);
-    if (p->eval || T->set.stop_nonfinite || p->check_nan || variable_bytes(T) <= LG_IN_PLACE_BYTES)
+    if (p->eval || T->set.stop_nonfinite || p->check_nan ||
+        (variable_bytes(T) <= LG_IN_PLACE_BYTES && T->H->o.memory <= 0))
         return;
     bool *after = lg_alloc(b->g->node.n + 1);
     for (size_t i = 0; b->tested && i < b->g->node.n; i++) {
@@ -293,6 +294,7 @@ lg_plan_use *lg_step_planned(lg_train *T, lg_step_plan *p, lg_graph *g) {
                       .may_fail = true,
                       .needed = &needed,
                       .room = &T->H->room,
+                      .most = lg_train_work_limit(T, p),
                       .no_fuse = T->H->o.no_fuse,
                       .no_simplify = T->H->o.no_simplify,
                       .dump = p->eval ? NULL : T->H->o.dump};
@@ -319,6 +321,9 @@ lg_plan_stats lg_step_plan_stats(const lg_step_plan *p) {
         all.io_bytes = st.io_bytes > all.io_bytes ? st.io_bytes : all.io_bytes;
         all.flops += st.flops * times;
         all.bytes += st.bytes * times;
+        all.n_again += st.n_again;
+        all.saved_bytes = st.saved_bytes > all.saved_bytes ? st.saved_bytes : all.saved_bytes;
+        all.more_flops += st.more_flops * times;
         all.n_kernels += st.n_kernels;
         all.n_nodes += st.n_nodes;
     }

@@ -24,6 +24,17 @@ static void scaled(char *out, size_t room, double v, const char *unit) {
     snprintf(out, room, v >= 100 || i == 0 ? "%.0f %s%s" : "%.1f %s%s", v, prefix[i], unit);
 }
 
+/* What the limit of memory costs. */
+static void again_line(const lg_plan_stats *st, FILE *out) {
+    if (!st->n_again)
+        return;
+    char saved[32];
+    scaled(saved, sizeof saved, (double)st->saved_bytes, "B");
+    fprintf(out, "rematerialised %d value%s: %s saved, +%.0f %% FLOPs\n", st->n_again,
+            st->n_again == 1 ? "" : "s", saved,
+            100 * (double)st->more_flops / (double)(st->flops - st->more_flops));
+}
+
 static void plan_line(lg_train *T, lg_step_plan *p, FILE *out) {
     int64_t params = 0;
     size_t kept[3] = {0, 0, 0};
@@ -45,6 +56,7 @@ static void plan_line(lg_train *T, lg_step_plan *p, FILE *out) {
             "%d kernels\n",
             T->decl->name ? T->decl->name : "train", T->phase && T->phase->name ? " " : "",
             T->phase && T->phase->name ? T->phase->name : "", n, state, mem, peak, work, st.n_kernels);
+    again_line(&st, out);
 }
 
 /* Where the path of an optimizer's state ends and that of its leaf begins: "net.optimizer.m" of

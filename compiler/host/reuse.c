@@ -16,7 +16,7 @@ struct lg_kept_plan {
     lg_plan *plan;
     bool check_nan, kept; /* kept: in the list; else freed after its only use */
     int users;
-    size_t bytes;
+    size_t bytes, most; /* most: the limit it was made for */
     lg_kept_plan *next; /* in the order of their latest use */
 };
 
@@ -76,10 +76,12 @@ void lg_plans_forget(lg_host *H) {
         lg_room_free(&H->room);
 }
 
-static lg_kept_plan *find(lg_host *H, const lg_graph_key *key, bool check_nan) {
+/* Of a plan that is larger than allowed another is made, but not twice. */
+static lg_kept_plan *find(lg_host *H, const lg_graph_key *key, const lg_plan_opts *o) {
     for (lg_kept_plan **at = &H->plans; *at; at = &(*at)->next) {
         lg_kept_plan *x = *at;
-        if (memcmp(&x->key, key, sizeof *key) != 0 || x->check_nan != check_nan)
+        if (memcmp(&x->key, key, sizeof *key) != 0 || x->check_nan != o->check_nan ||
+            (o->most && lg_plan_get_stats(x->plan).room_bytes > o->most && x->most != o->most))
             continue;
         *at = x->next;
         x->next = H->plans;
@@ -93,7 +95,7 @@ static lg_kept_plan *make(lg_graph *g, const lg_graph_key *key, const lg_plan_op
     if (!plan)
         return NULL;
     lg_kept_plan *x = lg_alloc(sizeof *x);
-    *x = (lg_kept_plan){.key = *key, .g = g, .plan = plan, .check_nan = o->check_nan};
+    *x = (lg_kept_plan){.key = *key, .g = g, .plan = plan, .most = o->most, .check_nan = o->check_nan};
     return x;
 }
 
@@ -135,7 +137,7 @@ lg_plan_use *lg_plan_use_new(lg_host *H, lg_graph *g, const lg_plan_opts *o, boo
     for (int k = 0; k < u->n; k++)
         u->in[u->first + (size_t)k] = u->value[k]->data;
     lg_graph_key key = lg_graph_key_of(g);
-    u->of = find(H, &key, o->check_nan);
+    u->of = find(H, &key, o);
     *made = !u->of;
     if (!u->of)
         u->of = make(g, &key, o);

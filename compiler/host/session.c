@@ -327,6 +327,8 @@ static void picture(lg_elab *E, const lg_module *m, const lg_graph *g, lg_node *
     p->dim = LG_NEW_N(E->arena, const char *const *, g->node.n + 1);
     for (size_t i = 0; i < g->node.n; i++) {
         lg_node *c = g->node.at[i];
+        for (int k = 0; k < p->n_in && c->op == &lg_op_const; k++)
+            map[i] = p->x[k] == c->attr.tensor ? p->g->input.at[k] : map[i];
         for (size_t k = 0; k < all.v.n && c->op == &lg_op_const && !map[i]; k++)
             if (all.v.at[k].x == c->attr.tensor) {
                 map[i] = lg_g_input(p->g, c->type[0], c->span);
@@ -341,6 +343,31 @@ static void picture(lg_elab *E, const lg_module *m, const lg_graph *g, lg_node *
     lg_free(all.v.at);
 }
 
+/* Lists of numbers in view as arrays of their own, so that a graph says their names. Gives what the
+ * bindings were; `named_again` puts that back. */
+typedef struct {
+    lg_binding *b;
+    lg_value *was;
+} named_list;
+typedef LG_VEC(named_list) named_lists;
+
+static named_lists name_lists(lg_elab *E, const lg_module *m) {
+    named_lists all = {0};
+    for (lg_binding *b = m->frame->names; b; b = b->next)
+        if (b->state == LG_B_VALUE && b->value && b->value->kind == LG_V_LIST &&
+            lg_list_is_array(b->value)) {
+            LG_PUSH(all, ((named_list){b, b->value}));
+            b->value = lg_host_settle(E, lg_list_tensor(E, b->value, LG_NO_DTYPE, b->value->at));
+        }
+    return all;
+}
+
+static void named_again(named_lists *all) {
+    for (size_t i = 0; i < all->n; i++)
+        all->at[i].b->value = all->at[i].was;
+    lg_free(all->at);
+}
+
 bool lg_host_picture_of(lg_elab *E, lg_module *m, const lg_ast *e, lg_host_picture *p) {
     size_t errors = E->diags->errors;
     *p = (lg_host_picture){0};
@@ -349,6 +376,7 @@ bool lg_host_picture_of(lg_elab *E, lg_module *m, const lg_ast *e, lg_host_pictu
     lg_context c = lg_host_enter(E, g, true);
     E->frame = m->frame;
     E->step = &lg_host_of(E)->step;
+    named_lists lists = name_lists(E, m);
     lg_value *v = lg_arrays_within(E, lg_expr_in(E, m->frame, e), e->span);
     lg_leaf *leaf;
     int n = E->diags->errors == errors ? lg_v_leaves(E, v, &leaf) : 0;
@@ -369,6 +397,7 @@ bool lg_host_picture_of(lg_elab *E, lg_module *m, const lg_ast *e, lg_host_pictu
     bool ok = E->diags->errors == errors;
     if (ok)
         picture(E, m, g, out, p);
+    named_again(&lists);
     lg_host_leave(E, &c);
     lg_host_leave(E, &outside);
     lg_graph_free(g);

@@ -199,7 +199,7 @@ lg_train *lg_train_new(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, con
     if (generic)
         lg_bind_unknown(E, f, params);
     else
-        lg_bind_params(E, f, params, T->n_arg, rest, at, lg_txt(E, "train `%s`", decl->name));
+        lg_bind_params(E, f, params, T->n_arg, rest, at, decl->name);
     if (E->diags->errors == errors)
         return T;
     lg_train_free(T);

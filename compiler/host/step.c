@@ -550,7 +550,7 @@ bool lg_build_run(lg_build *b) {
         lg_options_bind(E, b->f, T->decl->kid[LG_D_PARAMS]);
     } else
         lg_bind_params(E, b->f, T->decl->kid[LG_D_PARAMS], T->n_arg, T->arg, T->at,
-                       lg_txt(E, "train `%s`", T->decl->name));
+                       T->decl->name);
     lg_params_vary(E, b->f, T->decl);
     E->frame = b->f;
     bind_data(b);

@@ -168,7 +168,8 @@ static bool large(const lg_build *b) {
             const lg_type *t = b->slot.at[s].init->type;
             bytes += lg_type_count(t) * lg_dtype_size(t->dtype);
         }
-    return bytes > LG_IN_PLACE_BYTES / 4; /* rules keep several times as much */
+    /* rules keep several times as much */
+    return bytes > LG_IN_PLACE_BYTES / 4 || b->T->H->o.memory > 0;
 }
 
 static lg_node *finite(lg_build *b, lg_node *loss) {
@@ -250,6 +251,11 @@ static void clip(lg_build *b, targets *all) {
         return;
     if (most->kind != LG_V_NUM && !(most->kind == LG_V_TENSOR && !most->t.rank)) {
         lg_err(E, "E0439", e->span, "`clip` is a number, got %s", lg_v_type_text(E, most));
+        return;
+    }
+    double x;
+    if (lg_v_static_real(E, most, &x) && !(x > 0)) {
+        lg_err(E, "E0439", e->span, "`clip` is the largest norm of a gradient, above 0, got %g", x);
         return;
     }
     lg_value *in[2] = {lg_v_real(E, 1.0, b->at), NULL};

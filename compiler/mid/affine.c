@@ -409,6 +409,54 @@ static lg_node *unpermute(lg_rewrite *R, lg_node *dy, const lg_affine *m, int ra
     return lg_s_view(R, dy, back, rank, shape, at);
 }
 
+/* The axes of dy that axis a of a map is made of, that with the longest steps first; their number,
+ * or -1 unless they are its digits, so that every place is met once. */
+static int digits(const lg_affine *m, int a, int64_t size, const lg_type *dy, int *axis) {
+    int n = 0;
+    int64_t unit = 1;
+    for (bool more = true; more;) {
+        more = false;
+        for (int o = 0; o < dy->rank && !more; o++)
+            if (dy->shape[o] > 1 && LG_COEF(m, a, o) == unit) {
+                for (int k = n++; k > 0; k--)
+                    axis[k] = axis[k - 1];
+                axis[0] = o;
+                unit *= dy->shape[o];
+                more = true;
+            }
+    }
+    return unit == size && m->off[a] == 0 ? n : -1;
+}
+
+/* A map whose axes are split into digits, like windows that tile a picture, undone by joining them
+ * again: a permutation and a reshape. */
+static lg_node *unsplit(lg_rewrite *R, lg_node *dy, const lg_affine *m, int rank,
+                        const int64_t *shape, lg_span at) {
+    const lg_type *t = &dy->type[0];
+    int perm[LG_MAX_RANK], n = 0;
+    uint32_t taken = 0;
+    for (int a = 0; a < rank; a++) {
+        int axis[LG_MAX_RANK], more = digits(m, a, shape[a], t, axis), used = 0;
+        for (int o = 0; o < t->rank; o++)
+            used += LG_COEF(m, a, o) != 0;
+        if (more != used)
+            return NULL;
+        for (int k = 0; k < more; k++, n++) {
+            if (taken >> axis[k] & 1)
+                return NULL;
+            taken |= 1u << axis[k];
+            perm[n] = axis[k];
+        }
+    }
+    for (int o = 0; o < t->rank; o++) /* what is left has one element */
+        if (!(taken >> o & 1)) {
+            if (t->shape[o] != 1)
+                return NULL;
+            perm[n++] = o;
+        }
+    return lg_s_reshape(R, lg_s_permute(R, dy, perm, at), rank, shape, at);
+}
+
 lg_node *lg_s_unview(lg_rewrite *R, lg_node *dy, const lg_affine *map, int rank,
                      const int64_t *shape, lg_span at) {
     lg_type out = lg_type_make(dy->type[0].dtype, rank, shape);
@@ -423,6 +471,7 @@ lg_node *lg_s_unview(lg_rewrite *R, lg_node *dy, const lg_affine *map, int rank,
         return lg_s_unview(R, dy->in[0], compose(R->g, m, dy->attr.affine), rank, shape, at);
     dy = sum_unseen(R, dy, &m, at);
     lg_node *y = unpermute(R, dy, m, rank, shape, at);
+    y = y ? y : unsplit(R, dy, m, rank, shape, at);
     if (y)
         return y;
     size_t before = R->g->node.n;

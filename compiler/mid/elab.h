@@ -453,6 +453,7 @@ lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_sp
 /* the same of a result, whose dims may be the file's or the model's */
 lg_value *lg_type_result(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at);
 lg_dim *lg_dim_expr(lg_elab *E, lg_frame *f, const lg_ast *e); /* NULL after reporting */
+lg_dim *lg_dim_written(lg_elab *E, const lg_ast *e); /* unknown; equal when written alike */
 lg_dtype lg_type_dtype(lg_elab *E, lg_frame *f, const lg_ast *type);
 
 lg_value *lg_field_of(lg_elab *E, lg_value *v, lg_sym field, lg_span at);

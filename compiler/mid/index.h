@@ -49,6 +49,9 @@ typedef struct {
 } lg_linear;
 bool lg_linear_of(lg_elab *E, const lg_value *v, lg_linear *out);
 void lg_linear_bounds(lg_elab *E, const lg_linear *l, int64_t *lo, int64_t *hi, bool *empty);
+/* The first and last value of e where its text is a linear form of indices and known integers: what
+ * a check can say of a subscript without a graph. */
+bool lg_text_bounds(lg_elab *E, const lg_ast *e, lg_dim **lo, lg_dim **hi);
 
 /* A subscript of one axis. */
 typedef enum { LG_TO_KEEP, LG_TO_SLICE, LG_TO_LINEAR, LG_TO_PICK } lg_sub_kind;

@@ -1,8 +1,10 @@
 /* layout.c: elementwise ops and reductions of transposed operands are done on the operands as they
  * lie, and the result is transposed instead; so chains that index notation wrote in another order
- * of dims run along memory, and transpositions meet and cancel. Not for materialised copies. Runs
- * last, before fusion. */
+ * of dims run along memory, and transpositions meet and cancel. Likewise elementwise ops of reshaped
+ * results are done in the shape these were made in, so that a reshape does not part a chain. Not
+ * for materialised copies. Runs last, before fusion. */
 #include "compiler/mid/rewrite.h"
+#include <string.h>
 
 static bool same_perm(const int *a, const int *b, int n) {
     for (int k = 0; k < n; k++)
@@ -56,6 +58,44 @@ static lg_node *pointwise(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     return lg_s_permute(R, y, perm, n->span);
 }
 
+static bool is_elementwise(const lg_node *x) {
+    return x->op->cls == LG_C_ELEM || x->op->cls == LG_C_CAST;
+}
+
+/* The elementwise node whose shape the op takes: one that an operand reshapes, when no operand that
+ * is elementwise too has the op's own shape or a third one. */
+static const lg_node *shaped_like(int n, lg_node *const *in) {
+    const lg_node *first = NULL;
+    for (int k = 0; k < n; k++) {
+        if (is_elementwise(in[k]))
+            return NULL;
+        if (in[k]->op->cls != LG_C_RESHAPE || !is_elementwise(in[k]->in[0]))
+            continue;
+        const lg_type *t = &in[k]->in[0]->type[0];
+        if (first && (first->type[0].rank != t->rank ||
+                      memcmp(first->type[0].shape, t->shape, sizeof *t->shape * (size_t)t->rank)))
+            return NULL;
+        first = in[k]->in[0];
+    }
+    return first;
+}
+
+static lg_node *reshaped(lg_rewrite *R, const lg_node *n, lg_node *const *in) {
+    lg_node *part[8];
+    const lg_node *like = n->n_in > (int)LG_COUNT(part) ? NULL : shaped_like(n->n_in, in);
+    if (!like || !lg_type_count(&n->type[0]))
+        return NULL;
+    const lg_type *t = &like->type[0];
+    for (int k = 0; k < n->n_in; k++) {
+        part[k] = lg_s_reshape(R, in[k], t->rank, t->shape, n->span);
+        if (part[k]->op->cls == LG_C_RESHAPE && part[k]->in[0]->op->cls == LG_C_VIEW)
+            return NULL; /* would be stored */
+    }
+    lg_node *y = n->op->cls == LG_C_CAST ? lg_s_cast(R, part[0], n->type[0].dtype, n->span)
+                                         : lg_s_elem(R, n->op, n->n_in, part, n->span);
+    return lg_s_reshape(R, y, n->type[0].rank, n->type[0].shape, n->span);
+}
+
 static lg_node *reduce(lg_rewrite *R, const lg_node *n, lg_node *x) {
     int perm[LG_MAX_RANK], rank = x->type[0].rank, place[LG_MAX_RANK], kept = 0, out[LG_MAX_RANK];
     if (!lg_permutes(x, perm))
@@ -75,8 +115,10 @@ static lg_node *reduce(lg_rewrite *R, const lg_node *n, lg_node *x) {
 
 static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     lg_node *y = NULL;
-    if (n->op->cls == LG_C_ELEM || n->op->cls == LG_C_CAST)
+    if (is_elementwise(n)) {
         y = pointwise(R, n, in);
+        y = y ? y : reshaped(R, n, in);
+    }
     else if (n->op->cls == LG_C_REDUCE)
         y = reduce(R, n, in[0]);
     return y ? y : lg_rewrite_default(R, n, in);

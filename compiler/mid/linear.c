@@ -113,6 +113,59 @@ void lg_linear_bounds(lg_elab *E, const lg_linear *l, int64_t *lo, int64_t *hi, 
     }
 }
 
+static bool name_bounds(lg_elab *E, const lg_ast *e, lg_dim **lo, lg_dim **hi) {
+    int64_t n;
+    lg_index *i = lg_index_of(E, E->frame, e->name);
+    if (i && i->dim && i->lo_known) {
+        *lo = lg_dim_num(E->dims, i->lo);
+        *hi = lg_dim_add(E->dims, i->dim, lg_dim_num(E->dims, i->lo - 1));
+        return true;
+    }
+    lg_value *v = i ? NULL : lg_expr(E, e);
+    if (v && v->kind == LG_V_NUM && v->num.dim)
+        *lo = *hi = v->num.dim;
+    else if (v && lg_v_static_int(E, v, &n))
+        *lo = *hi = lg_dim_num(E->dims, n);
+    else
+        return false;
+    return true;
+}
+
+static bool binary_bounds(lg_elab *E, const lg_ast *e, lg_dim **lo, lg_dim **hi) {
+    lg_dim *a, *b, *c, *d;
+    int64_t k;
+    if (!lg_text_bounds(E, e->kid[0], &a, &b) || !lg_text_bounds(E, e->kid[1], &c, &d))
+        return false;
+    if (!strcmp(e->name, "+")) {
+        *lo = lg_dim_add(E->dims, a, c);
+        *hi = lg_dim_add(E->dims, b, d);
+    } else if (!strcmp(e->name, "-")) {
+        *lo = lg_dim_sub(E->dims, a, d);
+        *hi = lg_dim_sub(E->dims, b, c);
+    } else if (!strcmp(e->name, "*") && c == d && lg_dim_value(c, &k) && k >= 0) {
+        *lo = lg_dim_mul(E->dims, a, c);
+        *hi = lg_dim_mul(E->dims, b, c);
+    } else if (!strcmp(e->name, "*") && a == b && lg_dim_value(a, &k) && k >= 0) {
+        *lo = lg_dim_mul(E->dims, c, a);
+        *hi = lg_dim_mul(E->dims, d, a);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool lg_text_bounds(lg_elab *E, const lg_ast *e, lg_dim **lo, lg_dim **hi) {
+    if (e->kind == LG_A_NAME && !(e->flags & LG_AF_PRIME))
+        return name_bounds(E, e, lo, hi);
+    if (e->kind == LG_A_BINARY)
+        return binary_bounds(E, e, lo, hi);
+    bool whole = e->kind == LG_A_NUM && e->num >= 0 && e->num < 1e15 &&
+                 (double)(int64_t)e->num - e->num >= 0;
+    if (whole)
+        *lo = *hi = lg_dim_num(E->dims, (int64_t)e->num);
+    return whole;
+}
+
 lg_value *lg_lazy(lg_elab *E) {
     if (E->lazy && E->guard)
         return lg_binary(E, "and", E->guard, E->lazy, E->lazy->at);

@@ -299,6 +299,19 @@ static bool fit(binding *b, uint32_t i) {
     return v != NULL;
 }
 
+/* An argument of which nothing is known yet: the names of its dims stand for sizes that will be. */
+static void bind_later(binding *b, uint32_t i) {
+    const lg_ast *type = b->params->kid[i]->kid[0];
+    const lg_value *v = lg_find_local(b->f, b->params->kid[i]->name, false)->value;
+    size_t before = b->f->dims.n;
+    if (!LG_CHECKING(b->E) || !type || type->kind != LG_A_TYPE || !type->n ||
+        v->kind != LG_V_ERROR)
+        return;
+    lg_type_placeholder(b->E, b->f, type, v->at);
+    for (size_t k = before; k < b->f->dims.n; k++)
+        lg_dim_set_later(b->f->dims.at[k].dim);
+}
+
 static bool mentions(const lg_ast *e, lg_sym name) {
     if ((e->kind == LG_A_NAME || e->kind == LG_A_TYPE) && e->name == name)
         return true;
@@ -355,6 +368,9 @@ bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const 
             else if (round == when)
                 ok = fit(&b, i) && ok;
         }
+    for (uint32_t i = 0; ok && i < count; i++)
+        if (b.given[i])
+            bind_later(&b, i);
     for (uint32_t i = 0; ok && i < count; i++)
         ok = classes_known(&b, i);
     E->diags->muted += !ok; /* what defaults would say follows from what was said */

@@ -1,14 +1,14 @@
-/* remat.c: values that are computed again rather than kept, for a plan that must fit a limit. Not for
- * the `remat` of a program, which is a matter of derivatives (grad_rule.c); both rely on barriers,
- * which keep what is computed again behind what comes before it.
+/* remat.c: values that are computed again rather than kept, for a plan that must fit a limit. Not
+ * for the `remat` of a program, which is a matter of derivatives (grad_rule.c); both rely on
+ * barriers, which keep what is computed again behind what comes before it.
  *
- * The border is the node that runs when most of the workspace is in use. What stands before it and is
- * read behind it has to be kept across it, unless it is dropped: then readers behind the border get a
- * copy, made just before the first of them. First those values are dropped that elements alone make
- * from what is there anyway, the cheapest for their size first. Then the nodes before the border are
- * cut in segments where little passes from one to the next; only that is kept, and what a segment
- * holds is computed again when the first of it is read. (T. Chen et al., Training Deep Nets with
- * Sublinear Memory Cost, 2016.) */
+ * The border is the node that runs when most of the workspace is in use. What stands before it and
+ * is read behind it has to be kept across it, unless it is dropped: then readers behind the border
+ * get a copy, made just before the first of them. First those values are dropped that elements
+ * alone make from what is there anyway, the cheapest for their size first. Then the nodes before
+ * the border are cut in segments where little passes from one to the next; only that is kept, and
+ * what a segment holds is computed again when the first of it is read. (T. Chen et al., Training
+ * Deep Nets with Sublinear Memory Cost, 2016.) */
 #include "compiler/mid/remat.h"
 #include "compiler/mid/passes.h"
 #include <stdlib.h>
@@ -23,8 +23,8 @@ typedef struct {
     bool *drop;   /* not kept */
     lg_node **to; /* by id: what takes its place behind the border */
     lg_node *after;
-    size_t *last;      /* before the border: its last reader there */
-    size_t *size;      /* bytes of what needs a buffer; 0: nothing */
+    size_t *last; /* before the border: its last reader there */
+    size_t *size; /* bytes of what needs a buffer; 0: nothing */
     LG_VEC(lg_node *) order;
 } remat;
 
@@ -333,6 +333,7 @@ size_t lg_plan_room(const lg_plan *p) {
 static void drop(remat *r, choice c) {
     memset(r->drop, 0, r->n);
     memset(r->saved, 0, r->n);
+    memset(r->last, 0, r->n * sizeof *r->last);
     look(r);
     if (c.k)
         drop_segments(r, c.m, c.k);
@@ -356,10 +357,14 @@ static lg_plan *made(search *s, choice c, int threads) {
 }
 
 static bool fits(search *s, choice c, int threads) {
+    lg_arena *arena = s->r.g->arena;
+    s->r.g->arena = lg_arena_new(); /* what is tried leaves nothing behind */
     lg_plan *p = made(s, c, threads);
     bool ok = lg_plan_room(p) <= s->o->most;
     lg_plan_free(p);
     undo(&s->r);
+    lg_arena_free(s->r.g->arena);
+    s->r.g->arena = arena;
     return ok;
 }
 
@@ -392,13 +397,14 @@ static choice find(search *s, size_t over, int threads) {
     return s->smallest;
 }
 
-static size_t saved_values(const remat *r) {
-    size_t n = 0;
+/* How many values that would be kept are not. Forgets which. */
+static int saved_values(remat *r) {
+    int n = 0;
     for (size_t i = r->border; i < r->n; i++)
         for (int k = 0; k < r->node[i]->n_in; k++) {
             const lg_node *u = source_of(r->node[i]->in[k]);
             if (u->id < r->border && r->size[u->id] && r->drop[u->id]) {
-                r->drop[u->id] = false; /* counted */
+                r->drop[u->id] = false;
                 n++;
             }
         }
@@ -425,38 +431,44 @@ static void begin(remat *r, lg_graph *g, size_t border) {
 }
 
 static void end(remat *r) {
-    void *all[] = {r->node, r->out, r->effect, r->saved, r->drop, r->to, r->last, r->size, r->order.at};
+    void *all[] = {r->node, r->out,  r->effect, r->saved,   r->drop,
+                   r->to,   r->last, r->size,   r->order.at};
     for (size_t k = 0; k < LG_COUNT(all); k++)
         lg_free(all[k]);
 }
 
-lg_plan *lg_remat(lg_graph *g, lg_plan *p, const lg_plan_opts *o,
-                  lg_plan *(*plan)(lg_graph *g, const lg_plan_opts *o)) {
+/* One border. Gives p itself when nothing smaller was found. */
+static lg_plan *smaller(lg_graph *g, lg_plan *p, const lg_plan_opts *o,
+                        lg_plan *(*plan)(lg_graph *g, const lg_plan_opts *o)) {
     const lg_node *at = p->n_step ? p->step[p->peak].node : NULL;
     if (!at || !at->id)
         return p;
     search s = {.o = o, .plan = plan};
     size_t before = lg_plan_room(p);
-    int threads = p->threads;
     begin(&s.r, g, at->id);
-    choice c = find(&s, before - o->most, threads);
+    choice c = find(&s, before - o->most, p->threads);
     if (s.least < before) {
-        lg_plan *q = made(&s, c, threads);
-        q->stats.saved_bytes = before - lg_plan_room(q);
-        q->stats.more_flops = q->stats.flops - p->stats.flops;
-        drop(&s.r, c); /* ids are new, but not those of what was dropped */
-        undo(&s.r);
-        q->stats.n_again = (int)saved_values(&s.r);
         drop(&s.r, c);
-        apply(&s.r);
-        lg_plan_free(q);
-        lg_plan *again_q = plan(g, o);
-        again_q->threads = threads;
-        again_q->stats.saved_bytes = before - lg_plan_room(again_q);
-        again_q->stats.more_flops = again_q->stats.flops - p->stats.flops;
+        int n = saved_values(&s.r);
+        lg_plan *q = made(&s, c, p->threads);
+        q->stats.n_again = p->stats.n_again + n;
+        q->stats.saved_bytes = p->stats.saved_bytes + before - lg_plan_room(q);
+        q->stats.more_flops = p->stats.more_flops + q->stats.flops - p->stats.flops;
         lg_plan_free(p);
-        p = again_q;
+        p = q;
     }
     end(&s.r);
+    return p;
+}
+
+lg_plan *lg_remat(lg_graph *g, lg_plan *p, const lg_plan_opts *o,
+                  lg_plan *(*plan)(lg_graph *g, const lg_plan_opts *o)) {
+    enum { BORDERS = 4 }; /* what takes most is then elsewhere */
+    for (int k = 0; k < BORDERS && lg_plan_room(p) > o->most; k++) {
+        lg_plan *q = smaller(g, p, o, plan);
+        if (q == p)
+            break;
+        p = q;
+    }
     return p;
 }

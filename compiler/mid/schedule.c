@@ -3,6 +3,7 @@
  * running (runtime/exec.c). */
 #include "compiler/mid/fuse.h"
 #include "compiler/mid/place.h"
+#include "compiler/mid/remat.h"
 #include "ops/gemm.h"
 #include "runtime/profile.h"
 #include <stdio.h>
@@ -427,6 +428,24 @@ static int by_def(const void *a, const void *b) {
     return x->def != y->def ? (x->def < y->def ? -1 : 1) : x < y ? -1 : x > y;
 }
 
+/* The step in which most of the workspace is in use. */
+static int peak_of(const planner *s) {
+    int n = (int)s->step.n, peak = 0;
+    int64_t *more = lg_alloc(((size_t)n + 2) * sizeof *more), now = 0, most = 0;
+    for (size_t k = 0; k < s->block.n; k++) {
+        const lg_block *b = &s->block.at[k];
+        more[b->from] += (int64_t)b->bytes;
+        more[b->to < n ? b->to + 1 : n] -= (int64_t)b->bytes;
+    }
+    for (int k = 0; k < n; k++) {
+        now += more[k];
+        peak = now > most ? k : peak;
+        most = now > most ? now : most;
+    }
+    lg_free(more);
+    return peak;
+}
+
 static void place_values(planner *s) {
     value **order = lg_alloc(((size_t)s->n_val + 1) * sizeof *order);
     size_t n = 0;
@@ -443,6 +462,7 @@ static void place_values(planner *s) {
         LG_PUSH(s->block, b);
     }
     s->p->workspace = lg_blocks_place(s->block.at, s->block.n);
+    s->p->peak = peak_of(s);
     for (size_t k = 0; k < n; k++)
         order[k]->at = (lg_place){.base = LG_AT_ARENA, .off = s->block.at[order[k]->block].off};
     lg_free(order);
@@ -592,6 +612,7 @@ static void count(planner *s) {
         p->stats.n_kernels++;
         for (int b = 0; b < 2; b++)
             if (x->sub[b]) {
+                p->stats.plan_bytes += x->sub[b]->stats.plan_bytes;
                 p->stats.flops += rounds * x->sub[b]->stats.flops;
                 p->stats.bytes += rounds * x->sub[b]->stats.bytes;
                 p->stats.n_kernels += x->sub[b]->stats.n_kernels;
@@ -655,6 +676,7 @@ static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, bool may_swap) {
     p->n_step = (int)s.step.n;
     p->step = lg_arena_dup(p->mem, s.step.n ? (const void *)s.step.at : (const void *)p,
                            s.step.n * sizeof *p->step);
+    p->stats.plan_bytes += lg_arena_used(p->mem);
     release(&s);
     return p;
 }
@@ -682,6 +704,11 @@ static void verify(const lg_graph *g, const char *pass) {
 #endif
 }
 
+static lg_plan *plan_whole(lg_graph *g, const lg_plan_opts *o) {
+    verify(g, "rematerialisation");
+    return plan_graph(g, o, false);
+}
+
 lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
     static const struct {
         const char *name;
@@ -701,12 +728,14 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
     verify(g, "dead code");
     dump(&o, "grad", g, NULL);
     lg_plan *p = plan_graph(g, &o, false);
-    dump(&o, "plan", g, p);
-    if (!lg_profile_on())
-        dump(&o, "dot", g, p);
     int most = lg_pool_threads();
     p->small = p->cost < ALONE_NS;
     p->threads = p->small ? 1 : o.threads > 0 && o.threads < most ? o.threads : most;
+    if (o.most && lg_plan_room(p) > o.most)
+        p = lg_remat(g, p, &o, plan_whole);
+    dump(&o, "plan", g, p);
+    if (!lg_profile_on())
+        dump(&o, "dot", g, p);
     if (lg_plan_reserve(p))
         return p;
     if (!o.may_fail)

@@ -113,11 +113,17 @@ static lg_dim *binary_dim(lg_elab *E, const lg_ast *e, lg_dim *a, lg_dim *b) {
     return NULL;
 }
 
-/* Anything else that gives an integer; unknown ones are equal when they are written alike. */
+lg_dim *lg_dim_written(lg_elab *E, const lg_ast *e) {
+    lg_ast bare = *e;
+    bare.flags = (uint16_t)(bare.flags & ~LG_AF_PAREN);
+    return lg_dim_opaque(E->dims, lg_intern(lg_ast_text(E->arena, &bare)), false, 0);
+}
+
+/* Anything else that gives an integer. */
 static lg_dim *computed_dim(lg_elab *E, lg_frame *f, const lg_ast *e) {
     lg_value *v = lg_expr_in(E, f, e);
     if (v->kind == LG_V_NUM && !v->num.known && !v->num.dim && !v->num.is_bool)
-        return lg_dim_opaque(E->dims, lg_intern(lg_ast_text(E->arena, e)), false, 0);
+        return lg_dim_written(E, e);
     return lg_v_to_dim(E, v, e->span);
 }
 

@@ -204,6 +204,28 @@ static bool index_axis(lg_elab *E, const written *w, lg_dim *size, const lg_valu
     return false;
 }
 
+/* A check's look at a subscript such as t*hop + k: 1 when its text says that it stays in the dim,
+ * 0 (reported) that it leaves it; 2: unknown. */
+static int text_within(lg_elab *E, const written *w, lg_dim *size) {
+    lg_dim *lo, *hi;
+    int64_t n;
+    if (!LG_CHECKING(E) || E->diags->muted || lg_lazy(E) || !lg_text_bounds(E, w->ast, &lo, &hi))
+        return 2;
+    lg_dim *end = lg_dim_add(E->dims, hi, lg_dim_num(E->dims, 1));
+    int above = lg_dim_at_most(lg_dim_num(E->dims, 0), lo), below = lg_dim_at_most(end, size);
+    if (above == 1 && below == 1)
+        return 1;
+    if ((above && below) || lg_dim_compare(hi, lo) == -1) /* the latter: nothing is read */
+        return 2;
+    lg_diag *d = lg_err(E, "E0252", w->ast->span, "`%s` runs from %s to %s, but this dim %s %s%s",
+                        lg_ast_text(E->arena, w->ast), lg_dim_text(E->arena, lo),
+                        lg_dim_text(E->arena, hi), lg_dim_is_num(size, &n) ? "has" : "is",
+                        lg_dim_text(E->arena, size), lg_dim_is_num(size, &n) ? " rows" : "");
+    lg_diag_help(d, "shorten the range, or guard it: `if ... then ... else 0`; inside, subscripts "
+                    "may leave the array");
+    return 0;
+}
+
 static bool value_axis(lg_elab *E, const written *w, lg_dim *size, const lg_value *x,
                        lg_axis_sub *s) {
     lg_value *v = w->v;
@@ -248,7 +270,10 @@ static bool value_axis(lg_elab *E, const written *w, lg_dim *size, const lg_valu
             lg_diag_help(d, "round it first: `i32(floor(v))`");
         return false;
     }
-    if (!lg_lazy(E) && !(v->t.bound && lg_dim_at_most(v->t.bound, size) == 1))
+    int within_text = text_within(E, w, size);
+    if (!within_text)
+        return false;
+    if (within_text != 1 && !lg_lazy(E) && !(v->t.bound && lg_dim_at_most(v->t.bound, size) == 1))
         lg_late(E, w->ast->span, "the subscript %s is within %s", lg_ast_text(E->arena, w->ast),
                 lg_dim_text(E->arena, size));
     s->v = v;

@@ -303,7 +303,7 @@ static lg_dim *rigid_dim(lg_checking *c, const lg_ast *e) {
     for (int i = 0; i < n; i++)
         bind_dim(c, unknown[i], NULL, e->span);
     lg_dim *d = lg_dim_expr(c->E, c->f, e);
-    return d ? d : lg_dim_var(c->E->dims, lg_intern(lg_ast_text(c->E->arena, e)), e->span);
+    return d ? d : lg_dim_written(c->E, e); /* not known yet: one dim wherever it stands */
 }
 
 /* ---- letters: any tensor or record ---- */

@@ -33,7 +33,7 @@ for f in "$@"; do
     last="$name $args"
     says '^\(ok\|FALLS SHORT\) '
     figures out >ran
-    runs 0 build "$lg" build "$f" -o "$name"
+    runs 0 build "$lg" build --no-compile "$f" -o "$name" # with compiled kernels: tests/slow, tests/native
     # shellcheck disable=SC2086
     (ulimit -v 8000000; exec timeout 60 "./$name" --quiet $args) >out 2>err </dev/null
     [ $? -eq $status ] && figures out | diff ran - >diff.out && ok ||

@@ -103,6 +103,14 @@ if $all && ! $accept; then
         printf ':load state.lg\n%s\n' "$values" >"$scratch/one"
         result "$(basename "$file"), loaded again" "$first" "$(type_in "$scratch/one")"
     done
+    # Data of a loaded file are found from where the session is saved.
+    mkdir -p "$scratch/far/data" "$scratch/near"
+    printf 'a,b\n1,2\n3,4\n' >"$scratch/far/data/t.csv"
+    printf 'data t from csv("data/t.csv") { field x: float = a; field y: float = b }\n' >"$scratch/far/t.lg"
+    printf ':load far/t.lg\n:save near/state.lg\n' >"$scratch/one"
+    type_in "$scratch/one" >/dev/null
+    printf ':load near/state.lg\nrows_of(t).y\n' >"$scratch/one"
+    result 'data beside a loaded file' 'f32[N = 2]: [2, 4]' "$(type_in "$scratch/one")"
     # The tour is what the prompt prints, and stands in README.md between its marks.
     said=$(grep -v '^lg> \|^\.\.\. ' "$here/tour")
     sed -n 's/^lg> //p; s/^\.\.\. //p' "$here/tour" >"$scratch/one"
