@@ -4,9 +4,43 @@
  * Codes become values on their way into the tile, so a product has the bits it has after decoding,
  * in less memory. */
 
+/* LANES numbers of a table by the low 4 bits of the bytes at p. */
+static inline __attribute__((always_inline)) TARGET VEC TILE(pick)(const int8_t *p,
+                                                                   const float *table) {
+#if LANES == 16
+    return _mm512_permutexvar_ps(_mm512_cvtepi8_epi32(BYTES_16(p)), _mm512_loadu_ps(table));
+#elif LANES == 8
+    __m256i at = _mm256_cvtepi8_epi32(BYTES_8(p));
+    __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), at);
+    __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), at);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(at, 28)));
+#else
+    return (VEC){table[p[0] & 15], table[p[1] & 15], table[p[2] & 15], table[p[3] & 15]};
+#endif
+}
+
+/* Codes e .. e+n of a side as numbers of its table. */
+static TARGET void TILE(looked_up)(const coded_side *s, int64_t e, int64_t n, float *restrict out) {
+    const float *table = s->c->table;
+    const uint8_t *p = (const uint8_t *)s->code + e / 2;
+    int64_t i = 0;
+    if (e % 2 && n > 0)
+        out[i++] = table[*p++ >> 4];
+    for (; i + 1 < n; i += 2, p++) {
+        out[i] = table[*p & 15];
+        out[i + 1] = table[*p >> 4];
+    }
+    if (i < n)
+        out[i] = table[*p & 15];
+}
+
 /* Codes e .. e+n of a side as numbers. */
 static TARGET void TILE(widen)(const coded_side *s, int64_t e, int64_t n, float *restrict out) {
     e += s->c->code_off;
+    if (s->c->by_table) {
+        TILE(looked_up)(s, e, n, out);
+        return;
+    }
     if (s->c->bits == 4) {
         const uint8_t *p = (const uint8_t *)s->code + e / 2;
         int64_t i = 0;
@@ -184,10 +218,8 @@ static inline __attribute__((always_inline)) TARGET void TILE(nibbles)(const uin
             v16 b = *(const v16 *)(p + 16 * k), lo = (b & 15), hi = b >> 4;
             lo = (lo ^ 8) - 8;
             hi = (hi ^ 8) - 8;
-            *(v16 *)(out + 32 * k) = __builtin_shuffle(
-                lo, hi, (v16){0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
-            *(v16 *)(out + 32 * k + 16) = __builtin_shuffle(
-                lo, hi, (v16){8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+            *(v16 *)(out + 32 * k) = LG_PICK(lo, hi, v16, LG_LOW_16);
+            *(v16 *)(out + 32 * k + 16) = LG_PICK(lo, hi, v16, LG_HIGH_16);
         }
         return;
     }
@@ -207,7 +239,7 @@ static inline __attribute__((always_inline)) TARGET VEC TILE(load)(const void *p
  */
 static inline __attribute__((always_inline)) TARGET int64_t
 TILE(vectors)(const coded_side *s, int64_t e, const float *a, int64_t n, VEC acc[4],
-              const lg_dtype t, const bool four, const bool scaled) {
+              const lg_dtype t, const bool four, const bool table, const bool scaled) {
     const lg_coded *c = s->c;
     int64_t row = scaled ? e / c->width : 0, g = scaled ? e % c->width / c->group : 0, i = 0,
             size = t == LG_BF16 ? 2 : 1, left = 0;
@@ -224,7 +256,7 @@ TILE(vectors)(const coded_side *s, int64_t e, const float *a, int64_t n, VEC acc
         for (int v = 0; v < 4; v++) {
             const void *from = four ? (const void *)(byte + v * LANES)
                                     : (const void *)(p + (i + v * LANES) * size);
-            VEC x = TILE(load)(from, t);
+            VEC x = table ? TILE(pick)(from, c->table) : TILE(load)(from, t);
             if (scaled) {
                 if (left == 0) {
                     left = c->group;
@@ -255,17 +287,20 @@ static TARGET float TILE(coded_inner)(const coded_side *s, int64_t e, const floa
     int64_t i = 0;
     if (!whole || (four && (e + c->code_off) % 2))
         i = 0;
+    else if (c->by_table)
+        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_I8, true, true, true)
+                   : TILE(vectors)(s, e, a, n, acc, LG_I8, true, true, false);
     else if (four)
-        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_I8, true, true)
-                   : TILE(vectors)(s, e, a, n, acc, LG_I8, true, false);
+        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_I8, true, false, true)
+                   : TILE(vectors)(s, e, a, n, acc, LG_I8, true, false, false);
     else if (c->code == LG_I8)
-        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_I8, false, true)
-                   : TILE(vectors)(s, e, a, n, acc, LG_I8, false, false);
+        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_I8, false, false, true)
+                   : TILE(vectors)(s, e, a, n, acc, LG_I8, false, false, false);
     else if (c->code == LG_U8)
-        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_U8, false, true)
-                   : TILE(vectors)(s, e, a, n, acc, LG_U8, false, false);
+        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_U8, false, false, true)
+                   : TILE(vectors)(s, e, a, n, acc, LG_U8, false, false, false);
     else if (c->code == LG_BF16 && !scaled)
-        i = TILE(vectors)(s, e, a, n, acc, LG_BF16, false, false);
+        i = TILE(vectors)(s, e, a, n, acc, LG_BF16, false, false, false);
     float value[TILE(AT_ONCE)], rest = 0;
     for (; i + TILE(AT_ONCE) <= n; i += TILE(AT_ONCE)) {
         TILE(values)(s, e + i, TILE(AT_ONCE), value);

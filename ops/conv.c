@@ -11,173 +11,14 @@
  * once into zero-padded planes, one for each residue modulo the stride, so that every tap of the
  * kernel is a constant offset into them and the output, row pitch included, is one long dot product
  * of rows at offsets: a matrix product whose second factor is read where it lies. The few elements
- * between rows are computed and dropped. */
+ * between rows are computed and dropped.
+ *
+ * With many outputs the vectors run along these instead (conv_channel_tile.h): single pixels are
+ * read at any stride, so planes are the image with zeros around it, or the image itself. */
 #include "ops/build.h"
-#include "ops/isa.h"
+#include "ops/conv_kernel.h"
 #include "runtime/plan.h"
 #include <string.h>
-
-/* ---- inner loops ---- */
-
-/* out[m, r, c] = sum over k of w[k][m] * src[off[k] + r*pitch + c] */
-typedef struct {
-    size_t m, n_k, rows, cols, pitch;
-    const ptrdiff_t *off;
-    const void *w;                    /* packed by tiles of rows_of_tile(): [k][mr] each */
-    size_t plane, row_step, col_step; /* of the output, in elements */
-    const ptrdiff_t *pix;             /* of the pixels, for tiles along channels */
-} correlation;
-
-/* out[m, k] += sum over images and q of d[m][q] * x[off[k] + q] */
-typedef struct {
-    size_t m, n_k, q, images, x_step, d_step;
-    const ptrdiff_t *off;
-    const ptrdiff_t *pix; /* of the q, for tiles along channels; then d is panels [q][width] */
-} products;
-
-typedef struct {
-    void (*correlate)(const correlation *j, const void *src, void *out);
-    void (*multiply)(const products *j, const void *x, const void *d, void *out);
-    /* tiles along channels: conv_channel_tile.h */
-    void (*correlate_channels)(const correlation *j, const void *src, void *out);
-    void (*multiply_channels)(const products *j, const void *x, const void *d, void *sums);
-    void (*panels)(const void *x, size_t m, size_t n, void *out);
-    void (*tap_panels)(const void *w, size_t o, size_t m, size_t taps, const size_t *tap, size_t n,
-                       void *out);
-    void (*gather_channels)(void *const *sums, size_t n, size_t m, size_t n_k, void *out);
-} kernels;
-
-enum { SLACK = 64 }; /* elements that a tile may read past the last one it needs */
-
-static int rows_of_tile(size_t left) {
-    return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-}
-
-/* Elements of two vectors by number; gcc takes the numbers as a vector of T. */
-#ifdef __clang__
-#define PICK_(a, b, T, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define PICK_(a, b, T, ...) __builtin_shuffle(a, b, (T){__VA_ARGS__})
-#endif
-#define PICK(a, b, T, ...) PICK_(a, b, T, __VA_ARGS__)
-#define LOW_16 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define HIGH_16 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#define LOW_8 0, 8, 1, 9, 2, 10, 3, 11
-#define HIGH_8 4, 12, 5, 13, 6, 14, 7, 15
-#define LOW_4 0, 4, 1, 5
-#define HIGH_4 2, 6, 3, 7
-#define LOW_2 0, 2
-#define HIGH_2 1, 3
-typedef int32_t i32x4 __attribute__((vector_size(16)));
-typedef int64_t i64x2 __attribute__((vector_size(16)));
-typedef float v4f __attribute__((vector_size(16)));
-typedef double v2d __attribute__((vector_size(16)));
-
-#define TILE(name) f32_plain_##name
-#define REAL float
-#define VEC v4f
-#define LANES 4
-#define NV 1
-#define DR 4
-#define PR 4
-#define LOW(a, b) PICK(a, b, i32x4, LOW_4)
-#define HIGH(a, b) PICK(a, b, i32x4, HIGH_4)
-#define FMA(a, b, c) ((a) * (b) + (c))
-#define SPLAT(s) ((float)(s) - (v4f){0})
-#include "ops/conv_tile.h"
-
-#define TILE(name) f64_plain_##name
-#define REAL double
-#define VEC v2d
-#define LANES 2
-#define NV 1
-#define DR 4
-#define PR 4
-#define LOW(a, b) PICK(a, b, i64x2, LOW_2)
-#define HIGH(a, b) PICK(a, b, i64x2, HIGH_2)
-#define FMA(a, b, c) ((a) * (b) + (c))
-#define SPLAT(s) ((double)(s) - (v2d){0})
-#include "ops/conv_tile.h"
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#include <immintrin.h>
-#define HAVE_WIDE 1
-typedef int32_t i32x8 __attribute__((vector_size(32)));
-typedef int64_t i64x4 __attribute__((vector_size(32)));
-typedef int32_t i32x16 __attribute__((vector_size(64)));
-typedef int64_t i64x8 __attribute__((vector_size(64)));
-
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v3")
-#define TILE(name) f32_v3_##name
-#define REAL float
-#define VEC __m256
-#define LANES 8
-#define NV 1
-#define DR 4
-#define PR 4
-#define LOW(a, b) PICK(a, b, i32x8, LOW_8)
-#define HIGH(a, b) PICK(a, b, i32x8, HIGH_8)
-#define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define SPLAT(s) _mm256_set1_ps(s)
-#include "ops/conv_tile.h"
-
-#define TILE(name) f64_v3_##name
-#define REAL double
-#define VEC __m256d
-#define LANES 4
-#define NV 1
-#define DR 4
-#define PR 4
-#define LOW(a, b) PICK(a, b, i64x4, LOW_4)
-#define HIGH(a, b) PICK(a, b, i64x4, HIGH_4)
-#define FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
-#define SPLAT(s) _mm256_set1_pd(s)
-#include "ops/conv_tile.h"
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v4")
-#define TILE(name) f32_v4_##name
-#define REAL float
-#define VEC __m512
-#define LANES 16
-#define NV 3
-#define DR 8
-#define PR 8
-#define LOW(a, b) PICK(a, b, i32x16, LOW_16)
-#define HIGH(a, b) PICK(a, b, i32x16, HIGH_16)
-#define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
-#define SPLAT(s) _mm512_set1_ps(s)
-#include "ops/conv_tile.h"
-
-#define TILE(name) f64_v4_##name
-#define REAL double
-#define VEC __m512d
-#define LANES 8
-#define NV 3
-#define DR 8
-#define PR 8
-#define LOW(a, b) PICK(a, b, i64x8, LOW_8)
-#define HIGH(a, b) PICK(a, b, i64x8, HIGH_8)
-#define FMA(a, b, c) _mm512_fmadd_pd(a, b, c)
-#define SPLAT(s) _mm512_set1_pd(s)
-#include "ops/conv_tile.h"
-#pragma GCC pop_options
-#else
-#define HAVE_WIDE 0
-#endif
-
-static const kernels *kernels_for(lg_dtype t) {
-    bool f64 = t == LG_F64;
-#if HAVE_WIDE
-    if (lg_isa_of() == LG_ISA_AVX512)
-        return f64 ? &f64_v4_kernels : &f32_v4_kernels;
-    if (lg_isa_of() == LG_ISA_AVX2)
-        return f64 ? &f64_v3_kernels : &f32_v3_kernels;
-#endif
-    return f64 ? &f64_plain_kernels : &f32_plain_kernels;
-}
 
 /* ---- geometry ---- */
 
@@ -296,7 +137,7 @@ static planes plain_planes(const geometry *g) {
     s.pitch = g->w + max_of(g->left, g->right);
     s.ph = g->h + g->top + g->bottom;
     s.plane = s.ph * s.pitch;
-    s.image = g->c * s.plane + g->right + SLACK;
+    s.image = g->c * s.plane + g->right + LG_CONV_SLACK;
     return s;
 }
 
@@ -347,7 +188,7 @@ static planes planes_of_x(const geometry *g) {
                          : ceil_div(g->w + g->left + g->right, g->sw);
     s.ph = ceil_div(g->h + g->top + g->bottom, g->sh);
     s.plane = s.ph * s.pitch;
-    s.image = g->c * g->sh * g->sw * s.plane + g->right + SLACK;
+    s.image = g->c * g->sh * g->sw * s.plane + g->right + LG_CONV_SLACK;
     return s;
 }
 
@@ -402,7 +243,7 @@ typedef size_t (*weight_at)(const geometry *g, const void *ctx, size_t m, size_t
 static void pack_weights(const geometry *g, const char *w, size_t m, size_t n_k, weight_at at,
                          const void *ctx, char *out) {
     for (size_t m0 = 0; m0 < m;) {
-        size_t mr = (size_t)rows_of_tile(m - m0);
+        size_t mr = (size_t)lg_conv_rows(m - m0);
         for (size_t k = 0; k < n_k; k++)
             for (size_t i = 0; i < mr; i++, out += g->size)
                 memcpy(out, w + at(g, ctx, m0 + i, k) * g->size, g->size);
@@ -416,7 +257,7 @@ typedef struct {
     geometry g;
     planes s;
     size_t n_k, parts;
-    bool channels;  /* tiles along channels */
+    bool channels; /* tiles along channels */
     ptrdiff_t *off, *pix;
     char *w, *image[PARTS];
     const char *x;
@@ -464,20 +305,20 @@ static const char *forward_planes(const forward_job *f, size_t b, char *room) {
 static void forward_part(void *ctx, int part, int parts) {
     const forward_job *f = ctx;
     const geometry *g = &f->g;
-    const kernels *kernel = kernels_for(g->t);
+    const lg_conv_kernels *kernel = lg_conv_kernels_for(g->t);
     char *room = f->image[part];
     size_t n = (size_t)parts, at = (size_t)part, plane = g->oh * g->ow;
     size_t group = g->cg * f->s.plane * (f->channels ? 1 : g->sh * g->sw) * g->size;
-    correlation j = {.m = g->og,
-                     .n_k = f->n_k,
-                     .rows = g->oh,
-                     .cols = g->ow,
-                     .pitch = f->s.pitch,
-                     .off = f->off,
-                     .plane = plane,
-                     .row_step = g->ow,
-                     .col_step = 1,
-                     .pix = f->pix};
+    lg_correlation j = {.m = g->og,
+                        .n_k = f->n_k,
+                        .rows = g->oh,
+                        .cols = g->ow,
+                        .pitch = f->s.pitch,
+                        .off = f->off,
+                        .plane = plane,
+                        .row_step = g->ow,
+                        .col_step = 1,
+                        .pix = f->pix};
     if (!f->channels || is_padded(g))
         memset(room, 0, f->s.image * g->size);
     for (size_t b = g->images * at / n; b < g->images * (at + 1) / n; b++) {
@@ -496,7 +337,7 @@ static void forward_prepare(const forward_job *f, const char *w) {
     for (size_t q = 0; q < g->groups; q++) {
         size_t at = q * g->og * f->n_k * g->size;
         if (f->channels)
-            kernels_for(g->t)->panels(w + at, g->og, f->n_k, f->w + at);
+            lg_conv_kernels_for(g->t)->panels(w + at, g->og, f->n_k, f->w + at);
         else
             pack_weights(g, w + at, g->og, f->n_k, forward_weight, NULL, f->w + at);
     }
@@ -580,8 +421,8 @@ typedef struct {
     ptrdiff_t *off; /* of each pair of residues in turn */
     ptrdiff_t *pix; /* likewise, with `pixels` for each */
     size_t pixels;
-    size_t *tap;    /* likewise: which tap each place of a product is */
-    size_t *taps;   /* how many taps a pair has */
+    size_t *tap;  /* likewise: which tap each place of a product is */
+    size_t *taps; /* how many taps a pair has */
     char *w, *image[PARTS];
     const char *y;
     char *x;
@@ -598,7 +439,7 @@ static size_t dx_cut(const lg_node *n, char *base, dx_job *f) {
     f->s.pitch = max_of(f->fx.extent, f->fx.most);
     f->s.ph = f->fy.before + f->fy.extent;
     f->s.plane = f->s.ph * f->s.pitch;
-    f->s.image = g->o * f->s.plane + f->s.pitch + SLACK;
+    f->s.image = g->o * f->s.plane + f->s.pitch + LG_CONV_SLACK;
     f->parts = min_of(g->images, PARTS);
     f->channels = by_channels(g->cg);
     f->pixels = f->channels ? ceil_div(f->fy.most * f->fx.most, PIXELS) * PIXELS : 0;
@@ -664,7 +505,7 @@ static void dx_prepare(dx_job *f, const char *w) {
         for (size_t q = 0; q < g->groups; q++) {
             const char *from = w + q * g->og * g->cg * g->taps * g->size;
             if (f->channels)
-                kernels_for(g->t)->tap_panels(from, g->og, g->cg, g->taps, tap, l.n, to);
+                lg_conv_kernels_for(g->t)->tap_panels(from, g->og, g->cg, g->taps, tap, l.n, to);
             else
                 pack_weights(g, from, g->cg, l.n * g->og, dx_weight, &l, to);
             to += g->cg * l.n * g->og * g->size;
@@ -683,23 +524,23 @@ static void fill_frames(const dx_job *f, const char *y, char *out) {
 }
 
 /* All pairs of residues of one image. */
-static void dx_image(const dx_job *f, const kernels *kernel, const char *frames, char *x) {
+static void dx_image(const dx_job *f, const lg_conv_kernels *kernel, const char *frames, char *x) {
     const geometry *g = &f->g;
     const char *w = f->w;
     const ptrdiff_t *off = f->off;
     for (size_t r = 0; r < g->sh * g->sw; r++) {
         residue_range ty = range_of(r / g->sw, g->sh, g->top, g->h);
         residue_range tx = range_of(r % g->sw, g->sw, g->left, g->w);
-        correlation j = {.m = g->cg,
-                         .n_k = g->og * f->taps[r],
-                         .rows = ty.n,
-                         .cols = tx.n,
-                         .pitch = f->s.pitch,
-                         .off = off,
-                         .plane = g->h * g->w,
-                         .row_step = g->sh * g->w,
-                         .col_step = g->sw,
-                         .pix = f->pix + r * f->pixels};
+        lg_correlation j = {.m = g->cg,
+                            .n_k = g->og * f->taps[r],
+                            .rows = ty.n,
+                            .cols = tx.n,
+                            .pitch = f->s.pitch,
+                            .off = off,
+                            .plane = g->h * g->w,
+                            .row_step = g->sh * g->w,
+                            .col_step = g->sw,
+                            .pix = f->pix + r * f->pixels};
         for (size_t q = 0; q < g->groups; q++, w += g->cg * j.n_k * g->size) {
             j.w = w;
             if (ty.n == 0 || tx.n == 0)
@@ -715,7 +556,7 @@ static void dx_image(const dx_job *f, const kernels *kernel, const char *frames,
 static void dx_part(void *ctx, int part, int parts) {
     const dx_job *f = ctx;
     const geometry *g = &f->g;
-    const kernels *kernel = kernels_for(g->t);
+    const lg_conv_kernels *kernel = lg_conv_kernels_for(g->t);
     char *image = f->image[part];
     size_t n = (size_t)parts, at = (size_t)part;
     memset(image, 0, f->s.image * g->size);
@@ -800,7 +641,7 @@ static void fill_rows(const dw_job *f, const char *y, char *out) {
 }
 
 /* Adds images b .. b+n to the sum of a share: x in planes, y in rows. */
-static void dw_planes(const dw_job *f, size_t share, size_t b, size_t n, products *j) {
+static void dw_planes(const dw_job *f, size_t share, size_t b, size_t n, lg_conv_products *j) {
     const geometry *g = &f->g;
     for (size_t i = 0; i < n; i++) {
         fill_planes(g, &f->s, f->x + (b + i) * g->c * g->h * g->w * g->size,
@@ -809,16 +650,16 @@ static void dw_planes(const dw_job *f, size_t share, size_t b, size_t n, product
                   f->y_part[share] + i * f->d_step * g->size);
     }
     for (size_t q = 0; q < g->groups; q++)
-        kernels_for(g->t)->multiply(
+        lg_conv_kernels_for(g->t)->multiply(
             j, f->x_part[share] + q * g->cg * g->sh * g->sw * f->s.plane * g->size,
             f->y_part[share] + q * g->og * f->q * g->size,
             (char *)f->sum[share] + q * g->og * f->n_k * g->size);
 }
 
 /* The same with tiles along channels: y turned into panels, x as it lies if it has no padding. */
-static void dw_channels(const dw_job *f, size_t share, size_t b, size_t n, products *j) {
+static void dw_channels(const dw_job *f, size_t share, size_t b, size_t n, lg_conv_products *j) {
     const geometry *g = &f->g;
-    const kernels *kernel = kernels_for(g->t);
+    const lg_conv_kernels *kernel = lg_conv_kernels_for(g->t);
     size_t x_image = g->c * g->h * g->w, rows = whole_panels(g->og);
     bool padded = is_padded(g);
     const char *x = padded ? f->x_part[share] : f->x + b * x_image * g->size;
@@ -838,14 +679,14 @@ static void dw_channels(const dw_job *f, size_t share, size_t b, size_t n, produ
 }
 
 static void dw_images(const dw_job *f, size_t share, size_t b, size_t n) {
-    products j = {.m = f->g.og,
-                  .n_k = f->n_k,
-                  .q = f->q,
-                  .images = n,
-                  .x_step = f->s.image,
-                  .d_step = f->d_step,
-                  .off = f->off,
-                  .pix = f->pix};
+    lg_conv_products j = {.m = f->g.og,
+                          .n_k = f->n_k,
+                          .q = f->q,
+                          .images = n,
+                          .x_step = f->s.image,
+                          .d_step = f->d_step,
+                          .off = f->off,
+                          .pix = f->pix};
     (f->channels ? dw_channels : dw_planes)(f, share, b, n, &j);
 }
 
@@ -867,8 +708,8 @@ static void gather_groups(const dw_job *f, void *out) {
     for (size_t q = 0; q < g->groups; q++) {
         for (size_t s = 0; s < f->shares; s++)
             sum[s] = (char *)f->sum[s] + q * whole_panels(g->og) * f->n_k * g->size;
-        kernels_for(g->t)->gather_channels(sum, f->shares, g->og, f->n_k,
-                                           (char *)out + q * g->og * f->n_k * g->size);
+        lg_conv_kernels_for(g->t)->gather_channels(sum, f->shares, g->og, f->n_k,
+                                                   (char *)out + q * g->og * f->n_k * g->size);
     }
 }
 

@@ -8,23 +8,6 @@
 
 enum { TILE(BLOCK) = 2 * PR }; /* pixels that are turned round and stored together */
 
-/* Turns LANES vectors of LANES elements: interleaving the first half of the rows with the second
- * rotates the bits of an element's place, and as many rotations as a row has bits swap the two. */
-static inline __attribute__((always_inline)) void TILE(turn)(VEC v[LANES]) {
-#pragma GCC unroll 4
-    for (int n = 1; n < LANES; n *= 2) {
-        VEC t[LANES];
-#pragma GCC unroll 8
-        for (int i = 0; i < LANES / 2; i++) {
-            t[2 * i] = LOW(v[i], v[i + LANES / 2]);
-            t[2 * i + 1] = HIGH(v[i], v[i + LANES / 2]);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++)
-            v[i] = t[i];
-    }
-}
-
 /* to[c][r] = from[r][c] for LANES rows and columns; rows from `rows` on are zeros. */
 static inline __attribute__((always_inline)) void
 TILE(turn_block)(const REAL *from, size_t from_step, size_t rows, REAL *to, size_t to_step) {
@@ -84,9 +67,10 @@ static void TILE(tap_panels)(const void *from, size_t o, size_t m, size_t taps, 
 }
 
 /* out[q][..] = sum over k of w[k][..] * src[off[k] + pix[q]], for PR pixels and two vectors. */
-static inline __attribute__((always_inline)) void
-TILE(pixels)(const REAL *src, const ptrdiff_t *pix, const ptrdiff_t *off, size_t n_k, const REAL *w,
-             REAL *out) {
+static inline __attribute__((always_inline)) void TILE(pixels)(const REAL *src,
+                                                               const ptrdiff_t *pix,
+                                                               const ptrdiff_t *off, size_t n_k,
+                                                               const REAL *w, REAL *out) {
     VEC acc[PR][2] = {{SPLAT(0)}};
     ptrdiff_t at[PR];
 #pragma GCC unroll 8
@@ -110,11 +94,11 @@ TILE(pixels)(const REAL *src, const ptrdiff_t *pix, const ptrdiff_t *off, size_t
 }
 
 /* m is a multiple of two vectors. */
-static void TILE(correlate_channels)(const correlation *j, const void *source, void *out) {
+static void TILE(correlate_channels)(const lg_correlation *j, const void *source, void *out) {
     const REAL *src = source, *w = j->w;
     size_t total = j->rows * j->cols;
     bool flat = j->col_step == 1 && j->row_step == j->cols;
-    correlation grid = *j; /* of results without gaps */
+    lg_correlation grid = *j; /* of results without gaps */
     grid.pitch = grid.cols = flat ? total : j->cols;
     _Alignas(64) REAL sums[TILE(BLOCK) * 2 * LANES], turned[TILE(BLOCK) * 2 * LANES];
     for (size_t m = 0; m < j->m; m += 2 * LANES, w += j->n_k * 2 * LANES)
@@ -125,16 +109,15 @@ static void TILE(correlate_channels)(const correlation *j, const void *source, v
             for (size_t p = 0; p < n; p += LANES)
                 for (size_t c = 0; c < 2 * LANES; c += LANES)
                     TILE(turn_block)
-            (sums + p * 2 * LANES + c, 2 * LANES, LANES, turned + c * TILE(BLOCK) + p,
-             TILE(BLOCK));
+            (sums + p * 2 * LANES + c, 2 * LANES, LANES, turned + c * TILE(BLOCK) + p, TILE(BLOCK));
             TILE(place)(&grid, turned, TILE(BLOCK), q, n, m, 2 * LANES, out);
         }
 }
 
 /* sum[k][..] += sum over images and q of d[q][..] * x[off[k] + pix[q]], for kr taps. */
-static inline __attribute__((always_inline)) void TILE(taps)(const products *j, const REAL *x,
-                                                             const ptrdiff_t *off, const REAL *d,
-                                                             REAL *sum, const int kr,
+static inline __attribute__((always_inline)) void TILE(taps)(const lg_conv_products *j,
+                                                             const REAL *x, const ptrdiff_t *off,
+                                                             const REAL *d, REAL *sum, const int kr,
                                                              const int nv) {
     VEC acc[PR][2] = {{SPLAT(0)}};
     ptrdiff_t at[PR];
@@ -170,7 +153,7 @@ static inline __attribute__((always_inline)) void TILE(taps)(const products *j, 
 }
 
 /* Sums are panels [k][width], like d's [q][width]. */
-static void TILE(multiply_channels)(const products *j, const void *xs, const void *ds,
+static void TILE(multiply_channels)(const lg_conv_products *j, const void *xs, const void *ds,
                                     void *result) {
     const REAL *x = xs, *d = ds;
     REAL *sum = result;

@@ -1,11 +1,10 @@
-/* conv_tile.h: the inner loops of conv.c for one element type and one vector unit. Included by
- * conv.c once for each, with these defined:
+/* conv_tile.h: the inner loops of conv_kernel.c for one element type and one vector unit. Included
+ * by it once for each, with these defined:
  *   TILE(name)  the function's name here      REAL, VEC, LANES  element, vector, elements of it
  *   FMA(a,b,c)  a*b + c on vectors             SPLAT(s)          s in every lane
  *   NV          vectors a row of a forward tile
  *   DR          rows of a tile of the kernel's derivative
  *   PR          pixels of a tile of conv_channel_tile.h
- *   LOW(a,b), HIGH(a,b)  the lower, the upper halves of two vectors, interleaved
  * Every sum runs in one order, whatever the tile, so that tiles never show in the bits. */
 
 typedef REAL TILE(vec_u) __attribute__((vector_size(sizeof(VEC)), aligned(sizeof(REAL)), may_alias));
@@ -81,7 +80,7 @@ static inline __attribute__((always_inline)) void TILE(copy)(const REAL *from, R
 }
 
 /* Cuts the elements q .. q+n of a tile's rows out of the grid and puts them in their places. */
-static void TILE(place)(const correlation *j, const REAL *tile, size_t step, size_t q, size_t n,
+static void TILE(place)(const lg_correlation *j, const REAL *tile, size_t step, size_t q, size_t n,
                         size_t m0, int mr, REAL *out) {
     for (size_t at = 0; at < n;) {
         size_t row = (q + at) / j->pitch, col = (q + at) % j->pitch, len = j->pitch - col;
@@ -100,7 +99,7 @@ static void TILE(place)(const correlation *j, const REAL *tile, size_t step, siz
     }
 }
 
-static void TILE(correlate)(const correlation *j, const void *source, void *out) {
+static void TILE(correlate)(const lg_correlation *j, const void *source, void *out) {
     const REAL *src = source;
     size_t total = j->rows ? (j->rows - 1) * j->pitch + j->cols : 0;
     _Alignas(64) REAL tile[8 * NV * LANES];
@@ -109,7 +108,7 @@ static void TILE(correlate)(const correlation *j, const void *source, void *out)
         size_t n = whole ? NV * LANES : LANES;
         n = n < total - q ? n : total - q;
         for (size_t m = 0; m < j->m;) {
-            int mr = rows_of_tile(j->m - m);
+            int mr = lg_conv_rows(j->m - m);
             TILE(rows)(src + q, j->off, j->n_k, (const REAL *)j->w + m * j->n_k, tile, mr, whole);
             TILE(place)(j, tile, NV * LANES, q, n, m, mr, out);
             m += (size_t)mr;
@@ -128,7 +127,7 @@ static inline __attribute__((always_inline)) void TILE(across)(REAL (*lane)[LANE
 
 /* out[m][k] += sum over images and q of d[m][q] * x[off[k] + q], for mr rows and nt offsets. */
 static inline __attribute__((always_inline)) void
-TILE(dots)(const products *j, const REAL *x, const REAL *d, const ptrdiff_t *off, REAL *out,
+TILE(dots)(const lg_conv_products *j, const REAL *x, const REAL *d, const ptrdiff_t *off, REAL *out,
            const int mr, const int nt) {
     VEC acc[DR][3] = {{SPLAT(0)}};
     for (size_t i = 0; i < j->images; i++, x += j->x_step, d += j->d_step)
@@ -157,7 +156,7 @@ TILE(dots)(const products *j, const REAL *x, const REAL *d, const ptrdiff_t *off
             out[(size_t)m * j->n_k + (size_t)k] += lane[m * nt + k][0];
 }
 
-static void TILE(multiply)(const products *j, const void *xs, const void *ds, void *result) {
+static void TILE(multiply)(const lg_conv_products *j, const void *xs, const void *ds, void *result) {
     const REAL *x = xs, *d = ds;
     REAL *out = result;
     for (size_t m = 0, mr; m < j->m; m += mr) {
@@ -182,9 +181,12 @@ static void TILE(multiply)(const products *j, const void *xs, const void *ds, vo
     }
 }
 
+#define TARGET /* the whole file may use the unit */
+#include "ops/turn_tile.h"
+#undef TARGET
 #include "ops/conv_channel_tile.h"
 
-static const kernels TILE(kernels) = {TILE(correlate),
+static const lg_conv_kernels TILE(kernels) = {TILE(correlate),
                                       TILE(multiply),
                                       TILE(correlate_channels),
                                       TILE(multiply_channels),
@@ -201,5 +203,3 @@ static const kernels TILE(kernels) = {TILE(correlate),
 #undef NV
 #undef DR
 #undef PR
-#undef LOW
-#undef HIGH

@@ -12,6 +12,8 @@ typedef REAL TILE(vec_u)
 
 enum { TILE(NR) = NV * LANES };
 
+#include "ops/turn_tile.h"
+
 /* out[r][0..NR) = sum over k of a[r*a_m + k*a_k] * b[k*b_k ..], added to what is there if `more`.
  */
 static inline __attribute__((always_inline)) TARGET void
@@ -75,6 +77,19 @@ static TARGET void TILE(panel)(const REAL *a, int64_t a_m, int64_t a_k, const RE
         }
 }
 
+/* LANES columns of as many rows, which lie side by side, as rows of a panel. */
+static inline __attribute__((always_inline)) TARGET void TILE(turned)(const REAL *b, int64_t b_n,
+                                                                      REAL *to) {
+    VEC v[LANES];
+#pragma GCC unroll 16
+    for (int q = 0; q < LANES; q++)
+        v[q] = (VEC) * (const TILE(vec_u) *)(b + q * b_n);
+    TILE(turn)(v);
+#pragma GCC unroll 16
+    for (int q = 0; q < LANES; q++)
+        *(TILE(vec_u) *)(to + q * TILE(NR)) = (TILE(vec_u))v[q];
+}
+
 /* Panels of NR columns, k-major; the last one is padded with zeros. */
 static TARGET void TILE(pack_b)(const REAL *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n,
                                 REAL *to) {
@@ -88,13 +103,20 @@ static TARGET void TILE(pack_b)(const REAL *b, int64_t b_k, int64_t b_n, int64_t
                 memcpy(to + i * TILE(NR), from + i * b_k, (size_t)w * sizeof *to);
             continue;
         }
-        int64_t c = 0;
-        for (; c + 8 <= w; c += 8)
-            for (int64_t i = 0; i < k; i++)
+        int64_t c = 0, i = 0;
+        for (; b_k == 1 && c + LANES <= w; c += LANES)
+            for (i = 0; i + LANES <= k; i += LANES)
+                TILE(turned)(from + c * b_n + i, b_n, to + i * TILE(NR) + c);
+        int64_t done = i, wide = c; /* rows of the first columns */
+        for (i = done; i < k; i++)
+            for (c = 0; c < wide; c++)
+                to[i * TILE(NR) + c] = from[i * b_k + c * b_n];
+        for (c = wide; c + 8 <= w; c += 8)
+            for (i = 0; i < k; i++)
                 for (int q = 0; q < 8; q++)
                     to[i * TILE(NR) + c + q] = from[i * b_k + (c + q) * b_n];
         for (; c < w; c++)
-            for (int64_t i = 0; i < k; i++)
+            for (i = 0; i < k; i++)
                 to[i * TILE(NR) + c] = from[i * b_k + c * b_n];
     }
 }

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -122,6 +125,13 @@ void *lg_arena_dup(lg_arena *a, const void *p, size_t size) {
     void *q = lg_arena_alloc(a, size);
     if (size)
         memcpy(q, p, size);
+    return q;
+}
+
+void *lg_arena_more(lg_arena *a, const void *p, size_t used, size_t size) {
+    void *q = lg_arena_alloc(a, size);
+    if (used)
+        memcpy(q, p, used);
     return q;
 }
 
@@ -353,4 +363,10 @@ double lg_memory_there(void) {
         (double)most.rlim_cur < there)
         there = (double)most.rlim_cur;
     return there;
+}
+
+void lg_memory_back(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

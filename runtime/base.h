@@ -33,6 +33,8 @@ void lg_arena_free(lg_arena *a);
 void *lg_arena_alloc(lg_arena *a, size_t size);
 void *lg_arena_dup(lg_arena *a, const void *p, size_t size);
 char *lg_arena_str(lg_arena *a, const char *text);
+/* `size` bytes that begin with the `used` ones at p. */
+void *lg_arena_more(lg_arena *a, const void *p, size_t used, size_t size);
 char *lg_arena_printf(lg_arena *a, const char *fmt, ...) LG_PRINTF(2, 3);
 size_t lg_arena_used(const lg_arena *a);
 #define LG_NEW(a, T) ((T *)lg_arena_alloc((a), sizeof(T)))
@@ -65,6 +67,17 @@ bool lg_mul_ok(size_t a, size_t b, size_t *out); /* false on overflow */
         (v).at[(v).n++] = (x);                                                                     \
     } while (0)
 
+/* The same for what lives in the arena a; the room that it outgrows stays there. */
+#define LG_ARENA_PUSH(a, v, x)                                                                     \
+    do {                                                                                           \
+        if ((v).n == (v).cap) {                                                                    \
+            (v).cap = (v).cap ? (v).cap * 2 : 4;                                                   \
+            (v).at = lg_arena_more((a), (v).at, (v).n * sizeof *(v).at,                            \
+                                   (v).cap * sizeof *(v).at);                                      \
+        }                                                                                          \
+        (v).at[(v).n++] = (x);                                                                     \
+    } while (0)
+
 /* Growing text on the heap, always NUL-terminated once written to. */
 typedef struct {
     char *at;
@@ -83,6 +96,7 @@ enum { LG_SIZE_TEXT = 24 };
 const char *lg_size_text(char out[LG_SIZE_TEXT], double bytes);
 /* Bytes that this process may have: the machine's memory, or less where a limit is set. */
 double lg_memory_there(void);
+void lg_memory_back(void); /* to the system, what was freed; where that can be asked for */
 
 /* The candidate nearest in spelling to `word`, or NULL when none is near. */
 const char *lg_nearest(const char *word, const char *const *candidates, size_t n);

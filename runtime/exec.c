@@ -329,7 +329,9 @@ static bool run_step(thread *t, const lg_plan *p, const lg_step *s, const lg_fra
     if (!meet(t, s->serial))
         return false;
     bool ok = true;
-    if (s->serial || t->n == 1) {
+    if (t->id == 0 && p->opts.stop && *p->opts.stop)
+        ok = lg_fault_set(&t->fault, s->node, "R0104", -1, "interrupted before this was finished");
+    else if (s->serial || t->n == 1) {
         if (t->id == 0)
             ok = run_first(t, s, f);
         if (t->id == 0 && ok && p->opts.check_nan && s->kind != LG_S_COPY)

@@ -151,6 +151,8 @@ typedef struct {
     int64_t width, group;
     int64_t scale_row, scale_group, zero_row, zero_group; /* steps, in elements */
     int64_t scale_off, zero_off;
+    bool by_table;   /* of 4 bits: a code stands for a number of the table, by its 4 bits */
+    float table[16];
 } lg_coded;
 /* The product of operands c[0] and c[1]; in: those, then scales and zeros. */
 typedef void (*lg_coded_fn)(const lg_product *p, const lg_coded c[2], const void *const *in,

@@ -592,8 +592,8 @@ static void draw_for_code(const lg_code_env *e, int number, int64_t o, int64_t n
 }
 
 lg_code_env lg_loop_env(const lg_code_data *d, const lg_frame *f) {
-    return (lg_code_env){f->arena, f->in, f->out, d->konst, d->fn, draw_for_code, d->draws,
-                         lg_stream};
+    return (lg_code_env){f->arena, f->in,         f->out,   d->konst,
+                         d->fn,    draw_for_code, d->draws, lg_stream};
 }
 
 bool lg_loop_fault(const lg_loop *k, const lg_frame *f, char *scratch, int64_t bad,

@@ -2,6 +2,7 @@
 #ifndef LG_PLAN_H
 #define LG_PLAN_H
 #include "runtime/graph.h"
+#include <signal.h>
 
 /* What went wrong at run time, and where. Filled by kernels through lg_fault_set. */
 typedef struct lg_fault {
@@ -30,6 +31,7 @@ typedef struct {
     size_t most;      /* bytes of workspace: values are computed again where it needs more; 0: any */
     size_t *needed;   /* may_fail: the bytes of workspace that were not to be had, or NULL */
     lg_room *room;    /* workspace shared with others; NULL: the plan has its own */
+    const volatile sig_atomic_t *stop; /* once not 0, the plan ends with a fault between two steps */
     const char *dump; /* "graph", "grad" (the graph once simplified), "plan" or "dot": print it */
 } lg_plan_opts;
 

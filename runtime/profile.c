@@ -52,6 +52,8 @@ static double status_of(const char *word) {
 
 /* 5 makes the largest size so far start again from the present one. */
 void lg_profile_memory_begin(void) {
+    if (profile.on)
+        lg_memory_back();
     FILE *f = profile.on ? fopen("/proc/self/clear_refs", "w") : NULL;
     bool ok = f && fputs("5", f) >= 0;
     if (f)

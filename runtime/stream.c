@@ -1,6 +1,6 @@
 /* stream.c: stores that go past the caches, for large results that nobody reads soon: memory need
- * not be read before it is written, and what the caches hold stays there. Used by loop.c and, through
- * their environment, by compiled kernels. */
+ * not be read before it is written, and what the caches hold stays there. Used by loop.c and,
+ * through their environment, by compiled kernels. */
 #include "runtime/exec.h"
 #include <string.h>
 #ifdef __SSE2__

@@ -37,11 +37,13 @@ void lg_aot_key(const lg_emitted *e, lg_isa isa, uint64_t key[2]) {
 
 /* ---- where it is built ---- */
 
+enum { WORDS = 10 };
 typedef struct {
     lg_emitted text;
     uint64_t key[2];
     lg_isa isa;
-    char cached[1024]; /* "": there is no place for it */
+    const char *words[WORDS]; /* for the compiler */
+    char cached[1024];        /* "": there is no place for it */
     bool was_cached;
     lg_cc *work; /* NULL: it was in the cache */
 } job;
@@ -49,7 +51,7 @@ typedef struct {
 struct lg_aot {
     LG_VEC(job) job;
     LG_VEC(lg_carried) made;
-    int plans, kernels;
+    int plans, kernels, seldom; /* seldom: plans that run seldom */
     char why[256];
 };
 
@@ -64,6 +66,15 @@ static bool has(const lg_aot *a, const uint64_t key[2]) {
     return false;
 }
 
+/* What runs seldom is not worth the time of better code. */
+static void choose_words(job *j, bool often) {
+    int n = 0;
+    for (; words[j->isa][n]; n++)
+        j->words[n] = words[j->isa][n];
+    if (!often)
+        j->words[n] = "-O1";
+}
+
 void lg_aot_add(lg_aot *a, const lg_plan *p, bool often) {
     const int first = often || UNITS == 1 ? 0 : 1;
     for (int isa = first; isa < UNITS; isa++) {
@@ -74,7 +85,9 @@ void lg_aot_add(lg_aot *a, const lg_plan *p, bool often) {
             lg_emitted_free(&j.text);
             continue;
         }
+        choose_words(&j, often);
         a->plans += isa == first;
+        a->seldom += isa == first && !often;
         a->kernels += isa == first ? (int)(j.text.loop.n + j.text.product.n) : 0;
         LG_PUSH(a->job, j);
     }
@@ -85,7 +98,7 @@ void lg_aot_add(lg_aot *a, const lg_plan *p, bool often) {
 static void look_in_cache(job *j, const char *compiler) {
     uint64_t key[2];
     for (int k = 0; k < 2; k++)
-        key[k] = lg_cc_hash(compiler, words[j->isa], j->key[k]);
+        key[k] = lg_cc_hash(compiler, j->words, j->key[k]);
     if (!lg_cache_path(key, j->cached, sizeof j->cached))
         *j->cached = 0;
     j->was_cached = *j->cached && lg_cache_has(j->cached);
@@ -115,8 +128,7 @@ static int begin_some(lg_aot *a, const char *compiler, size_t *next, int running
         if (j->was_cached)
             continue;
         j->work = lg_cc_begin(
-            compiler,
-            &(lg_cc_work){.part = j->text.part.at, .n = j->text.part.n, .isa = words[j->isa]});
+            compiler, &(lg_cc_work){.part = j->text.part.at, .n = j->text.part.n, .isa = j->words});
         running += lg_cc_running(j->work);
     }
     return running;
@@ -199,6 +211,10 @@ size_t lg_aot_made(const lg_aot *a, const lg_carried **out) {
 
 int lg_aot_plans(const lg_aot *a) {
     return a->plans;
+}
+
+int lg_aot_seldom(const lg_aot *a) {
+    return UNITS > 1 ? a->seldom : 0;
 }
 
 int lg_aot_kernels(const lg_aot *a) {

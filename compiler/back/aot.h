@@ -25,6 +25,8 @@ bool lg_aot_compile(lg_aot *a, const char **why);
 /* What was made, in the order of the plans, then of the vector units. */
 size_t lg_aot_made(const lg_aot *a, const lg_carried **out);
 int lg_aot_plans(const lg_aot *a);   /* that have a text */
+/* Plans that run seldom, when they are not compiled for every processor; else 0. */
+int lg_aot_seldom(const lg_aot *a);
 int lg_aot_kernels(const lg_aot *a); /* loops and products in them */
 const char *lg_aot_units(void);      /* "x86-64, AVX2, AVX-512": what plans are compiled for */
 /* Writes the C of every plan, as it is for this machine, into a directory that is made if need be:

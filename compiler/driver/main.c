@@ -37,6 +37,7 @@ static void out_of_memory(size_t wanted) {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its largest is an error like a full disk */
     lg_out_of_memory = out_of_memory;
     const char *word = argc < 2 ? "--" : argv[1];
     if (!strcmp(word, "--help") || !strcmp(word, "-h")) {

@@ -74,4 +74,9 @@ void lg_compiled(lg_aot *a, lg_payload *p) {
     if (n)
         fprintf(stderr, "compiled: %d kernels of %d plans for %s\n", lg_aot_kernels(a),
                 lg_aot_plans(a), lg_aot_units());
+    if (n && lg_aot_seldom(a))
+        fprintf(stderr,
+                "%d of them run seldom (evaluations, short batches): without AVX2 prebuilt "
+                "kernels do them\n",
+                lg_aot_seldom(a));
 }

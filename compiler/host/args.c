@@ -288,6 +288,15 @@ static void add_name(void *ctx, const lg_ast *d) {
     LG_PUSH(n->v, d->name);
 }
 
+/* Is it one of them, or no_ and one of them? */
+static bool is_among(const names *all, lg_sym option) {
+    for (size_t k = 0; k < all->v.n; k++)
+        if (all->v.at[k] == option ||
+            (!strncmp(option, "no_", 3) && !strcmp(option + 3, all->v.at[k])))
+            return true;
+    return false;
+}
+
 bool lg_options_all_used(lg_host *H, const lg_ast *what) {
     names all = {0};
     each_arg(H, add_name, &all);
@@ -297,11 +306,7 @@ bool lg_options_all_used(lg_host *H, const lg_ast *what) {
     bool ok = true;
     for (size_t i = 0; i < H->option.n; i++) {
         lg_option *o = &H->option.at[i];
-        bool known = o->built_in;
-        for (size_t k = 0; k < all.v.n; k++)
-            known = known || all.v.at[k] == o->name ||
-                    (!strncmp(o->name, "no_", 3) && !strcmp(o->name + 3, all.v.at[k]));
-        if (known)
+        if (o->built_in || is_among(&all, o->name))
             continue;
         lg_diag *d = lg_err(H->E, "E0701", (lg_span){0}, "there is no option --%s", o->name);
         const char *near = lg_nearest(o->name, all.v.at, all.v.n);
@@ -358,7 +363,7 @@ bool lg_options_check(lg_host *H, lg_module *m) {
             check_params(E, m, m->tree->kid[i], &known);
     for (size_t i = 0; i < H->option.n; i++) {
         const lg_option *o = &H->option.at[i];
-        if (o->used)
+        if (o->built_in || is_among(&known, o->name))
             continue;
         lg_diag *d = lg_err(E, "E0701", (lg_span){0}, "the program has no argument `%s`", o->name);
         const char *near = lg_nearest(o->name, known.v.at, known.v.n);

@@ -55,6 +55,12 @@ typedef struct { /* what an elaboration on the side puts aside */
     bool host;
 } lg_context;
 
+/* sweep.c: where a loop began, and what there was when it last looked. */
+typedef struct {
+    size_t from, seen, bytes; /* nodes of the graph of constants, twice; their bytes */
+    size_t rows;              /* data whose rows were made */
+} lg_loop_mark;
+
 typedef struct lg_host {
     lg_host_opts o;
     lg_elab *E;
@@ -84,6 +90,7 @@ typedef struct lg_host {
     int trial;   /* > 0: predictions; nothing is printed or written */
     bool session; /* statements come one by one: signals end a statement, not the process */
     lg_context outside; /* where E stood when the piece of a session began */
+    lg_loop_mark pieces; /* of a session: since its first piece */
 } lg_host;
 
 lg_host *lg_host_of(lg_elab *E);
@@ -128,11 +135,6 @@ lg_value *lg_host_copy(lg_elab *E, const lg_value *like,
                        const lg_tensor *x); /* of what x holds now */
 lg_value *lg_host_array(lg_elab *E, lg_tensor *x, const char *rows, lg_span at); /* new dims */
 void lg_host_block(lg_elab *E, lg_frame *f, const lg_ast *block);
-/* sweep.c: where a loop began, and what there was when it last looked. */
-typedef struct {
-    size_t from, seen, bytes; /* nodes of the graph of constants, twice; their bytes */
-    size_t rows;              /* data whose rows were made */
-} lg_loop_mark;
 lg_loop_mark lg_host_mark(lg_elab *E);
 /* Between two rounds of a loop in frame f: once it is worth it, frees constants made since *m that
  * neither names nor also[0..n) reach. */

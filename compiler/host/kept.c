@@ -99,6 +99,41 @@ static void known_state(lg_build *b, const char *path, lg_value *now, int var) {
     LG_PUSH(b->cell, c);
 }
 
+/* How many numbers the codes of v stand for. */
+static int64_t decoded(lg_elab *E, lg_value *v) {
+    lg_leaf *place;
+    int64_t all = 0, size;
+    int n = lg_is_codes(v) ? 1 : lg_v_places(E, v, &place);
+    for (int i = 0; i < n; i++) {
+        lg_value *codes = lg_is_codes(v) ? v : place[i].value;
+        lg_value *x = lg_is_codes(codes) ? lg_quant_decoded(E, codes, codes->at) : codes;
+        int64_t one = lg_is_codes(codes) && x->kind == LG_V_TENSOR;
+        for (int d = 0; one && d < x->t.rank; d++)
+            one *= lg_dim_value(x->t.dim[d], &size) ? size : 0;
+        all += one;
+    }
+    return all;
+}
+
+/* A state or parameter that stays as it is, with codes where there are codes. */
+static lg_value *held(lg_build *b, const char *path, lg_value *codes, lg_var_kind kind) {
+    lg_value *now = cell_get(b, path, codes, kind);
+    find_cell(b, path)->decoded = b->g ? decoded(b->E, codes) : 0;
+    return now;
+}
+
+/* Does the train itself, and not some phase, freeze that path? */
+static bool is_frozen(lg_build *b, const char *path) {
+    const lg_ast *block = b->T->decl->kid[LG_D_BLOCK];
+    for (uint32_t i = 0; block && i < block->n; i++)
+        for (uint32_t j = 0; block->kid[i]->kind == LG_A_FREEZE && j < block->kid[i]->n; j++) {
+            const char *sel = lg_selector_text(b->E, block->kid[i]->kid[j], "freeze");
+            if (sel && lg_path_matches(sel, path))
+                return true;
+        }
+    return false;
+}
+
 static void add_part(lg_build *b, const lg_ast *s) {
     lg_elab *E = b->E;
     lg_value *m = lg_host_part(E, b->f, s);
@@ -124,8 +159,15 @@ static void add_part(lg_build *b, const lg_ast *s) {
         }
         const char *path = lg_txt(E, "%s.%s", s->name, l->path);
         lg_value *first = m->model.leaf && m->model.leaf[i] ? m->model.leaf[i] : l->init;
-        if (lg_is_codes(first)) /* what is trained starts where the codes are */
+        if (lg_is_codes(first) && is_frozen(b, path)) {
+            g.value[i] = held(b, path, first, LG_VAR_PARAM);
+            g.var[i] = -1;
+            continue;
+        }
+        if (lg_is_codes(first)) { /* what is trained starts where the codes are */
             first = lg_quant_decoded(E, first, l->at);
+            LG_PUSH(b->decoded, path);
+        }
         g.value[i] =
             lg_build_leaf(b, path, first, l->is_state ? LG_VAR_STATE : LG_VAR_PARAM, &g.var[i]);
         if (l->is_state)
@@ -154,17 +196,16 @@ static void add_param(lg_build *b, const lg_ast *s) {
 
 static void add_state(lg_build *b, const lg_ast *s) {
     lg_elab *E = b->E;
-    lg_value *init = lg_initial(E, b->f, s);
+    bool stays = !lg_find_local(b->f, s->name, true); /* nothing primes it */
+    lg_value *init = stays ? lg_initial_held(E, b->f, s) : lg_initial(E, b->f, s);
     if (init->kind == LG_V_ERROR) {
         lg_step_name(b, s->name, init, s->name_span);
-        return;
-    }
-    if (init->kind == LG_V_MODEL) { /* a frozen copy: used through net.at(ref) or by itself */
-        lg_value *rec = cell_get(b, s->name, lg_model_record(E, init), LG_VAR_STATE);
+    } else if (init->kind == LG_V_MODEL) { /* in codes */
+        lg_value *rec = held(b, s->name, lg_model_held(E, init), LG_VAR_STATE);
         lg_step_name(b, s->name, lg_model_at(E, init, rec, s->span), s->name_span);
-        return;
+    } else {
+        lg_step_name(b, s->name, cell_get(b, s->name, init, LG_VAR_STATE), s->name_span);
     }
-    lg_step_name(b, s->name, cell_get(b, s->name, init, LG_VAR_STATE), s->name_span);
 }
 
 void lg_build_stores(lg_build *b) {

@@ -78,7 +78,7 @@ void lg_train_no_room(lg_train *T, const lg_node *big, size_t needed) {
 size_t lg_train_work_limit(const lg_train *T, const lg_step_plan *p) {
     if (T->H->o.memory <= 0)
         return 0;
-    enum { PLANNED = 4 }; /* a graph grows while it is planned, and its plan takes as much */
+    enum { PLANNED = 6 }; /* a graph grows while it is planned, and its plan takes as much */
     lg_train_memory m = lg_train_memory_of(T, p);
     m.work = 0;
     m.graphs += (PLANNED - 1) * lg_arena_used(p->b->g->arena);
@@ -92,13 +92,11 @@ bool lg_train_fits(lg_train *T, const lg_step_plan *p) {
     if (T->H->o.memory <= 0 || need <= (size_t)T->H->o.memory)
         return true;
     char a[LG_SIZE_TEXT], b[LG_SIZE_TEXT];
-    lg_diag *x =
-        lg_err(T->E, "E0438", T->at, "a step takes at least %s, more than the limit of %s",
-               lg_size_text(a, (double)need), lg_size_text(b, (double)T->H->o.memory));
+    lg_diag *x = lg_err(T->E, "E0438", T->at, "a step takes at least %s, more than the limit of %s",
+                        lg_size_text(a, (double)need), lg_size_text(b, (double)T->H->o.memory));
     lg_diag_note(x, "%s of workspace, %s kept from step to step", lg_size_text(a, (double)m.work),
                  lg_size_text(b, (double)(m.kept + m.next)));
-    lg_diag_note(x, "%s of data, batches, results and the program",
-                 lg_size_text(a, (double)(m.data + m.batch + m.results + m.graphs)));
+    lg_diag_note(x, "the rest is data, batches, results and the program");
     lg_diag_help(x, "a smaller batch or `micro = 4` takes less");
     return false;
 }

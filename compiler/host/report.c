@@ -35,6 +35,80 @@ static void again_line(const lg_plan_stats *st, FILE *out) {
             100 * (double)st->more_flops / (double)(st->flops - st->more_flops));
 }
 
+/* ---- what is held as codes ---- */
+
+typedef struct {
+    const char *quantizer;
+    size_t bytes;
+} coded_kind;
+typedef struct {
+    LG_VEC(coded_kind) kind;
+    LG_VEC(const char *) path;
+    int64_t more; /* numbers that codes of parameters stand for, beyond their own count */
+} coded_all;
+
+static void add_coded(coded_all *all, const char *quantizer, size_t bytes) {
+    for (size_t i = 0; i < all->kind.n; i++)
+        if (!strcmp(all->kind.at[i].quantizer, quantizer)) {
+            all->kind.at[i].bytes += bytes;
+            return;
+        }
+    LG_PUSH(all->kind, ((coded_kind){quantizer, bytes}));
+}
+
+/* The parts of a cell that are codes: their variables follow each other. */
+static void coded_of_cell(lg_train *T, const lg_cell *c, coded_all *all) {
+    lg_leaf *place, *leaf;
+    int n = lg_is_codes(c->now) ? 1 : lg_v_places(T->E, c->now, &place);
+    for (int i = 0, k = 0; i < n; i++) {
+        lg_value *v = lg_is_codes(c->now) ? c->now : place[i].value;
+        int arrays = lg_v_leaves(T->E, v, &leaf);
+        size_t bytes = 0;
+        for (int a = 0; a < arrays; a++, k++) {
+            lg_tensor *x = lg_is_codes(v) && c->var[k] >= 0 ? T->var.at[c->var[k]].x : NULL;
+            bytes += x ? lg_tensor_bytes(x) : 0;
+            all->more -= x && c->kind == LG_VAR_PARAM ? (int64_t)x->n : 0;
+        }
+        if (!lg_is_codes(v))
+            continue;
+        add_coded(all, v->rec.quant->quant.decl->name, bytes);
+        LG_PUSH(all->path,
+                lg_is_codes(c->now) ? c->path : lg_txt(T->E, "%s.%s", c->path, place[i].path));
+    }
+    all->more += c->kind == LG_VAR_PARAM ? c->decoded : 0;
+}
+
+static coded_all coded_of(lg_train *T, const lg_step_plan *p) {
+    coded_all all = {0};
+    for (size_t i = 0; i < p->b->cell.n; i++)
+        if (p->b->cell.at[i].decoded)
+            coded_of_cell(T, &p->b->cell.at[i], &all);
+    return all;
+}
+
+static void coded_free(coded_all *all) {
+    lg_free(all->kind.at);
+    lg_free(all->path.at);
+}
+
+static void names(FILE *out, const char *before, size_t n, const char *const *path) {
+    enum { SHOWN = 6 };
+    for (size_t i = 0; i < n && i < SHOWN; i++)
+        fprintf(out, "%s%s", i ? ", " : before, path[i]);
+    if (n > SHOWN)
+        fprintf(out, ", and %zu more", n - SHOWN);
+    if (n)
+        fprintf(out, "\n");
+}
+
+/* Which parameters stay codes, and which of those that came as codes are decoded. */
+static void coded_line(lg_train *T, const lg_step_plan *p, FILE *out) {
+    coded_all all = coded_of(T, p);
+    names(out, "  held as codes: ", all.path.n, all.path.at);
+    names(out, "  decoded, as they are trained: ", p->b->decoded.n, p->b->decoded.at);
+    coded_free(&all);
+}
+
 static void plan_line(lg_train *T, lg_step_plan *p, FILE *out) {
     int64_t params = 0;
     size_t kept[3] = {0, 0, 0};
@@ -46,16 +120,30 @@ static void plan_line(lg_train *T, lg_step_plan *p, FILE *out) {
         }
     lg_plan_stats st = lg_step_plan_stats(p);
     char n[40], state[32], mem[32], peak[32], work[32];
-    grouped(n, sizeof n, params);
+    coded_all all_codes = coded_of(T, p);
+    lg_buf codes = {0};
+    for (size_t i = 0; i < all_codes.kind.n; i++) {
+        scaled(work, sizeof work, (double)all_codes.kind.at[i].bytes, "B");
+        lg_buf_printf(&codes, "%s%s codes %s", i ? ", " : " (", all_codes.kind.at[i].quantizer,
+                      work);
+    }
+    if (codes.n)
+        lg_buf_printf(&codes, ")");
+    grouped(n, sizeof n, params + all_codes.more);
     scaled(state, sizeof state, (double)(kept[0] + kept[1] + kept[2]), "B");
     lg_train_memory all = lg_train_memory_of(T, NULL);
+    all.graphs = all.data = 0; /* which depend on what ran before */
     scaled(mem, sizeof mem, (double)st.arena_bytes, "B");
     scaled(peak, sizeof peak, (double)lg_train_memory_all(&all), "B");
     scaled(work, sizeof work, (double)st.flops, "FLOP");
-    fprintf(out, "%s%s%s: %s parameters, %s kept, %s workspace, %s in all, %s a step, "
+    fprintf(out,
+            "%s%s%s: %s parameters, %s kept%s, %s workspace, %s in all, %s a step, "
             "%d kernels\n",
             T->decl->name ? T->decl->name : "train", T->phase && T->phase->name ? " " : "",
-            T->phase && T->phase->name ? T->phase->name : "", n, state, mem, peak, work, st.n_kernels);
+            T->phase && T->phase->name ? T->phase->name : "", n, state, codes.at ? codes.at : "",
+            mem, peak, work, st.n_kernels);
+    lg_buf_free(&codes);
+    coded_free(&all_codes);
     again_line(&st, out);
 }
 
@@ -216,8 +304,7 @@ void lg_train_log_step(lg_train *T, double loss, bool is_eval) {
 
 /* The line that ends a program which is a train. */
 void lg_train_end_report(lg_train *T) {
-    bool is_program =
-        T->at.beg == T->decl->name_span.beg && T->at.file == T->decl->name_span.file;
+    bool is_program = T->at.beg == T->decl->name_span.beg && T->at.file == T->decl->name_span.file;
     if (T->H->trial || !is_program)
         return;
     printf("%s: %lld steps, %.1f s", T->decl->name ? T->decl->name : "train",
@@ -253,6 +340,7 @@ bool lg_train_predict(lg_elab *E, const lg_ast *decl, lg_frame *env, FILE *out) 
             lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
             if (p) {
                 plan_line(T, p, out);
+                coded_line(T, p, out);
                 state_line(T, out);
             }
         }

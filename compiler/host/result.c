@@ -51,6 +51,24 @@ static lg_held *held(lg_train *T, const lg_build *b) {
     return h;
 }
 
+/* A cell with the variables' values. */
+static lg_value *cell_now(lg_train *T, const lg_cell *c) {
+    lg_leaf *leaf;
+    int n = lg_v_leaves(T->E, c->now, &leaf);
+    lg_value **now = LG_NEW_N(T->E->arena, lg_value *, n + 1);
+    for (int i = 0; i < n; i++)
+        now[i] = i < c->n ? now_of(T, leaf[i].value, c->var[i]) : leaf[i].value;
+    return lg_v_rebuild(T->E, c->now, now);
+}
+
+/* A leaf that was held as codes. */
+static lg_value *codes_now(lg_train *T, const lg_build *b, const char *path, lg_value *codes) {
+    for (size_t k = 0; k < b->cell.n; k++)
+        if (!strcmp(b->cell.at[k].path, path))
+            return cell_now(T, &b->cell.at[k]);
+    return codes;
+}
+
 static void add_parts(lg_train *T, const lg_build *b, lg_value *r) {
     lg_elab *E = T->E;
     lg_held *how = b->quantized ? held(T, b) : NULL;
@@ -59,7 +77,10 @@ static void add_parts(lg_train *T, const lg_build *b, lg_value *r) {
         lg_value **leaf = LG_NEW_N(E->arena, lg_value *, g->n + 1);
         for (int l = 0; l < g->n; l++)
             leaf[l] =
-                g->leaf[l].alias >= 0 ? leaf[g->leaf[l].alias] : now_of(T, g->value[l], g->var[l]);
+                g->leaf[l].alias >= 0 ? leaf[g->leaf[l].alias]
+                : lg_is_codes(g->value[l])
+                    ? codes_now(T, b, lg_txt(E, "%s.%s", g->name, g->leaf[l].path), g->value[l])
+                    : now_of(T, g->value[l], g->var[l]);
         lg_value *v = g->is_param ? leaf[0] : lg_model_with(E, g->model, leaf);
         if (v->kind == LG_V_MODEL && how) {
             v->model.name = g->name;
@@ -74,12 +95,7 @@ static void add_states(lg_train *T, const lg_build *b, lg_value *r) {
     lg_value *optimizer = lg_v_record(E, 0, T->at);
     for (size_t k = 0; k < b->cell.n; k++) {
         const lg_cell *c = &b->cell.at[k];
-        lg_leaf *leaf;
-        int n = lg_v_leaves(E, c->now, &leaf);
-        lg_value **now = LG_NEW_N(E->arena, lg_value *, n + 1);
-        for (int i = 0; i < n; i++)
-            now[i] = i < c->n ? now_of(T, leaf[i].value, c->var[i]) : leaf[i].value;
-        lg_value *v = lg_v_rebuild(E, c->now, now);
+        lg_value *v = cell_now(T, c);
         const char *opt = c->kind == LG_VAR_RULE ? strstr(c->path, ".optimizer") : NULL;
         if (opt) {
             const char *rest = strchr(opt + 1, '.');

@@ -206,8 +206,9 @@ bool lg_plan_eval(lg_host *H, lg_graph *g, lg_tensor **out, lg_fault *fault, boo
     *taken = false;
     if (big)
         return lg_plan_too_large(fault, big, 0);
-    lg_plan_use *u =
-        lg_plan_use_new(H, g, &(lg_plan_opts){.may_fail = true, .needed = &needed}, true, &made);
+    lg_plan_opts o = {
+        .may_fail = true, .needed = &needed, .stop = H->session ? &lg_host_signal : NULL};
+    lg_plan_use *u = lg_plan_use_new(H, g, &o, true, &made);
     if (!u)
         return lg_plan_too_large(fault, NULL, (double)needed);
     bool ok = run_once(u, g, out, fault);

@@ -78,6 +78,26 @@ static char *position(lg_train *T) {
     return text;
 }
 
+/* Which variables are codes, and whose. */
+static bool note_codes(lg_train *T, lg_bundle *out) {
+    const lg_step_plan *p = T->plans;
+    while (p && p->eval)
+        p = p->next;
+    bool ok = true;
+    for (size_t i = 0; p && i < p->b->cell.n; i++) {
+        const lg_cell *c = &p->b->cell.at[i];
+        lg_leaf *place;
+        int n = c->decoded ? lg_v_places(T->E, c->now, &place) : 0;
+        for (int k = 0; ok && k < n; k++) {
+            const char *path =
+                *place[k].path ? lg_txt(T->E, "%s.%s", c->path, place[k].path) : c->path;
+            if (lg_is_codes(place[k].value))
+                ok = lg_codes_note(T->E, path, place[k].value, out, T->at);
+        }
+    }
+    return ok;
+}
+
 bool lg_train_save(lg_train *T, const char *dir) {
     lg_io io = lg_host_io(T->E, T->at);
     if (!T->locked_dir || strcmp(T->locked_dir, dir) != 0) {
@@ -95,10 +115,8 @@ bool lg_train_save(lg_train *T, const char *dir) {
         if (T->var.at[i].x)
             lg_bundle_add(&b, T->var.at[i].path, lg_tensor_retain(T->var.at[i].x));
     char *meta = position(T);
-    bool ok = lg_checkpoint_save(
-                  &io, dir, &b,
-                  &(lg_checkpoint_opts){
-                      .step = T->run_step, .run = T->save_run, .meta = meta, .keep = 5}) == LG_OK;
+    lg_checkpoint_opts opts = {.step = T->run_step, .run = T->save_run, .meta = meta, .keep = 5};
+    bool ok = note_codes(T, &b) && lg_checkpoint_save(&io, dir, &b, &opts) == LG_OK;
     free(meta);
     lg_bundle_fini(&b);
     return ok;

@@ -210,8 +210,11 @@ static void one(lg_elab *E, lg_module *m, const lg_ast *s, lg_host_show_fn show,
 
 bool lg_host_piece(lg_elab *E, lg_module *m, const lg_ast *piece, lg_host_show_fn show, void *ctx) {
     size_t errors = E->diags->errors;
-    lg_host_of(E)->session = true;
-    lg_context c = lg_host_of(E)->outside = enter(E, m);
+    lg_host *H = lg_host_of(E);
+    if (!H->session)
+        H->pieces = lg_host_mark(E);
+    H->session = true;
+    lg_context c = H->outside = enter(E, m);
     lg_host_point p = lg_host_here(m);
     bool ok = check(E, m, piece);
     if (ok) {
@@ -230,6 +233,7 @@ bool lg_host_piece(lg_elab *E, lg_module *m, const lg_ast *piece, lg_host_show_f
         drop_unmade(m, p);
     lg_host_flush(E);
     lg_host_leave(E, &c);
+    lg_host_sweep(E, m->frame, &H->pieces, NULL, 0); /* pieces are the rounds of a long loop */
     return E->diags->errors == errors;
 }
 

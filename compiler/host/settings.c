@@ -10,8 +10,9 @@ static bool count(lg_train *T, const lg_ast *s, lg_value *v, int64_t least, int6
     if (v->kind == LG_V_ERROR || (v->kind == LG_V_NUM && !v->num.known))
         return false;
     if (!lg_v_static_int(T->E, v, out) || *out < least) {
-        lg_err(T->E, "E0439", s->kid[0]->span, "`%s` is an integer from %lld, got %s", s->name,
-               (long long)least, lg_v_type_text(T->E, v));
+        const char *from = least == INT64_MIN ? "" : lg_txt(T->E, " from %lld", (long long)least);
+        lg_err(T->E, "E0439", s->kid[0]->span, "`%s` is an integer%s, got %s", s->name, from,
+               lg_v_type_text(T->E, v));
         return false;
     }
     return true;

@@ -294,7 +294,9 @@ static bool read_text(arglist *a, lg_source *s, const char *path) {
         lg_err(E, "E0623", a->at, "%s has no text", path);
         ok = false;
     }
-    ok = ok && windows(a, s, tokens);
+    if (!ok)
+        return false;
+    ok = windows(a, s, tokens);
     unused_args(a, "a path, tokens=, window=, stride=");
     return ok;
 }

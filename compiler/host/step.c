@@ -90,12 +90,7 @@ lg_value *lg_build_loss(lg_build *b, const lg_ast *s) {
         return v;
     lg_frame *was = E->frame;
     E->frame = b->f;
-    lg_value *term = v->kind == LG_V_RECORD ? lg_v_field(v, lg_intern("term")) : NULL;
-    lg_value *weight = v->kind == LG_V_RECORD ? lg_v_field(v, lg_intern("weight")) : NULL;
-    if (term && weight && v->rec.n == 2) { /* terms that name their divisor */
-        v = lg_v_copy(E, term);
-        v->weight = weight;
-    }
+    v = lg_loss_terms(E, v, e->span);
     bool terms = v->kind != LG_V_TENSOR || lg_dtype_is_float(v->t.dtype);
     lg_value *r = terms ? lg_scalar_of_terms(E, v, e->span) : v;
     if (r->kind == LG_V_TENSOR && v->kind == LG_V_TENSOR)
@@ -250,7 +245,7 @@ static void bind_fields(lg_build *b, lg_data *d, int feed, lg_sym name, int64_t 
     lg_dim *dim = lg_dim_var(E->dims, dim_name, at);
     if (b->g)
         lg_dim_set(dim, rows);
-    LG_PUSH(b->f->dims, ((lg_named_dim){dim_name, dim}));
+    LG_ARENA_PUSH(E->arena, b->f->dims, ((lg_named_dim){dim_name, dim}));
     if (!b->step.batch || !name)
         b->step.batch = dim;
     lg_value *r = field_values(b, d, feed, dim, at);
@@ -549,8 +544,7 @@ bool lg_build_run(lg_build *b) {
         lg_bind_unknown(E, b->f, T->decl->kid[LG_D_PARAMS]);
         lg_options_bind(E, b->f, T->decl->kid[LG_D_PARAMS]);
     } else
-        lg_bind_params(E, b->f, T->decl->kid[LG_D_PARAMS], T->n_arg, T->arg, T->at,
-                       T->decl->name);
+        lg_bind_params(E, b->f, T->decl->kid[LG_D_PARAMS], T->n_arg, T->arg, T->at, T->decl->name);
     lg_params_vary(E, b->f, T->decl);
     E->frame = b->f;
     bind_data(b);
@@ -582,6 +576,7 @@ void lg_build_free(lg_build *b) {
     lg_free(b->result.at);
     lg_free(b->group.at);
     lg_free(b->cell.at);
+    lg_free(b->decoded.at);
     lg_free(b->loss.at);
     lg_free(b->body.at);
     lg_free(b->shown.at);

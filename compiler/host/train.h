@@ -138,6 +138,7 @@ typedef struct {
     int n, *var;   /* its leaves */
     bool written;
     lg_var_kind kind;
+    int64_t decoded; /* how many numbers its codes stand for */
 } lg_cell;
 
 /* A value that an effect in a `when` shows: nodes of the step become constants when it ran. */
@@ -169,6 +170,7 @@ typedef struct lg_build {
     LG_VEC(lg_result) result;
     LG_VEC(lg_group) group;
     LG_VEC(lg_cell) cell;
+    LG_VEC(const char *) decoded; /* paths of parameters that come as codes and are trained */
     LG_VEC(const lg_ast *) loss;
     LG_VEC(const lg_ast *) body; /* statements of the train, then of the phase */
     LG_VEC(lg_shown) shown;

@@ -191,7 +191,8 @@ static lg_value *call_elem(lg_elab *E, const lg_builtin *b, int n, const lg_arg 
         (b->op->traits & LG_T_NODIFF) && count == 1 && n == 1 && arg[0].ast) {
         const lg_ast *of = arg[0].name ? arg[0].ast->kid[0] : arg[0].ast;
         r->num.dim = lg_dim_opaque(
-            E->dims, lg_intern(lg_txt(E, "%s(%s)", b->name, lg_ast_text(E->arena, of))), false, 0);
+            E->dims, lg_intern(lg_txt(E, "%s(%s)", b->name, lg_outer_text(E, E->frame, of))), false,
+            0);
     }
     return r;
 }

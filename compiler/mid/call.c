@@ -159,8 +159,33 @@ static lg_value *times_weight(lg_elab *E, lg_value *term, lg_value *weight, lg_s
     return r;
 }
 
-/* {term, weight}: the terms, which know their weights. */
-static lg_value *loss_terms(lg_elab *E, lg_value *v) {
+/* The weights that a loss gives with its terms, in the dtype of these; their dims are those of the
+ * terms, or fewer. Terms that are one number may have weights of any dims. */
+static lg_value *own_weight(lg_elab *E, lg_value *term, lg_value *w, lg_span at) {
+    w = lg_arrayed(E, w, at);
+    if (w->kind == LG_V_ERROR || w->kind == LG_V_OPAQUE)
+        return w;
+    bool many = term->kind == LG_V_TENSOR && term->t.rank;
+    if (w->kind != LG_V_TENSOR && (many || w->kind != LG_V_NUM)) {
+        lg_diag *d = lg_err(E, "E0203", at, "`weight` of a loss is %s, and its `term` %s",
+                            lg_v_type_text(E, w), lg_v_type_text(E, term));
+        lg_diag_note(d, "a weight has the dims of the terms, or fewer of them");
+        return lg_v_error(E, at);
+    }
+    if (term->kind == LG_V_TENSOR && w->kind == LG_V_TENSOR && w->t.dtype != term->t.dtype)
+        w = lg_cast(E, w, term->t.dtype, at);
+    if (!many || !w->t.rank)
+        return w;
+    lg_value *both = lg_binary(E, "*", term, w, at);
+    if (both->kind == LG_V_TENSOR && both->t.rank != term->t.rank) {
+        lg_err(E, "E0203", at, "`weight` of a loss is %s, and its `term` %s", lg_v_type_text(E, w),
+               lg_v_type_text(E, term));
+        return lg_v_error(E, at);
+    }
+    return both->kind == LG_V_ERROR ? both : w;
+}
+
+lg_value *lg_loss_terms(lg_elab *E, lg_value *v, lg_span at) {
     static lg_sym term, weight;
     if (!term) {
         term = lg_intern("term");
@@ -171,6 +196,10 @@ static lg_value *loss_terms(lg_elab *E, lg_value *v) {
     lg_value *t = lg_v_field(v, term), *w = lg_v_field(v, weight);
     if (!t || !w)
         return v;
+    t = lg_arrayed(E, t, at);
+    w = own_weight(E, t, w, at);
+    if (w->kind == LG_V_ERROR)
+        return w;
     lg_value *r = lg_v_copy(E, t);
     r->weight = w;
     return r;
@@ -646,7 +675,7 @@ lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *
     }
     r = lg_value_seen_from(E, E->frame, r);
     if (is_loss)
-        r = loss_terms(E, r);
+        r = lg_loss_terms(E, r, at);
     if (is_schedule)
         r = weakened(E, r);
     if (weight && r->kind != LG_V_ERROR)
@@ -709,7 +738,7 @@ static lg_value *typed_only(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, 
     lg_arg *seen = LG_NEW_N(E->arena, lg_arg, n ? n : 1);
     for (int i = 0; i < n; i++)
         seen[i] = (lg_arg){.value = lg_value_seen_from(E, fn->fn.env, arg[i].value)};
-    size_t packs = lg_type_own_packs(fn->fn.env, type, n, seen);
+    size_t packs = lg_type_own_packs(E, fn->fn.env, type, n, seen);
     bool ok = true;
     for (int i = 0; i < n && ok; i++)
         ok = lg_type_check(E, fn->fn.env, type->kid[i], seen[i].value,
@@ -732,7 +761,7 @@ static lg_value *call_fn(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_
         return r;
     /* the names of dims that the receiver of the function uses */
     const lg_ast *result = fn->fn.type->kid[fn->fn.type->n - 1];
-    size_t packs = lg_type_own_packs(fn->fn.type_env, fn->fn.type, n, arg);
+    size_t packs = lg_type_own_packs(E, fn->fn.type_env, fn->fn.type, n, arg);
     lg_value *v =
         lg_type_check(E, fn->fn.type_env, result, r, at, "the result of this function", false);
     fn->fn.type_env->packs.n = packs;

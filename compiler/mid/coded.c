@@ -1,22 +1,58 @@
 /* coded.c: operands of products that are decoded from codes: an elementwise (code + zero)*scale of
- * small integers or small floats, with scales that are the same for a tensor, a row, a group or a
- * column. Such a product reads the codes; the decoded array is never made. Not for the arithmetic
- * (ops/coded_tile.h), nor for choosing codes (quantizers do). */
+ * small integers, small floats or numbers of a table, with scales that are the same for a tensor, a
+ * row, a group or a column. Such a product reads the codes; the decoded array is never made. Not
+ * for the arithmetic (ops/coded_tile.h), nor for choosing codes (quantizers do). */
 #include "compiler/mid/fuse.h"
 #include "compiler/mid/rewrite.h"
+#include <string.h>
 
 /* Below that the decoded array is as good: of codes that a program holds, and of computed ones. */
 enum { LEAST_HELD = 256, LEAST_MADE = 1 << 16 };
 
-/* A scale or zero: its storage and how it is walked along the dims of the decoded array. */
+/* A scale or zero: its storage and how it is walked along the dims of the decoded array, or one for
+ * each `run` elements of it. */
 typedef struct {
     lg_node *from;
-    int64_t off, stride[2 * LG_MAX_RANK];
+    int64_t off, stride[2 * LG_MAX_RANK], run;
 } leaf;
 
-static bool leaf_of(lg_node *x, const lg_map *under, leaf *l) {
+static bool walks_in_order(const lg_map *m, const lg_type *of, const lg_type *t, int64_t *off);
+
+static lg_node *uncast(lg_node *x) {
+    while (x->op->cls == LG_C_CAST && lg_dtype_is_int(x->in[0]->type[0].dtype))
+        x = x->in[0];
+    return x;
+}
+
+static bool is_pick(const lg_node *x) {
+    return x->op->cls == LG_C_GATHER && x->attr.nb == 0 && x->attr.ni == 1 &&
+           x->in[0]->type[0].rank == 1;
+}
+
+/* scale[e//run] for element e of t, which u is seen under. */
+static bool run_of(lg_node *u, const lg_map *under, const lg_type *t, leaf *l) {
+    lg_node *at = is_pick(u) ? uncast(u->in[1]) : NULL;
+    double run;
+    int64_t off;
+    if (!at || at->op != lg_known_ops()->floordiv || !lg_fill_value(at->in[1], &run) || run < 1)
+        return false;
+    lg_node *count = uncast(at->in[0]);
+    if (count->op->cls != LG_C_IOTA || count->type[0].rank != 1 || u->type[0].rank != 1 ||
+        !walks_in_order(under, &u->type[0], t, &off) || off)
+        return false;
+    l->from = lg_storage_of(u->in[0]);
+    l->run = (int64_t)run;
+    l->off = 0;
+    return l->from->type[0].dtype == LG_F32 && l->from->op->cls != LG_C_IOTA &&
+           l->from->op->cls != LG_C_VIEW;
+}
+
+static bool leaf_of(lg_node *x, const lg_map *under, const lg_type *t, leaf *l) {
     lg_map m = *under;
     lg_node *u = lg_map_source(x, &m);
+    l->run = 0;
+    if (run_of(u, &m, t, l))
+        return true;
     lg_map_flat(&m, &u->type[0], &l->off, l->stride);
     l->from = lg_storage_of(u);
     return u->type[0].dtype == LG_F32 && l->from->op->cls != LG_C_IOTA &&
@@ -25,7 +61,12 @@ static bool leaf_of(lg_node *x, const lg_map *under, leaf *l) {
 
 /* Steps of a leaf by row and by group: the last dims without a step are a group, those before them
  * that step as one number the groups, the rest the rows. */
-static bool blocks(const lg_type *t, const int64_t *stride, int64_t b[4]) {
+static bool blocks(const lg_type *t, const leaf *l, int64_t b[4]) {
+    const int64_t *stride = l->stride;
+    if (l->run) {
+        memcpy(b, (int64_t[]){(int64_t)lg_type_count(t), l->run, 0, 1}, 4 * sizeof *b);
+        return true;
+    }
     int64_t group = 1, n = 1, unit = 0, rows = 1, step = 0;
     int d = t->rank - 1;
     for (; d >= 0 && (t->shape[d] == 1 || stride[d] == 0); d--)
@@ -56,18 +97,25 @@ static bool same_blocks(const int64_t a[4], const int64_t b[4]) {
     return (b[2] == 0 && b[3] == 0) || (a[0] == b[0] && a[1] == b[1]);
 }
 
-/* Is x, seen under the dims of t, its storage in row-major order? Then from *off on. */
-static bool in_order(lg_node *x, const lg_map *under, const lg_type *t, lg_node **from,
-                     int64_t *off) {
-    lg_map m = *under;
-    lg_node *u = lg_map_source(x, &m);
+/* Does *m walk the elements of an array of type `of` one by one, from *off on? */
+static bool walks_in_order(const lg_map *m, const lg_type *of, const lg_type *t, int64_t *off) {
     int64_t stride[2 * LG_MAX_RANK], unit = 1;
-    lg_map_flat(&m, &u->type[0], off, stride);
+    lg_map_flat(m, of, off, stride);
     for (int d = t->rank - 1; d >= 0; d--) {
         if (t->shape[d] != 1 && stride[d] != unit)
             return false;
         unit *= t->shape[d];
     }
+    return true;
+}
+
+/* Is x, seen under the dims of t, its storage in row-major order? Then from *off on. */
+static bool in_order(lg_node *x, const lg_map *under, const lg_type *t, lg_node **from,
+                     int64_t *off) {
+    lg_map m = *under;
+    lg_node *u = lg_map_source(x, &m);
+    if (!walks_in_order(&m, &u->type[0], t, off))
+        return false;
     *from = lg_storage_of(u);
     return (*from)->op->cls != LG_C_VIEW && (*from)->op->cls != LG_C_IOTA;
 }
@@ -82,10 +130,44 @@ static bool is_code(lg_dtype t) {
     return t == LG_I8 || t == LG_U8 || t == LG_BF16 || t == LG_F16;
 }
 
+/* The 16 numbers that x picks from by a signed code of 4 bits: `table[code + 8]`; else NULL. */
+static const float *table_of(const lg_node *x, lg_node **code) {
+    const lg_node *table = is_pick(x) ? x->in[0] : NULL;
+    if (!table || table->op->cls != LG_C_CONST || table->type[0].dtype != LG_F32 ||
+        table->type[0].shape[0] != 16)
+        return NULL;
+    lg_node *at = uncast(lg_storage_of(x->in[1]));
+    if (at->op != lg_known_ops()->add || !lg_is_fill(at->in[1], 8))
+        return NULL;
+    *code = at;
+    return table->attr.tensor->data;
+}
+
+/* The codes of a table under x. */
+static bool picked_of(lg_node *x, const lg_map *under, const lg_type *t, lg_decoded *d) {
+    lg_node *at, *from;
+    int64_t off, more;
+    const float *table = table_of(x, &at);
+    if (!table || !walks_in_order(under, &x->type[0], t, &d->c.code_off) ||
+        !is_dense(uncast(at->in[0]), &from, &off) || from->op->unpacks != 4 ||
+        !is_dense(from->in[0], &d->codes, &more))
+        return false;
+    d->c.code_off += off;
+    d->c.code = d->codes->type[0].dtype;
+    d->c.bits = 4;
+    d->c.code_off += 2 * more;
+    d->c.by_table = true;
+    for (int k = 0; k < 16; k++)
+        d->c.table[k] = table[k ^ 8];
+    return true;
+}
+
 /* The codes under the cast x. */
 static bool codes_of(lg_node *x, const lg_map *under, const lg_type *t, lg_decoded *d) {
     lg_node *from;
     int64_t more;
+    if (picked_of(x, under, t, d))
+        return true;
     if (x->op->cls != LG_C_CAST || x->type[0].dtype != LG_F32 ||
         !is_code(x->in[0]->type[0].dtype) || !in_order(x->in[0], under, t, &from, &d->c.code_off))
         return false;
@@ -119,20 +201,21 @@ static bool is_held(const lg_node *x) {
 /* Is x the factor, or the term, with the codes in it? */
 static bool has_codes(const lg_node *x) {
     const lg_known *k = lg_known_ops();
-    return x->op == k->sub || x->op == k->add ||
+    lg_node *code;
+    return x->op == k->sub || x->op == k->add || table_of(x, &code) ||
            (x->op->cls == LG_C_CAST && is_code(x->in[0]->type[0].dtype));
 }
 
 /* Of the two operands of *x the one with the codes becomes *x, with its map; the other is the leaf.
  */
-static bool split(lg_node **x, lg_map *under, leaf *l, bool *second) {
+static bool split(lg_node **x, lg_map *under, const lg_type *t, leaf *l, bool *second) {
     for (int k = 0; k < 2; k++) {
         lg_map m = *under;
         lg_node *u = lg_map_source((*x)->in[k], &m);
         if (!has_codes(u))
             continue;
         *second = k;
-        bool ok = leaf_of((*x)->in[!k], under, l);
+        bool ok = leaf_of((*x)->in[!k], under, t, l);
         *x = u;
         *under = m;
         return ok;
@@ -146,11 +229,11 @@ static bool take(lg_node *x, lg_map *under, const lg_type *t, lg_decoded *d, lea
     const lg_known *k = lg_known_ops();
     bool second = false;
     scale->from = zero->from = NULL;
-    if (x->op == k->mul && !split(&x, under, scale, &second))
+    if (x->op == k->mul && !split(&x, under, t, scale, &second))
         return false;
     if (x->op == k->sub || x->op == k->add) {
         d->c.minus = x->op == k->sub;
-        if (!split(&x, under, zero, &second) || (d->c.minus && second))
+        if (!split(&x, under, t, zero, &second) || (d->c.minus && second))
             return false;
     }
     return codes_of(x, under, t, d);
@@ -170,9 +253,9 @@ bool lg_decoded_of(lg_node *x, lg_decoded *d) {
     if (t->dtype != LG_F32 || n < LEAST_HELD || !take(x, &under, t, d, &scale, &zero) ||
         n < (is_held(d->codes) ? LEAST_HELD : LEAST_MADE))
         return false;
-    if (scale.from && (!fits(scale.from, n) || !blocks(t, scale.stride, b)))
+    if (scale.from && (!fits(scale.from, n) || !blocks(t, &scale, b)))
         return false;
-    if (zero.from && (!fits(zero.from, n) || !blocks(t, zero.stride, z)))
+    if (zero.from && (!fits(zero.from, n) || !blocks(t, &zero, z)))
         return false;
     bool by_zero = !scale.from || (b[2] == 0 && b[3] == 0);
     if (!(by_zero ? same_blocks(z, b) : same_blocks(b, z)))

@@ -72,6 +72,7 @@ struct lg_value {
             int64_t num, den; /* exact ratio when den > 0 */
             lg_dim *dim;      /* integer given by a dim polynomial, or NULL */
             uint64_t varies;  /* made from run-time parameters: names the expression (key.h); or 0 */
+            lg_sym called;    /* the name it was just read by, or NULL: may be that of an axis */
         } num;
         const char *str;
         struct {
@@ -393,6 +394,8 @@ void lg_elab_check_module(lg_elab *E, lg_module *m);
 lg_value *lg_expr(lg_elab *E, const lg_ast *e);
 lg_value *lg_expr_in(lg_elab *E, lg_frame *f, const lg_ast *e);
 lg_value *lg_call_value(lg_elab *E, lg_value *callee, int n, const lg_arg *arg, lg_span at);
+/* {term, weight} of a loss: the terms, which know their weights; any other v as it is. */
+lg_value *lg_loss_terms(lg_elab *E, lg_value *v, lg_span at);
 lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self, int n,
                        const lg_arg *arg, lg_span at);
 /* Binds arguments to PARAMS into frame f: names, defaults, allowed sets, types, dims. */
@@ -448,12 +451,16 @@ lg_value *lg_type_check(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v
 void lg_type_prebind(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v);
 /* Packs of a function type that f does not know are each call's own: they enter f from the
  * arguments. How many f had before: what to set f->packs.n to after the call. */
-size_t lg_type_own_packs(lg_frame *f, const lg_ast *type, int n, const lg_arg *arg);
+size_t lg_type_own_packs(lg_elab *E, lg_frame *f, const lg_ast *type, int n,
+                         const lg_arg *arg);
 lg_value *lg_type_placeholder(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at); /* check mode: any value of it */
 /* the same of a result, whose dims may be the file's or the model's */
 lg_value *lg_type_result(lg_elab *E, lg_frame *f, const lg_ast *type, lg_span at);
 lg_dim *lg_dim_expr(lg_elab *E, lg_frame *f, const lg_ast *e); /* NULL after reporting */
-lg_dim *lg_dim_written(lg_elab *E, const lg_ast *e); /* unknown; equal when written alike */
+/* e of frame f, in the names and numbers of who called f: `floor(0.5*A)` of `floor(rho*N)`. */
+const char *lg_outer_text(lg_elab *E, lg_frame *f, const lg_ast *e);
+/* Unknown; equal to another when written alike in those names. */
+lg_dim *lg_dim_written(lg_elab *E, lg_frame *f, const lg_ast *e);
 lg_dtype lg_type_dtype(lg_elab *E, lg_frame *f, const lg_ast *type);
 
 lg_value *lg_field_of(lg_elab *E, lg_value *v, lg_sym field, lg_span at);
@@ -533,6 +540,8 @@ lg_value *lg_quant_decoded(lg_elab *E, lg_value *codes, lg_span at);
 int lg_quant_args(lg_elab *E, const lg_value *q, lg_sym **name, lg_value ***value);
 /* lg_v_leaves, but records of codes are leaves, and of a model its parameters as it holds them. */
 int lg_v_places(lg_elab *E, lg_value *v, lg_leaf **out);
+/* The record of a model, with codes where it has codes. */
+lg_value *lg_model_held(lg_elab *E, lg_value *model);
 lg_value *lg_rule_member(lg_elab *E, lg_value *rule, lg_sym name, lg_span at);
 lg_value *lg_custom_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_value *result); /* `with vjp` */
 /* Is the rule `with` of decl linear in its cotangent, as far as its text says? Reports when not. */

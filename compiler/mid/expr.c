@@ -92,6 +92,8 @@ static lg_value *name(lg_elab *E, const lg_ast *e) {
         return v;
     lg_value *r = lg_v_copy(E, v);
     r->at = e->span;
+    if (r->kind == LG_V_NUM)
+        r->num.called = e->name;
     return r;
 }
 

@@ -419,16 +419,27 @@ static lg_value *red_cumsum(lg_elab *E, lg_fold *r, lg_value *v) {
     return y;
 }
 
+/* clang-format off */
 static const lg_reduction reductions[] = {
-    {"sum", false, false, red_sum},        {"prod", false, false, red_prod},
-    {"mean", false, false, red_mean},      {"max", false, false, red_max},
-    {"min", false, false, red_min},        {"argmax", false, true, red_argmax},
-    {"argmin", false, true, red_argmin},   {"logsumexp", false, false, red_logsumexp},
-    {"any", false, true, red_any},         {"all", false, true, red_all},
-    {"count", false, true, red_count},     {"norm", false, false, red_norm},
-    {"var", false, false, red_var},        {"std", false, false, red_std},
-    {"softmax", true, false, red_softmax}, {"log_softmax", true, false, red_log_softmax},
-    {"cumsum", true, false, red_cumsum}};
+    {"sum",          false, false, red_sum,          false},
+    {"prod",         false, false, red_prod,         false},
+    {"mean",         false, false, red_mean,         true},
+    {"max",          false, false, red_max,          false},
+    {"min",          false, false, red_min,          false},
+    {"argmax",       false, true,  red_argmax,       false},
+    {"argmin",       false, true,  red_argmin,       false},
+    {"logsumexp",    false, false, red_logsumexp,    true},
+    {"any",          false, true,  red_any,          false},
+    {"all",          false, true,  red_all,          false},
+    {"count",        false, true,  red_count,        false},
+    {"norm",         false, false, red_norm,         true},
+    {"var",          false, false, red_var,          true},
+    {"std",          false, false, red_std,          true},
+    {"softmax",      true,  false, red_softmax,      true},
+    {"log_softmax",  true,  false, red_log_softmax,  true},
+    {"cumsum",       true,  false, red_cumsum,       false},
+};
+/* clang-format on */
 
 const lg_reduction *lg_reduction_find(const char *name) {
     for (size_t i = 0; i < LG_COUNT(reductions); i++)
@@ -450,7 +461,14 @@ lg_value *lg_fold_value(lg_elab *E, lg_fold *r, lg_value *v) {
     }
     if (v->t.weak && v->t.dtype == LG_F64)
         v = lg_cast(E, v, E->frame->float_dtype, r->at);
-    lg_value *y = lg_v_copy(E, lg_reduction_find(r->name)->fn(E, r, v));
+    const lg_reduction *red = lg_reduction_find(r->name);
+    lg_dtype t = v->t.dtype;
+    bool wide = red->wide && lg_dtype_is_float(t) && lg_dtype_size(t) < 4;
+    if (wide && r->empty && r->empty->kind == LG_V_TENSOR)
+        r->empty = lg_cast(E, r->empty, LG_F32, r->at);
+    lg_value *y = lg_v_copy(E, red->fn(E, r, wide ? lg_cast(E, v, LG_F32, r->at) : v));
+    if (wide && y->kind == LG_V_TENSOR)
+        y = lg_cast(E, y, t, r->at);
     y->at = r->at;
     if (y->kind == LG_V_TENSOR)
         y->t.weak = false;

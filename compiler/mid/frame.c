@@ -142,9 +142,17 @@ typedef struct lg_asking {
     int deep;
 } lg_asking;
 
-static lg_value *report_cycle(lg_elab *E, lg_binding *b, lg_span at) {
+static bool holds(const lg_frame *f, const lg_binding *b) {
+    for (const lg_binding *k = f->names; k; k = k->next)
+        if (k == b)
+            return true;
+    return false;
+}
+
+/* b of frame f. Who asked outside of f waits for all of it and is no part of the cycle. */
+static lg_value *report_cycle(lg_elab *E, const lg_frame *f, lg_binding *b, lg_span at) {
     const char *mark = b->prime ? "'" : "";
-    const lg_asking *by = E->asking;
+    const lg_asking *by = E->asking && holds(f, E->asking->b) ? E->asking : NULL;
     const lg_binding *last = by ? by->b : b;
     lg_diag *d;
     if (last == b || !b->prime) {
@@ -158,8 +166,8 @@ static lg_value *report_cycle(lg_elab *E, lg_binding *b, lg_span at) {
     d = lg_err(E, "E0420", at, "%s' and %s%s depend on each other", b->name, last->name,
                last->prime ? "'" : "");
     lg_diag_label(d, at, "%s%s uses %s' here", last->name, last->prime ? "'" : "", b->name);
-    for (; by && by->b != b; by = by->up) {
-        const lg_binding *user = by->up ? by->up->b : b;
+    for (; by && by->b != b && holds(f, by->b); by = by->up) {
+        const lg_binding *user = by->up && holds(f, by->up->b) ? by->up->b : b;
         lg_diag_label(d, by->at, "%s%s uses %s%s here", user->name, user->prime ? "'" : "", by->b->name,
                       by->b->prime ? "'" : "");
     }
@@ -169,7 +177,7 @@ static lg_value *report_cycle(lg_elab *E, lg_binding *b, lg_span at) {
 /* A pending name is defined by a statement that was not reached yet: run it now. */
 lg_value *lg_force(lg_elab *E, lg_frame *f, lg_binding *b, lg_span at) {
     if (b->state == LG_B_RUNNING)
-        return report_cycle(E, b, at);
+        return report_cycle(E, f, b, at);
     if (b->state == LG_B_PENDING) {
         lg_asking by = {b, at, E->asking, E->asking ? E->asking->deep + 1 : 1};
         if (by.deep > ASKING_MOST) {

@@ -9,14 +9,7 @@
 #include "compiler/mid/fuse.h"
 #include <string.h>
 
-enum {
-    MAX_NODES = 48,
-    ROW_BYTES = 1 << 17,
-    FAR_BYTES = 1 << 23, /* of values that caches do not keep */
-    BLOWN = 4,
-    BLOWN_MIN = 4096,
-    SMALL_TAIL = 16
-};
+enum { MAX_NODES = 48, ROW_BYTES = 1 << 17, SMALL_TAIL = 16 };
 
 /* ---- spaces ---- */
 
@@ -170,102 +163,13 @@ static void need(lg_fusion *f, lg_node *x) {
     store(f, x);
 }
 
-/* ---- computing again instead of storing ---- */
-
-/* What a value is made from. Values of few elements beside it (one a row) cost nothing. */
-typedef struct {
-    int ops, thin, n_leaf, n_wide, costly;
-    bool ok;
-    int64_t n, most; /* elements of the value, of the largest leaf */
-    lg_node *leaf[12];
-} cone;
-
-enum { THIN = 32 }; /* elements of a value for one of few */
-
-static bool is_thin(const cone *c, const lg_node *x) {
-    return (int64_t)lg_type_count(&x->type[0]) * THIN <= c->n;
-}
-
-static void add_leaf(cone *c, lg_node *x) {
-    int64_t n = (int64_t)lg_type_count(&x->type[0]);
-    c->most = n > c->most ? n : c->most;
-    for (int k = 0; k < c->n_leaf; k++)
-        if (c->leaf[k] == x)
-            return;
-    if (c->n_leaf == (int)LG_COUNT(c->leaf)) {
-        c->ok = false;
-        return;
-    }
-    c->leaf[c->n_leaf++] = x;
-    c->n_wide += !is_thin(c, x);
-}
-
-static void grow(const lg_fusion *f, cone *c, lg_node *x) {
-    lg_map m = lg_map_identity(&x->type[0]);
-    x = lg_map_source(x, &m);
-    if (!c->ok || c->ops > MAX_NODES || c->thin > MAX_NODES) {
-        c->ok = false;
-        return;
-    }
-    if (x->op->cls == LG_C_IOTA)
-        return;
-    if ((x->op->cls != LG_C_ELEM && x->op->cls != LG_C_CAST) || f->stored[x->id]) {
-        lg_node *s = lg_storage_of(x);
-        if ((s->op->cls == LG_C_VIEW || s->op->cls == LG_C_IOTA) && !f->stored[s->id])
-            c->ok = false;
-        add_leaf(c, x->op->cls == LG_C_RESHAPE ? lg_storage_of(x) : x);
-        return;
-    }
-    c->ops += !is_thin(c, x);
-    c->thin += is_thin(c, x);
-    c->costly += !is_thin(c, x) && !(x->op->traits & LG_T_CHEAP);
-    for (int k = 0; k < x->n_in; k++)
-        grow(f, c, x->in[k]);
-}
-
-static cone cone_of(const lg_fusion *f, lg_node *x) {
-    cone c = {.ok = true, .n = (int64_t)lg_type_count(&x->type[0])};
-    if (x->op->cls != LG_C_ELEM && x->op->cls != LG_C_CAST)
-        c.ok = false;
-    else
-        grow(f, &c, x);
-    return c;
-}
-
-static bool is_blown(const cone *c, const lg_node *x) {
-    int64_t n = (int64_t)lg_type_count(&x->type[0]);
-    return n >= BLOWN_MIN && n >= BLOWN * c->most;
-}
-
-/* All leaves are there before position seq. */
-static bool leaves_before(const lg_fusion *f, const cone *c, int64_t seq) {
-    for (int k = 0; k < c->n_leaf; k++) {
-        lg_group *h = f->of[c->leaf[k]->id];
-        if (h && h->seq >= seq)
-            return false;
-    }
-    return true;
-}
-
-static bool again(const lg_fusion *f, lg_node *u, int64_t seq, cone *c) {
-    if (f->no_fuse || f->stored[u->id])
-        return false;
-    *c = cone_of(f, u);
-    if (!c->ok || !leaves_before(f, c, seq))
-        return false;
-    /* one exp costs less than a value's way to memory and back */
-    int64_t bytes = (int64_t)lg_type_count(&u->type[0]) * (int64_t)lg_dtype_size(u->type[0].dtype);
-    bool far = bytes >= FAR_BYTES && c->costly <= 1 && c->ops <= 8;
-    return is_blown(c, u) || (c->n_wide <= 3 && ((!c->costly && c->ops <= 4) || far));
-}
-
 /* u, which stands in another group, is read at position seq. */
 static void read_from(lg_fusion *f, lg_node *u, int64_t seq) {
-    cone c;
+    lg_cone c;
     u = lg_storage_of(u);
     if (u->op->cls == LG_C_IOTA && !f->stored[u->id])
         return;
-    if (again(f, u, seq, &c)) {
+    if (lg_again(f, u, seq, &c)) {
         for (int k = 0; k < c.n_leaf; k++) {
             store(f, c.leaf[k]);
             used_at(f, c.leaf[k], seq);
@@ -358,8 +262,8 @@ static answer may_join(const lg_fusion *f, const lg_group *g, const lg_node *n, 
         if (!h)
             continue;
         if (h != g) {
-            cone c;
-            late = late || (h->seq >= g->seq && !again(f, s, g->seq, &c));
+            lg_cone c;
+            late = late || (h->seq >= g->seq && !lg_again(f, s, g->seq, &c));
             continue;
         }
         if (from_buffer(n, k) || s != u)
@@ -542,17 +446,17 @@ static void place_pointwise(lg_fusion *f, lg_node *n) {
 /* ---- reductions ---- */
 
 /* What a group reads from memory to make x, which is not one of its own. */
-static cone read_for(const lg_fusion *f, lg_node *x) {
-    cone c = cone_of(f, x);
+static lg_cone read_for(const lg_fusion *f, lg_node *x) {
+    lg_cone c = lg_cone_of(f, x);
     if (!c.ok || f->stored[x->id]) {
-        c = (cone){.ok = true, .n = (int64_t)lg_type_count(&x->type[0])};
-        add_leaf(&c, lg_storage_of(x));
+        c = (lg_cone){.ok = true, .n = (int64_t)lg_type_count(&x->type[0])};
+        lg_cone_add(&c, lg_storage_of(x));
     }
     return c;
 }
 
 /* Does g read a leaf of c, one of many elements? */
-static bool reads_too(const lg_fusion *f, const lg_group *g, const cone *c) {
+static bool reads_too(const lg_fusion *f, const lg_group *g, const lg_cone *c) {
     for (size_t k = 0; k < g->node.n; k++)
         for (int j = 0; j < g->node.at[k]->n_in; j++) {
             lg_map m;
@@ -560,10 +464,10 @@ static bool reads_too(const lg_fusion *f, const lg_group *g, const cone *c) {
                                                        : source_of(g->node.at[k]->in[j], &m);
             if (f->of[u->id] == g)
                 continue;
-            cone d = read_for(f, u);
+            lg_cone d = read_for(f, u);
             for (int a = 0; a < d.n_leaf; a++)
                 for (int b = 0; b < c->n_leaf; b++)
-                    if (d.leaf[a] == c->leaf[b] && !is_thin(c, c->leaf[b]))
+                    if (d.leaf[a] == c->leaf[b] && !lg_cone_thin(c, c->leaf[b]))
                         return true;
         }
     return false;
@@ -576,17 +480,17 @@ static lg_group *sibling(const lg_fusion *f, const lg_node *n, lg_node *u, uint3
     const lg_type *t = &n->in[0]->type[0];
     if (!mask || f->no_fuse || (int64_t)lg_type_count(t) < LEAST || u->op->cls == LG_C_RESHAPE)
         return NULL;
-    cone c = read_for(f, u);
+    lg_cone c = read_for(f, u);
     const lg_group *wait = held_by(f, n->in[0]);
     for (size_t k = f->group.n; k-- > 0 && k + BACK >= f->group.n;) {
         lg_group *g = f->group.at[k];
         if (g->closed || !g->reduces || g->index || g->mask != mask || !is_full(g, t) ||
             g->node.n >= MAX_NODES || (wait && wait->seq >= g->seq) ||
-            !leaves_before(f, &c, g->seq) || !reads_too(f, g, &c))
+            !lg_cone_before(f, &c, g->seq) || !reads_too(f, g, &c))
             continue;
-        cone d;
+        lg_cone d;
         lg_group *h = f->of[u->id];
-        if (!h || h->seq < g->seq || again(f, u, g->seq, &d))
+        if (!h || h->seq < g->seq || lg_again(f, u, g->seq, &d))
             return g;
     }
     return NULL;
@@ -604,9 +508,9 @@ static void place_reduce(lg_fusion *f, lg_node *n) {
         need(f, n->in[0]);
     lg_group *wait = held_by(f, n->in[0]);
     bool in = g && !g->closed && (!wait || wait->seq < g->seq) && mask && is_full(g, t) &&
-              !f->row[u->id] &&
-              (!g->reduces || g->mask == mask) && is_projection(&m, t, &u->type[0], 0) &&
-              g->node.n < MAX_NODES && lg_type_count(t) > 0 && (!index || !g->reduces || g->index);
+              !f->row[u->id] && (!g->reduces || g->mask == mask) &&
+              is_projection(&m, t, &u->type[0], 0) && g->node.n < MAX_NODES &&
+              lg_type_count(t) > 0 && (!index || !g->reduces || g->index);
     if (!in && !index)
         in = (g = sibling(f, n, u, mask)) != NULL;
     if (!in) {

@@ -43,6 +43,25 @@ typedef struct {
 } lg_fusion;
 void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse);
 void lg_fuse_free(lg_fusion *f);
+
+/* ---- computing again instead of storing ---- */
+
+/* What a value is made from. Values of few elements beside it (one a row) cost nothing. */
+typedef struct {
+    int ops, thin, n_leaf, n_wide, costly;
+    bool ok;
+    int64_t n, most; /* elements of the value, of the largest leaf */
+    lg_node *leaf[12];
+} lg_cone;
+/* !ok: not of elementwise ops alone, or of too many. */
+lg_cone lg_cone_of(const lg_fusion *f, lg_node *x);
+void lg_cone_add(lg_cone *c, lg_node *x);              /* a leaf */
+bool lg_cone_thin(const lg_cone *c, const lg_node *x); /* of few elements */
+/* All leaves are there before position seq. */
+bool lg_cone_before(const lg_fusion *f, const lg_cone *c, int64_t seq);
+/* Is u computed again by a reader at position seq? Then *c is what it is made from. */
+bool lg_again(const lg_fusion *f, lg_node *u, int64_t seq, lg_cone *c);
+
 /* What an elementwise value is decoded from; scale and zero may be NULL. */
 typedef struct {
     lg_coded c;

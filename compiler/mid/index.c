@@ -415,7 +415,7 @@ lg_dim *lg_num_dim(lg_elab *E, const lg_value *v, const lg_ast *text) {
         return v->num.dim;
     if (lg_v_static_int(E, v, &x))
         return lg_dim_num(E->dims, x);
-    return text ? lg_dim_written(E, text) : lg_dim_opaque(E->dims, lg_intern("?"), false, 0);
+    return text ? lg_dim_written(E, E->frame, text) : lg_dim_opaque(E->dims, lg_intern("?"), false, 0);
 }
 
 /* A bound of a range or slice: static, or unknown while checking. */

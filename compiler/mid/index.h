@@ -88,6 +88,7 @@ typedef struct {
     bool keeps;    /* keeps its indices */
     bool plain;    /* its terms need no derivative */
     lg_value *(*fn)(lg_elab *E, lg_fold *r, lg_value *v);
+    bool wide; /* takes several steps: 16-bit floats go through f32 and are rounded once */
 } lg_reduction;
 const lg_reduction *lg_reduction_find(const char *name);
 lg_value *lg_fold_value(lg_elab *E, lg_fold *r, lg_value *v);

@@ -62,6 +62,16 @@ static bool reads_rows(const maker *m) {
     return false;
 }
 
+/* Tiles of equal size, so that threads have equal shares; of whole lines of memory. */
+static int64_t even_tile(int64_t n) {
+    enum { LINE = 16 };
+    int64_t tiles = (n + LG_CHUNK - 1) / LG_CHUNK;
+    if (tiles <= 1)
+        return n > 0 ? n : 1;
+    int64_t each = (n + tiles - 1) / tiles;
+    return (each + LINE - 1) / LINE * LINE;
+}
+
 static void cut(maker *m) {
     lg_loop *l = m->l;
     if (l->fast_o && m->g->reduces && is_short(l)) {
@@ -69,8 +79,7 @@ static void cut(maker *m) {
         l->ob = LG_CHUNK / l->n_i;
         l->ob = l->ob > l->n_o ? l->n_o : l->ob;
     } else if (l->fast_o) {
-        l->ob = l->n_o < LG_CHUNK ? l->n_o : LG_CHUNK;
-        l->ob = l->ob ? l->ob : 1;
+        l->ob = even_tile(l->n_o);
         l->ib = LG_CHUNK / l->ob;
     } else if (l->n_i <= LG_CHUNK) {
         l->ib = l->n_i;

@@ -1,8 +1,8 @@
 /* layout.c: elementwise ops and reductions of transposed operands are done on the operands as they
  * lie, and the result is transposed instead; so chains that index notation wrote in another order
- * of dims run along memory, and transpositions meet and cancel. Likewise elementwise ops of reshaped
- * results are done in the shape these were made in, so that a reshape does not part a chain. Not
- * for materialised copies. Runs last, before fusion. */
+ * of dims run along memory, and transpositions meet and cancel. Elementwise ops of reshaped results
+ * are done in the shape that these were made in, so that a reshape does not part a chain. Not for
+ * materialised copies. Runs last, before fusion. */
 #include "compiler/mid/rewrite.h"
 #include <string.h>
 
@@ -88,7 +88,8 @@ static lg_node *reshaped(lg_rewrite *R, const lg_node *n, lg_node *const *in) {
     const lg_type *t = &like->type[0];
     for (int k = 0; k < n->n_in; k++) {
         part[k] = lg_s_reshape(R, in[k], t->rank, t->shape, n->span);
-        if (part[k]->op->cls == LG_C_RESHAPE && part[k]->in[0]->op->cls == LG_C_VIEW)
+        const lg_node *of = part[k]->op->cls == LG_C_RESHAPE ? part[k]->in[0] : NULL;
+        if (of && (of->op->cls == LG_C_VIEW || of->op->cls == LG_C_IOTA))
             return NULL; /* would be stored */
     }
     lg_node *y = n->op->cls == LG_C_CAST ? lg_s_cast(R, part[0], n->type[0].dtype, n->span)
@@ -118,9 +119,9 @@ static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     if (is_elementwise(n)) {
         y = pointwise(R, n, in);
         y = y ? y : reshaped(R, n, in);
-    }
-    else if (n->op->cls == LG_C_REDUCE)
+    } else if (n->op->cls == LG_C_REDUCE) {
         y = reduce(R, n, in[0]);
+    }
     return y ? y : lg_rewrite_default(R, n, in);
 }
 

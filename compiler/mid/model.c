@@ -82,7 +82,14 @@ static lg_value *first_leafwise(lg_elab *E, void *ctx, int n, lg_value *const *l
     return first_leaf(E, leaf[0], ctx, at);
 }
 
-lg_value *lg_initial(lg_elab *E, lg_frame *f, const lg_ast *decl) {
+static bool has_codes(const lg_value *model) {
+    for (size_t i = 0; model->kind == LG_V_MODEL && i < model->model.m->leaf.n; i++)
+        if (lg_is_codes(model->model.leaf[i]))
+            return true;
+    return false;
+}
+
+static lg_value *initial(lg_elab *E, lg_frame *f, const lg_ast *decl, bool codes) {
     const lg_ast *type = decl->kid[LG_D_TYPE], *value = decl->kid[LG_D_VALUE];
     lg_span at = decl->name_span.file ? decl->name_span : decl->span;
     lg_frame *was = E->frame;
@@ -103,6 +110,10 @@ lg_value *lg_initial(lg_elab *E, lg_frame *f, const lg_ast *decl) {
         v = lg_arrayed(E, lg_expr(E, value), at);
         E->want = was_want;
     }
+    if (codes && !type && has_codes(v)) {
+        E->frame = was;
+        return v;
+    }
     if (v->kind == LG_V_MODEL)
         v = lg_model_record(E, v);
     if (v->kind == LG_V_RECORD || (v->kind == LG_V_LIST && lg_v_is_vector(v)))
@@ -119,6 +130,14 @@ lg_value *lg_initial(lg_elab *E, lg_frame *f, const lg_ast *decl) {
     }
     E->frame = was;
     return v;
+}
+
+lg_value *lg_initial(lg_elab *E, lg_frame *f, const lg_ast *decl) {
+    return initial(E, f, decl, false);
+}
+
+lg_value *lg_initial_held(lg_elab *E, lg_frame *f, const lg_ast *decl) {
+    return initial(E, f, decl, true);
 }
 
 /* ---- leaves and members under construction ---- */
@@ -504,6 +523,7 @@ void lg_bind_unknown(lg_elab *E, lg_frame *f, const lg_ast *params) {
     for (uint32_t i = 0; params && i < params->n; i++) {
         const lg_ast *p = params->kid[i];
         lg_bind(E, f, p->name, lg_param_any(E, f, p), p->name_span.file ? p->name_span : p->span);
+        f->names->stmt = p;
     }
 }
 

@@ -63,6 +63,9 @@ void lg_instance_bind(lg_elab *E, lg_frame *f, lg_instance *inst, lg_value *cons
 lg_value *lg_retyped(lg_elab *E, const lg_value *type, lg_value *now);
 /* Evaluates the first value of a param or state of the given type (NULL: untyped) in frame f. */
 lg_value *lg_initial(lg_elab *E, lg_frame *f, const lg_ast *decl);
+/* The same for one that keeps its first value: a model of which some parameters are codes stays a
+ * model. */
+lg_value *lg_initial_held(lg_elab *E, lg_frame *f, const lg_ast *decl);
 /* Is the declaration's guard (`when c`) static false? */
 bool lg_guarded_out(lg_elab *E, lg_frame *f, const lg_ast *decl);
 /* x by q: observed while training, encoded, decoded, with the straight-through gradient. `input`:

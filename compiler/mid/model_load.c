@@ -64,6 +64,20 @@ int lg_v_places(lg_elab *E, lg_value *v, lg_leaf **out) {
     return n;
 }
 
+lg_value *lg_model_held(lg_elab *E, lg_value *model) {
+    lg_leaf *leaf, *place;
+    lg_value *r = lg_model_record(E, model);
+    int n = lg_v_leaves(E, r, &leaf), m = lg_v_places(E, model, &place);
+    lg_value **out = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
+    for (int i = 0; i < n; i++) {
+        out[i] = leaf[i].value;
+        for (int k = 0; k < m; k++)
+            if (lg_is_codes(place[k].value) && !strcmp(place[k].path, leaf[i].path))
+                out[i] = place[k].value;
+    }
+    return lg_v_rebuild(E, r, out);
+}
+
 /* ---- by path ---- */
 
 typedef struct {
@@ -149,6 +163,21 @@ static bool set_leaf(setting *s, const char *path, lg_value *v) {
     return true;
 }
 
+/* `n.w` where the model has `w`: the values are of a part with a name of its own. */
+static void hint_part(const setting *s, lg_diag *d) {
+    const char *first = s->unknown.at + 1, *dot = strchr(first, '.'), *end = strchr(first, '`');
+    if (!dot || !end || dot > end)
+        return;
+    for (size_t i = 0; i < s->m->leaf.n; i++) {
+        const char *path = s->m->leaf.at[i].path;
+        if (strlen(path) == (size_t)(end - dot - 1) && !strncmp(path, dot + 1, strlen(path))) {
+            lg_diag_help(d, "these are values of a part `%.*s`: give this part the same name",
+                         (int)(dot - first), first);
+            return;
+        }
+    }
+}
+
 static bool report_unknown(setting *s) {
     if (!s->n_unknown)
         return true;
@@ -163,6 +192,7 @@ static bool report_unknown(setting *s) {
     lg_diag_note(d, s->m->leaf.n ? "`%s` has %s%s" : "`%s` has no parameters%s%s", s->m->decl->name,
                  have.at ? have.at : "", s->m->leaf.n > 12 ? ", ..." : "");
     lg_buf_free(&have);
+    hint_part(s, d);
     return false;
 }
 

@@ -185,7 +185,7 @@ static lg_value *bounded(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
     lg_dim *want = NULL;
     if (p->kid[1]->kind == LG_A_NAME && !lg_sig_dim(E, b->f, p->kid[1]->name, true)) {
         want = lg_dim_fresh(E, b->f, p->kid[1]->name, v->t.bound, p->kid[1]->span);
-        LG_PUSH(b->f->dims, ((lg_named_dim){p->kid[1]->name, want}));
+        LG_ARENA_PUSH(b->E->arena, b->f->dims, ((lg_named_dim){p->kid[1]->name, want}));
     } else {
         want = lg_dim_expr(E, b->f, p->kid[1]);
     }
@@ -304,8 +304,7 @@ static void bind_later(binding *b, uint32_t i) {
     const lg_ast *type = b->params->kid[i]->kid[0];
     const lg_value *v = lg_find_local(b->f, b->params->kid[i]->name, false)->value;
     size_t before = b->f->dims.n;
-    if (!LG_CHECKING(b->E) || !type || type->kind != LG_A_TYPE || !type->n ||
-        v->kind != LG_V_ERROR)
+    if (!LG_CHECKING(b->E) || !type || type->kind != LG_A_TYPE || !type->n || v->kind != LG_V_ERROR)
         return;
     lg_type_placeholder(b->E, b->f, type, v->at);
     for (size_t k = before; k < b->f->dims.n; k++)
@@ -343,8 +342,17 @@ static bool classes_known(binding *b, uint32_t i) {
     return false;
 }
 
+/* float[count(R)]: R is what another argument is. */
+static bool is_counted(const lg_ast *type) {
+    for (uint32_t i = 0; type->kind == LG_A_TYPE && i < type->n; i++)
+        if (type->kid[i] && type->kid[i]->kind == LG_A_CALL)
+            return true;
+    return false;
+}
+
 /* Sizes of models first (their names are those of the caller), then bare names, then the types one
- * by one, then functions, whose types use all of these; defaults last or when asked for. */
+ * by one (computed sizes last), then functions, whose types use all of these; defaults last or when
+ * asked for. */
 bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const lg_arg *arg,
                     lg_span at, const char *what) {
     uint32_t count = params ? params->n : 0;
@@ -357,10 +365,13 @@ bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const 
         return true;
     bind_pending(&b);
     bool ok = true;
-    for (int round = 0; round < 4; round++)
+    for (int round = 0; round < 5; round++)
         for (uint32_t i = 0; i < count; i++) {
             const lg_ast *type = params->kid[i]->kid[0];
-            int when = !type ? 0 : type->kind == LG_A_CALL ? 0 : type->kind == LG_A_FNTYPE ? 3 : 2;
+            int when = !type || type->kind == LG_A_CALL ? 0
+                       : type->kind == LG_A_FNTYPE      ? 4
+                       : is_counted(type)               ? 3
+                                                        : 2;
             if (!b.given[i])
                 continue;
             if (round == 1 && type)
@@ -450,9 +461,10 @@ void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params) {
         lg_value *v = lg_find_local(f, p->name, false)->value;
         if (p->kid[1] && v->kind == LG_V_TENSOR && is_bound(p)) {
             if (p->kid[1]->kind == LG_A_NAME && !lg_sig_dim(E, f, p->kid[1]->name, true))
-                LG_PUSH(f->dims,
-                        ((lg_named_dim){p->kid[1]->name, lg_dim_fresh(E, f, p->kid[1]->name, NULL,
-                                                                      p->kid[1]->span)}));
+                LG_ARENA_PUSH(
+                    E->arena, f->dims,
+                    ((lg_named_dim){p->kid[1]->name,
+                                    lg_dim_fresh(E, f, p->kid[1]->name, NULL, p->kid[1]->span)}));
             v->t.bound = lg_dim_expr(E, f, p->kid[1]);
         }
     }

@@ -1,6 +1,6 @@
-/* pick.c: gathers that take few elements are done before the elementwise ops they read, so that what
- * those ops make of the other elements is never stored; and sums in which one element a row is not
- * zero. Not for gathers into which nothing moves (ops/index.c). */
+/* pick.c: gathers that take few elements are done before the elementwise ops they read, so that
+ * what those ops make of the other elements is never stored; and sums in which one element a row is
+ * not zero. Not for gathers into which nothing moves (ops/index.c). */
 #include "compiler/mid/rewrite.h"
 #include <string.h>
 

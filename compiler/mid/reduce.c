@@ -308,16 +308,60 @@ lg_value *lg_reduce_index(lg_elab *E, const lg_ast *call) {
 
 /* ---- the call form ---- */
 
-/* Is d a number that a function in view takes, not known while its body is checked? */
-static bool is_parameter(const lg_elab *E, const lg_dim *d) {
-    lg_sym name = lg_dim_name(d);
-    for (const lg_frame *c = E->frame; c && name; c = c->caller)
-        for (const lg_frame *f = c; f; f = f->up)
-            for (const lg_binding *b = f->names; b; b = b->next)
-                if (b->name == name && b->stmt && b->stmt->kind == LG_A_PARAM && b->value &&
-                    b->value->kind == LG_V_NUM && b->value->num.dim == d)
-                    return true;
+static bool takes(const lg_frame *f, const lg_dim *d) {
+    for (; f; f = f->up)
+        for (const lg_binding *b = f->names; b; b = b->next)
+            if (b->name == lg_dim_name(d) && b->stmt && b->stmt->kind == LG_A_PARAM && b->value &&
+                b->value->kind == LG_V_NUM && b->value->num.dim == d)
+                return true;
     return false;
+}
+
+/* Is d a number that a function or model in view takes, not known while its text is checked? */
+static bool is_parameter(const lg_elab *E, const lg_dim *d) {
+    for (const lg_frame *c = E->frame; c && lg_dim_name(d); c = c->caller)
+        if (takes(c, d) || takes(c->self, d))
+            return true;
+    return false;
+}
+
+static bool types_mention(const lg_ast *e, lg_sym name, bool within) {
+    within = within || e->kind == LG_A_TYPE;
+    if (within && e->kind == LG_A_NAME && e->name == name)
+        return true;
+    for (uint32_t i = 0; i < e->n; i++)
+        if (e->kid[i] && types_mention(e->kid[i], name, within))
+            return true;
+    return false;
+}
+
+/* Does that name of a number stand for a dim in the types of the function or model we are in? */
+static bool is_size(const lg_elab *E, lg_sym name) {
+    for (const lg_frame *f = E->frame; f; f = f->up) {
+        const lg_ast *d = f->self && f->self->decl ? f->self->decl : f->decl;
+        if (f->kind == LG_F_FN && d && types_mention(d, name, false))
+            return true;
+    }
+    return false;
+}
+
+/* The axis that is called by a parameter which is its size, as D of a model M(D). */
+static int sized_axis(lg_elab *E, const lg_value *x, const lg_value *axis, lg_span at) {
+    int hit = -1, hits = 0;
+    int64_t n;
+    for (int d = 0; d < x->t.rank; d++)
+        if (lg_dim_is_num(x->t.dim[d], &n) && n == axis->num.i) {
+            hit = d;
+            hits++;
+        }
+    if (hits == 1)
+        return hit;
+    lg_diag *d = lg_err(E, "E0261", at,
+                        hits ? "%s = %lld may be more than one axis of %s"
+                             : "there is no axis %s = %lld in %s",
+                        axis->num.called, (long long)axis->num.i, lg_v_type_text(E, x));
+    lg_diag_help(d, "axes can be numbered: axis=0 is the first, axis=-1 the last");
+    return -1;
 }
 
 int lg_axis(lg_elab *E, const lg_value *x, const lg_value *axis, lg_span at) {
@@ -326,6 +370,9 @@ int lg_axis(lg_elab *E, const lg_value *x, const lg_value *axis, lg_span at) {
     if (axis->kind == LG_V_ERROR || x->kind != LG_V_TENSOR)
         return -1;
     bool named = axis->kind == LG_V_NUM && axis->num.dim && !lg_dim_is_num(axis->num.dim, &k);
+    if (axis->kind == LG_V_NUM && !named && axis->num.known && axis->num.is_int &&
+        axis->num.called && is_size(E, axis->num.called))
+        return sized_axis(E, x, axis, where);
     if (named) {
         int hit = -1, hits = 0;
         for (int d = 0; d < x->t.rank; d++)

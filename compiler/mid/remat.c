@@ -470,5 +470,6 @@ lg_plan *lg_remat(lg_graph *g, lg_plan *p, const lg_plan_opts *o,
             break;
         p = q;
     }
+    lg_memory_back(); /* what was tried */
     return p;
 }

@@ -3,9 +3,9 @@
 #define LG_REMAT_H
 #include "runtime/exec.h"
 
-/* p, a plan of g that needs more than o->most, or another one of g rewritten so that some values are
- * computed again instead of being kept; then p is freed. The cheapest that fits, else the smallest
- * that was found. `plan` plans a graph as it is. Results have the same bits. */
+/* p, a plan of g that needs more than o->most, or another one of g rewritten so that some values
+ * are computed again instead of being kept; then p is freed. The cheapest that fits, else the
+ * smallest that was found. `plan` plans a graph as it is. Results have the same bits. */
 lg_plan *lg_remat(lg_graph *g, lg_plan *p, const lg_plan_opts *o,
                   lg_plan *(*plan)(lg_graph *g, const lg_plan_opts *o));
 /* Bytes of workspace and of what the threads of a run need besides. */

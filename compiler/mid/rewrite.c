@@ -12,19 +12,15 @@ const lg_known *lg_known_ops(void) {
     const struct {
         const lg_op **to;
         const char *name;
-    } list[] = {{&k.add, "add"},         {&k.sub, "sub"},
-                {&k.mul, "mul"},         {&k.div, "div"},
-                {&k.neg, "neg"},         {&k.square, "square"},
-                {&k.pow, "pow"},         {&k.sqrt, "sqrt"},
-                {&k.rsqrt, "rsqrt"},     {&k.max, "max"},
-                {&k.min, "min"},         {&k.where, "where"},
-                {&k.guard, "guard"},     {&k.and_, "and"},
-                {&k.or_, "or"},          {&k.not_, "not"},
-                {&k.rmax, "reduce_max"}, {&k.rmin, "reduce_min"},
-                {&k.sum, "sum"},         {&k.any, "any"},
-                {&k.all, "all"},         {&k.eq, "eq"},
-                {&k.lt, "lt"},           {&k.le, "le"},
-                {&k.gt, "gt"},           {&k.ge, "ge"}};
+    } list[] = {{&k.add, "add"},     {&k.sub, "sub"},         {&k.mul, "mul"},
+                {&k.div, "div"},     {&k.neg, "neg"},         {&k.square, "square"},
+                {&k.pow, "pow"},     {&k.sqrt, "sqrt"},       {&k.rsqrt, "rsqrt"},
+                {&k.max, "max"},     {&k.min, "min"},         {&k.where, "where"},
+                {&k.guard, "guard"}, {&k.and_, "and"},        {&k.or_, "or"},
+                {&k.not_, "not"},    {&k.rmax, "reduce_max"}, {&k.rmin, "reduce_min"},
+                {&k.sum, "sum"},     {&k.any, "any"},         {&k.all, "all"},
+                {&k.eq, "eq"},       {&k.lt, "lt"},           {&k.le, "le"},
+                {&k.gt, "gt"},       {&k.ge, "ge"},           {&k.floordiv, "floordiv"}};
     for (size_t i = 0; i < LG_COUNT(list); i++) {
         *list[i].to = lg_op_find(list[i].name);
         assert(*list[i].to);

@@ -9,7 +9,7 @@
 /* The ops that rules speak of, found once. */
 typedef struct {
     const lg_op *add, *sub, *mul, *div, *neg, *square, *pow, *sqrt, *rsqrt, *max, *min, *where,
-        *guard, *and_, *or_, *not_, *sum, *rmax, *rmin, *any, *all, *eq, *lt, *le, *gt, *ge;
+        *guard, *and_, *or_, *not_, *sum, *rmax, *rmin, *any, *all, *eq, *lt, *le, *gt, *ge, *floordiv;
 } lg_known;
 const lg_known *lg_known_ops(void);
 

@@ -174,6 +174,10 @@ static bend whole(reading *r, const lg_ast *e) {
     const char *name = e->kid[0]->name;
     if (!strcmp(name, "dot") && e->n == 3)
         return times(r, e, read(r, e->kid[1]), read(r, e->kid[2]));
+    if (!strcmp(name, "count") && e->n == 2) { /* how many there are, whatever they are */
+        bend of = read(r, e->kid[1]);
+        return of == LINEAR || of == NOTHING ? FIXED : of;
+    }
     bool keeps = !strncmp(name, "cum", 3) || is_sum(name);
     return lg_is_reduction(name) && !keeps ? nonlinear(r, e, 1) : opaque_to(r, e, 1);
 }

@@ -553,7 +553,8 @@ static void mark_streams(const planner *s, int step) {
     enum { TRAFFIC = 48 << 20, LEAST = 8 << 20 };
     const lg_kernel *k = &s->kernel.at[step];
     alias_ctx ctx = {s};
-    if (s->f.no_fuse || touched_bytes(s, (size_t)step) < TRAFFIC)
+    bool columns = k->loop->fast_o && k->loop->n_i > 1; /* those gain nothing by it */
+    if (s->f.no_fuse || columns || touched_bytes(s, (size_t)step) < TRAFFIC)
         return;
     for (size_t j = 0; j < k->touch.n; j++) {
         const lg_touch *t = &k->touch.at[j];

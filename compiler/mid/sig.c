@@ -32,8 +32,8 @@ lg_dim *lg_sig_dim(lg_elab *E, lg_frame *f, lg_sym name, bool binding) {
     return d || !f->self || f->self == f ? d : lg_lookup_dim(E, f->self, name);
 }
 
-void lg_sig_add(lg_frame *f, lg_sym name, lg_dim *d) {
-    LG_PUSH(f->dims, ((lg_named_dim){name, d}));
+void lg_sig_add(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *d) {
+    LG_ARENA_PUSH(E->arena, f->dims, ((lg_named_dim){name, d}));
 }
 
 int lg_sig_unknown(lg_checking *c, const lg_ast *e, lg_sym *out, int n, int max) {
@@ -47,7 +47,9 @@ int lg_sig_unknown(lg_checking *c, const lg_ast *e, lg_sym *out, int n, int max)
             out[n++] = e->name;
         return n;
     }
-    for (uint32_t i = e->kind == LG_A_CALL ? 1 : 0; i < e->n; i++)
+    bool letter = e->kind == LG_A_CALL && e->n == 2 && e->kid[1]->kind == LG_A_NAME &&
+                  lg_sig_letter(c->E, c->f, e->kid[1]->name); /* count(R) */
+    for (uint32_t i = e->kind == LG_A_CALL ? 1 : 0; i < e->n && !letter; i++)
         if (e->kid[i])
             n = lg_sig_unknown(c, e->kid[i], out, n, max);
     return n;
@@ -113,17 +115,52 @@ static lg_dim *binary_dim(lg_elab *E, const lg_ast *e, lg_dim *a, lg_dim *b) {
     return NULL;
 }
 
-lg_dim *lg_dim_written(lg_elab *E, const lg_ast *e) {
-    lg_ast bare = *e;
+/* What a name of f stands for, as the caller of f would write it; the name itself otherwise. */
+static lg_sym outer_name(lg_elab *E, lg_frame *f, lg_sym name) {
+    double x;
+    const lg_frame *call = f;
+    while (call->up && (call->kind == LG_F_BLOCK || call->kind == LG_F_SCAN))
+        call = call->up;
+    lg_dim *d = lg_lookup_dim(E, f, name);
+    lg_value *v = d || !lg_lookup_user(E, f, name) ? NULL : lg_lookup(E, f, name, (lg_span){0});
+    if (v && v->kind == LG_V_NUM && v->num.dim)
+        d = v->num.dim;
+    if (d) {
+        d = call->caller ? lg_dim_seen_from(E, call->caller, d) : d;
+        const char *text = lg_dim_text(E->arena, d);
+        return lg_intern(strpbrk(text, " *+-/%(") ? lg_txt(E, "(%s)", text) : text);
+    }
+    return v && v->kind == LG_V_NUM && lg_v_static_real(E, v, &x) ? lg_intern(lg_txt(E, "%.15g", x))
+                                                                  : name;
+}
+
+static lg_ast *in_outer_names(lg_elab *E, lg_frame *f, const lg_ast *e) {
+    lg_ast *r = lg_arena_dup(E->arena, e, sizeof *e);
+    if (e->kind == LG_A_NAME)
+        r->name = outer_name(E, f, e->name);
+    r->kid = LG_NEW_N(E->arena, lg_ast *, e->n + 1);
+    for (uint32_t i = 0; i < e->n; i++) {
+        bool head = i == 0 && e->kind == LG_A_CALL;
+        r->kid[i] = e->kid[i] && !head ? in_outer_names(E, f, e->kid[i]) : e->kid[i];
+    }
+    return r;
+}
+
+const char *lg_outer_text(lg_elab *E, lg_frame *f, const lg_ast *e) {
+    lg_ast bare = *in_outer_names(E, f, e);
     bare.flags = (uint16_t)(bare.flags & ~LG_AF_PAREN);
-    return lg_dim_opaque(E->dims, lg_intern(lg_ast_text(E->arena, &bare)), false, 0);
+    return lg_ast_text(E->arena, &bare);
+}
+
+lg_dim *lg_dim_written(lg_elab *E, lg_frame *f, const lg_ast *e) {
+    return lg_dim_opaque(E->dims, lg_intern(lg_outer_text(E, f, e)), false, 0);
 }
 
 /* Anything else that gives an integer. */
 static lg_dim *computed_dim(lg_elab *E, lg_frame *f, const lg_ast *e) {
     lg_value *v = lg_expr_in(E, f, e);
     if (v->kind == LG_V_NUM && !v->num.known && !v->num.dim && !v->num.is_bool)
-        return lg_dim_written(E, e);
+        return lg_dim_written(E, f, e);
     return lg_v_to_dim(E, v, e->span);
 }
 

@@ -15,7 +15,7 @@ typedef struct {
 lg_dim *lg_sig_own(lg_elab *E, lg_frame *f, lg_sym name); /* of this frame alone */
 /* NULL: the name stands for nothing yet. */
 lg_dim *lg_sig_dim(lg_elab *E, lg_frame *f, lg_sym name, bool binding);
-void lg_sig_add(lg_frame *f, lg_sym name, lg_dim *d);
+void lg_sig_add(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *d);
 /* Names in a dim expression that stand for nothing yet, each once, appended to out[0..n). */
 int lg_sig_unknown(lg_checking *c, const lg_ast *e, lg_sym *out, int n, int max);
 /* What a capital letter stands for, and the name it is kept under. */

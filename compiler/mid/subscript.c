@@ -84,12 +84,16 @@ static lg_dim *bound_dim(lg_elab *E, lg_value *v, const lg_ast *text, lg_dim *si
     bool host = E->host && LG_CHECKING(E) && v->kind == LG_V_TENSOR && !v->t.rank;
     if (!lg_v_static_int(E, v, &x) && !unknown && !host) {
         lg_span at = text ? text->span : v->at;
+        *ok = false;
+        if (v->kind == LG_V_NUM && !v->num.is_bool) {
+            lg_err(E, "E0256", at, "an end of a slice is an integer, got %s", lg_v_type_text(E, v));
+            return size;
+        }
         lg_diag *d = lg_err(E, "E0256", at,
                             "the ends of a slice must be known before the graph runs, got %s",
                             lg_v_type_text(E, v));
         lg_diag_help(d,
                      "a moving window is written with indices: `let w[k in 0..n] = x[first + k]`");
-        *ok = false;
         return size;
     }
     lg_dim *d = lg_num_dim(E, v, text);

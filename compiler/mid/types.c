@@ -63,14 +63,14 @@ static bool same_dim(lg_checking *c, lg_dim *want, lg_dim *got) {
 
 static lg_dim *bind_dim(lg_checking *c, lg_sym name, lg_dim *to, lg_span at) {
     lg_dim *d = lg_dim_fresh(c->E, c->f, name, to, at);
-    lg_sig_add(c->f, name, d);
+    lg_sig_add(c->E, c->f, name, d);
     return d;
 }
 
 /* The one unknown of e from e = got. */
 static bool solve_dim(lg_checking *c, const lg_ast *e, lg_sym unknown, lg_dim *got) {
     lg_dim *probe = lg_dim_var(c->E->dims, unknown, e->span);
-    lg_sig_add(c->f, unknown, probe);
+    lg_sig_add(c->E, c->f, unknown, probe);
     lg_dim *pattern = lg_dim_expr(c->E, c->f, e);
     c->f->dims.n--;
     if (!pattern)
@@ -125,7 +125,7 @@ static lg_pack *bind_pack(lg_checking *c, lg_sym name, int n, lg_dim *const *got
     for (int i = 0; i < n; i++)
         p.dim[i] =
             lg_dim_fresh(c->E, c->f, lg_intern(lg_dim_text(c->E->arena, got[i])), got[i], at);
-    LG_PUSH(c->f->packs, p);
+    LG_ARENA_PUSH(c->E->arena, c->f->packs, p);
     return &c->f->packs.at[c->f->packs.n - 1];
 }
 
@@ -303,7 +303,7 @@ static lg_dim *rigid_dim(lg_checking *c, const lg_ast *e) {
     for (int i = 0; i < n; i++)
         bind_dim(c, unknown[i], NULL, e->span);
     lg_dim *d = lg_dim_expr(c->E, c->f, e);
-    return d ? d : lg_dim_written(c->E, e); /* not known yet: one dim wherever it stands */
+    return d ? d : lg_dim_written(c->E, c->f, e); /* not known yet: one dim wherever it stands */
 }
 
 /* ---- letters: any tensor or record ---- */
@@ -493,7 +493,7 @@ static lg_value *model(lg_checking *c, const lg_ast *type, const lg_ast *decl, l
             lg_dim *d = want->t.dim[k];
             for (int j = 0; j < n_made; j++)
                 if (made[j].dim == d && !lg_sig_own(E, c->f, made[j].name))
-                    lg_sig_add(c->f, made[j].name, got->t.dim[k]);
+                    lg_sig_add(c->E, c->f, made[j].name, got->t.dim[k]);
             for (int j = 0; j < n_made; j++) {
                 const lg_dim *from = made[j].dim, *to = lg_sig_own(E, c->f, made[j].name);
                 if (to)
@@ -672,7 +672,7 @@ lg_value *lg_type_check(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v
     return decl ? model(&c, type, decl, env, v) : unknown_type(E, type);
 }
 
-size_t lg_type_own_packs(lg_frame *f, const lg_ast *type, int n, const lg_arg *arg) {
+size_t lg_type_own_packs(lg_elab *E, lg_frame *f, const lg_ast *type, int n, const lg_arg *arg) {
     size_t before = f->packs.n;
     for (int i = 0; i < n && i < (int)type->n - 1; i++) {
         const lg_ast *t = type->kid[i];
@@ -682,7 +682,7 @@ size_t lg_type_own_packs(lg_frame *f, const lg_ast *type, int n, const lg_arg *a
             pack_named(f, t->kid[pack]->name))
             continue;
         lg_pack p = {t->kid[pack]->name, v->t.rank - ((int)t->n - 1), v->t.dim + pack};
-        LG_PUSH(f->packs, p);
+        LG_ARENA_PUSH(E->arena, f->packs, p);
     }
     return before;
 }
@@ -753,7 +753,7 @@ static lg_value *any_tensor(lg_checking *c, const lg_ast *type) {
             lg_dim *one = lg_dim_var(
                 E->dims, lg_txt(E, "...%s", e->kind == LG_A_PACK ? e->name : ""), e->span);
             lg_pack made = {e->name, 1, lg_arena_dup(E->arena, &one, sizeof one)};
-            LG_PUSH(c->f->packs, made);
+            LG_ARENA_PUSH(c->E->arena, c->f->packs, made);
             p = &c->f->packs.at[c->f->packs.n - 1];
         }
         for (int k = 0; k < p->n && rank < LG_MAX_RANK; k++)

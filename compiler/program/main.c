@@ -88,6 +88,7 @@ static int with_options(int argc, char **argv, const lg_payload *p, const lg_io 
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its largest is an error like a full disk */
     lg_out_of_memory = out_of_memory;
     lg_command_prefix = "";
     program_name = argc > 0 ? last_part(argv[0]) : program_name;

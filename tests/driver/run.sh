@@ -107,6 +107,32 @@ expect 1 'E0306' "$lg" check "$scratch/a.lg"
 for phase in tokens ast typed graph grad plan c; do
     expect 0 '' "$lg" check examples/digits.lg --dump=$phase
 done
+# What stays codes in a train, what is decoded, and products that look levels up.
+expect 0 'held as codes: net.l1.w, ref.l1.w, ref.l2.w' "$lg" check tests/host/codes-kept.lg
+expect 0 'decoded, as they are trained: net.l2.w' "$lg" check tests/host/codes-kept.lg
+cat >"$scratch/picks.lg" <<'END'
+let c = nf4().encode(sin(reshape(float(arange(4096)), [64, 64])))
+train once {
+  state codes = c.codes
+  state absmax = c.absmax
+  state x = ones([64])
+  metric m = sum(nf4().decode({codes, absmax}) @ x)
+  max_steps = 1
+}
+train few {
+  state val = ones([300])
+  state col = i32(arange(300)) % i32(7)
+  state row = i32(arange(300))//i32(30)
+  state x = ones([7])
+  let y[i in 0..10] = sum[j where row[j] == i](val[j]*x[col[j]])
+  metric m = sum(y)
+  max_steps = 1
+}
+run once()
+run few()
+END
+expect 0 'i4 table scaled' "$lg" run "$scratch/picks.lg" --dump=plan
+expect 0 'sparse_rows' "$lg" run "$scratch/picks.lg" --dump=plan
 
 # Options of a program are known in its check.
 cat >"$scratch/sized.lg" <<'END'

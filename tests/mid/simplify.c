@@ -373,6 +373,77 @@ static void one_hot(void) {
     lg_graph_free(g);
 }
 
+/* Axes that stand together in the array itself are joined before they are reordered. */
+static void joined(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    lg_node *x = lg_g_permute(g, input(g, 3, 4, 3, 5), (int[]){2, 0, 1}, at);
+    lg_node *y =
+        lg_g_dot(g, lg_g_reshape(g, x, 2, (int64_t[]){5, 12}, at), input(g, 2, 12, 2, 0), at);
+    lg_g_output(g, y, -1, NULL);
+    both_passes("joined axes", g);
+    bool dense = true;
+    for (size_t i = 0; i < g->node.n; i++)
+        dense = dense && (g->node.at[i]->op->cls != LG_C_RESHAPE ||
+                          g->node.at[i]->in[0]->op->cls != LG_C_VIEW);
+    check("no reshape of reordered axes is left", dense && count(g, LG_C_RESHAPE) == 1);
+    lg_graph_free(g);
+}
+
+/* The gradient of windows that tile a picture: nothing meets, so nothing is added. */
+static void tiles(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    int64_t shape[] = {3, 6}, coef[] = {1, 0, 0, 0, 2, 1}, off[] = {0, 0};
+    lg_affine m = {2, 3, off, coef}; /* x[i, 2*j + k] */
+    lg_node *y = lg_g_unview(g, input(g, 3, 3, 3, 2), &m, 2, shape, at);
+    lg_g_output(g, y, -1, NULL);
+    both_passes("windows side by side", g);
+    check("windows side by side are a reshape", count(g, LG_C_UNVIEW) == 0);
+    lg_graph_free(g);
+    g = lg_graph_new(NULL);
+    int64_t apart[] = {1, 0, 0, 0, 3, 1}, wide[] = {3, 9};
+    lg_affine gaps = {2, 3, off, apart}; /* x[i, 3*j + k] of 9 columns, k below 2 */
+    y = lg_g_unview(g, input(g, 3, 3, 3, 2), &gaps, 2, wide, at);
+    lg_g_output(g, y, -1, NULL);
+    both_passes("windows apart", g);
+    check("windows apart are not", count(g, LG_C_UNVIEW) == 1);
+    lg_graph_free(g);
+}
+
+/* A reshape in a chain of elementwise ops moves to its end. */
+static void unparted(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    lg_node *x = input(g, 2, 4, 6, 0), *up = input(g, 3, 4, 2, 3);
+    x = lg_g_elem(g, lg_op_find("exp"), 1, &x, at);
+    x = lg_g_reshape(g, x, 3, (int64_t[]){4, 2, 3}, at);
+    lg_node *y = two(g, "mul", lg_g_elem(g, lg_op_find("neg"), 1, &x, at), up);
+    lg_g_output(g, y, -1, NULL);
+    lg_pass_layout(g);
+    bool flat = true;
+    for (size_t i = 0; i < g->node.n; i++)
+        flat = flat && (g->node.at[i]->op->cls != LG_C_ELEM || g->node.at[i]->type[0].rank == 2);
+    check("a chain keeps one shape", flat && g->output.at[0].node->type[0].rank == 3);
+    lg_graph_free(g);
+}
+
+/* h' = h @ transpose(w): the scan is given w turned, once. */
+static void ahead(void) {
+    lg_graph *g = lg_graph_new(NULL), *b = lg_graph_new(g);
+    lg_node *h = input(b, 2, 3, 4, 0);
+    lg_g_input(b, lg_type_make(LG_I64, 0, NULL), at);
+    lg_node *w = lg_g_permute(b, input(b, 2, 4, 4, 0), (int[]){1, 0}, at);
+    lg_g_output(b, lg_g_dot(b, h, w, at), -1, NULL);
+    lg_scan_attr s = {.n_carry = 1, .n_const = 1, .trip = 5, .stop = -1, .body = b};
+    lg_node *in[] = {input(g, 2, 3, 4, 0), input(g, 2, 4, 4, 0)};
+    lg_g_output(g, lg_g_item(g, lg_g_scan(g, &s, 2, in, at), 0), -1, NULL);
+    lg_pass_loops(g);
+    for (size_t i = 0; i < g->node.n; i++)
+        if (g->node.at[i]->op->cls == LG_C_SCAN)
+            check("the loop finds its weights turned",
+                  count(g->node.at[i]->attr.scan->body, LG_C_VIEW) == 0 &&
+                      count(g, LG_C_VIEW) == 1);
+    lg_graph_free(g);
+}
+
 static void neutral(void) {
     lg_graph *g = lg_graph_new(NULL);
     lg_node *x = input(g, 2, 4, 4, 0);
@@ -397,6 +468,10 @@ int main(void) {
     order();
     pieces();
     one_hot();
+    joined();
+    tiles();
+    unparted();
+    ahead();
     neutral();
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;

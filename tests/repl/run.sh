@@ -111,6 +111,11 @@ if $all && ! $accept; then
     type_in "$scratch/one" >/dev/null
     printf ':load near/state.lg\nrows_of(t).y\n' >"$scratch/one"
     result 'data beside a loaded file' 'f32[N = 2]: [2, 4]' "$(type_in "$scratch/one")"
+    # Arrays that nobody names are let go between the pieces: 60 of 8 MB fit in 400 MB.
+    for _ in {1..60}; do echo 'rand normal([2000000])'; done >"$scratch/one"
+    echo '"end"' >>"$scratch/one"
+    said=$(ulimit -v 400000 && timeout 100 "$lg" --threads 1 <"$scratch/one" 2>&1 | tail -n 1)
+    result 'a long session' 'str: "end"' "$said"
     # The tour is what the prompt prints, and stands in README.md between its marks.
     said=$(grep -v '^lg> \|^\.\.\. ' "$here/tour")
     sed -n 's/^lg> //p; s/^\.\.\. //p' "$here/tour" >"$scratch/one"

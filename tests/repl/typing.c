@@ -160,6 +160,10 @@ static void first_session(const char *home) {
     for (double end = now() + 0.3; now() < end;)
         more(0.1);
     type("Ctrl-C stops a loop", "\003", "R0701");
+    send_keys("scan (x = 0.5) for k in 0..2000000000 { x' = sin(x) }\r");
+    for (double end = now() + 0.3; now() < end;)
+        more(0.1);
+    type("Ctrl-C stops an expression", "\003", "R0104");
     finish("Ctrl-D");
 }
 

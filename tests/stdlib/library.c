@@ -206,17 +206,66 @@ static bool takes_function(const lg_ast *decl) {
     return false;
 }
 
+/* Why an entry has no example line; NULL: it must have one. */
+static const char *no_example(const row *r) {
+    if (is_kind(r, "model"))
+        return "its parameters are drawn";
+    if (is_kind(r, "optimizer"))
+        return "it goes downhill on the bowl below";
+    return is_kind(r, "data")        ? "its rows are drawn"
+           : takes_function(r->decl) ? "it takes a function"
+                                     : NULL;
+}
+
+/* Entries that are from somewhere or follow from a formula. */
+static bool is_method(const row *r) {
+    static const char *const kinds[] = {"loss", "optimizer", "schedule", "quantizer", "model"};
+    bool is = is_of(r, "init", "fn") || (!strncmp(r->module, "metrics", 7) && is_kind(r, "fn"));
+    for (size_t i = 0; i < LG_COUNT(kinds); i++)
+        is = is || is_kind(r, kinds[i]);
+    return is;
+}
+
+static bool has_year(const char *text) {
+    for (; (text = strpbrk(text, "0123456789")); text += strspn(text, "0123456789"))
+        if (strspn(text, "0123456789") == 4 && (*text == '1' || *text == '2'))
+            return true;
+    return false;
+}
+
+/* A sentence, with a formula in plain text or where it is from. */
+static void check_text(const row *r) {
+    static const char *const from[] = {"PyTorch", "torchvision",  "torchmetrics",
+                                       "optax",   "scikit-learn", "GGUF",
+                                       "max(",    "log(",         " - "};
+    const char *doc = r->decl->doc ? r->decl->doc : "";
+    char text[2000] = "";
+    int words = 0;
+    for (const char *line = doc; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        if (strncmp(line + strspn(line, " "), "example:", 8) != 0)
+            strncat(text, line,
+                    strcspn(line, "\n") + 1 < sizeof text - strlen(text) - 1
+                        ? strcspn(line, "\n") + 1
+                        : 0);
+    for (const char *c = text; *(c += strspn(c, " \n")); c += strcspn(c, " \n"))
+        words++;
+    report(r->decl->name, "sentence", (words >= 3 || strpbrk(text, "*/")) && strpbrk(text, ".?"),
+           text);
+    bool known = has_year(text) || strpbrk(text, "=*/^|<>[");
+    for (size_t i = 0; i < LG_COUNT(from); i++)
+        known = known || strstr(text, from[i]);
+    if (is_method(r))
+        report(r->decl->name, "source or formula", known, text);
+}
+
 static void check_texts(void) {
-    static const char *const with_example[] = {"fn", "loss", "schedule", "quantizer"};
     for (size_t k = 0; k < library.n; k++) {
         const lg_ast *d = library.at[k].decl;
         if (!is_first(k))
             continue;
-        report(d->name, "doc comment", d->doc && *d->doc, "there is none");
+        check_text(&library.at[k]);
         int n = examples_of(d);
-        for (size_t i = 0; i < LG_COUNT(with_example); i++)
-            if (is_kind(&library.at[k], with_example[i]))
-                report(d->name, "example", n > 0 || takes_function(d), "there is none");
+        report(d->name, "example", n > 0 || no_example(&library.at[k]), "there is none");
     }
 }
 

@@ -178,7 +178,7 @@ faults() {
         fi
     done <"$root/tests/stdlib/faults.txt"
     for module in losses losses_tasks metric_learning policy_gradient optimizers optimizers_adaptive \
-        schedules quantizers sparsity rounding metrics metrics_{ranking,regression,clusters,text,images}; do
+        clipping schedules quantizers sparsity rounding metrics metrics_{ranking,regression,clusters,text,images}; do
         for name in $(declared "$module" | grep -v '^_'); do
             grep -q "\b$name(.*  => \|^$name: " "$root/tests/stdlib/faults.txt" ||
                 grep -q "\b$name(.*  # " "$root/tests/errors/calls.txt" && ok ||
