@@ -363,7 +363,7 @@ bool lg_options_check(lg_host *H, lg_module *m) {
             check_params(E, m, m->tree->kid[i], &known);
     for (size_t i = 0; i < H->option.n; i++) {
         const lg_option *o = &H->option.at[i];
-        if (o->built_in || is_among(&known, o->name))
+        if (is_among(&known, o->name))
             continue;
         lg_diag *d = lg_err(E, "E0701", (lg_span){0}, "the program has no argument `%s`", o->name);
         const char *near = lg_nearest(o->name, known.v.at, known.v.n);

@@ -159,7 +159,7 @@ static void first_session(const char *home) {
     send_keys("for i in 0..300000 { let z = sum(rand normal([1000])) }\r");
     for (double end = now() + 0.3; now() < end;)
         more(0.1);
-    type("Ctrl-C stops a loop", "\003", "R0701");
+    type("Ctrl-C stops a loop", "\003", "runtime[R0"); /* between rounds, or in one */
     send_keys("scan (x = 0.5) for k in 0..2000000000 { x' = sin(x) }\r");
     for (double end = now() + 0.3; now() < end;)
         more(0.1);
