@@ -89,6 +89,7 @@ static void expect(const char *what, const char *text) {
 }
 
 static void type(const char *what, const char *keys, const char *text) {
+    more(0.1); /* as somebody who has seen the prompt */
     send_keys(keys);
     expect(what, text);
     expect(what, "lg> ");
