@@ -271,6 +271,10 @@ lg_dim *lg_dim_seen_from(lg_elab *E, lg_frame *f, lg_dim *d);
 lg_value *lg_value_seen_from(lg_elab *E, lg_frame *f, lg_value *v);
 /* A fresh atom of frame f standing for `to` (a dim as its caller sees it), or for nothing. */
 lg_dim *lg_dim_fresh(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *to, lg_span at);
+/* The same for a parameter of f that is given as a number (or as the size `to`). */
+lg_dim *lg_dim_size_param(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *to, lg_span at);
+/* d with such parameters replaced by what they were given as. */
+const lg_dim *lg_dim_in_numbers(const lg_dim *d);
 
 /* ---- modules ---- */
 struct lg_module {

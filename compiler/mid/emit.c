@@ -281,7 +281,7 @@ static lg_dtype join_dtypes(lg_elab *E, int n, lg_value *const *v, const char *w
 
 /* ---- alignment ---- */
 
-bool lg_dims_match(const lg_dim *a, const lg_dim *b) {
+static bool match_named(const lg_dim *a, const lg_dim *b) {
     int64_t x, y;
     if (lg_dim_equal(a, b))
         return true;
@@ -290,6 +290,13 @@ bool lg_dims_match(const lg_dim *a, const lg_dim *b) {
     if (lg_dim_value(a, &x) && lg_dim_value(b, &y))
         return x == y;
     return lg_dim_later(a) || lg_dim_later(b); /* compared when it runs */
+}
+
+bool lg_dims_match(const lg_dim *a, const lg_dim *b) {
+    if (match_named(a, b))
+        return true;
+    const lg_dim *x = lg_dim_in_numbers(a), *y = lg_dim_in_numbers(b);
+    return (x != a || y != b) && match_named(x, y);
 }
 
 static bool is_anonymous(const lg_dim *d) {
@@ -307,7 +314,7 @@ static bool stretches_one(const lg_value *large, const int *map) {
 }
 
 /* map[i] = dim of small that meets dim i of large, or -1. Rules of the language, section 2.3. */
-static bool align(lg_elab *E, const lg_value *small, const lg_value *large, int *map,
+static bool align_named(lg_elab *E, const lg_value *small, const lg_value *large, int *map,
                   const char **why) {
     for (int i = 0; i < large->t.rank; i++)
         map[i] = -1;
@@ -319,7 +326,7 @@ static bool align(lg_elab *E, const lg_value *small, const lg_value *large, int 
         int off = large->t.rank - small->t.rank; /* a suffix */
         bool ok = true;
         for (int i = 0; i < small->t.rank; i++)
-            ok = ok && lg_dims_match(small->t.dim[i], large->t.dim[off + i]);
+            ok = ok && match_named(small->t.dim[i], large->t.dim[off + i]);
         for (int i = 0; ok && i < small->t.rank; i++)
             map[off + i] = i;
         if (ok || small->t.rank == large->t.rank)
@@ -330,7 +337,7 @@ static bool align(lg_elab *E, const lg_value *small, const lg_value *large, int 
     for (int i = 0; i < small->t.rank; i++) {
         int hit = -1, hits = 0;
         for (int j = 0; j < large->t.rank; j++)
-            if (lg_dims_match(small->t.dim[i], large->t.dim[j])) {
+            if (match_named(small->t.dim[i], large->t.dim[j])) {
                 hits++;
                 hit = j;
             }
@@ -352,6 +359,30 @@ static bool align(lg_elab *E, const lg_value *small, const lg_value *large, int 
         last = hit;
     }
     return !stretches_one(large, map);
+}
+
+/* A copy of v whose sizes are the numbers they were given as; v itself where none has a name. */
+static const lg_value *in_numbers(lg_elab *E, const lg_value *v) {
+    const lg_dim *dim[LG_MAX_RANK];
+    bool same = true;
+    for (int i = 0; i < v->t.rank; i++) {
+        dim[i] = lg_dim_in_numbers(v->t.dim[i]);
+        same = same && dim[i] == v->t.dim[i];
+    }
+    if (same)
+        return v;
+    lg_value *r = lg_v_copy(E, v);
+    r->t.dim = lg_arena_dup(E->arena, dim, sizeof *dim * (size_t)v->t.rank);
+    return r;
+}
+
+/* By name; where names do not say it, as after a static `if n == m`, by what they were given as. */
+static bool align(lg_elab *E, const lg_value *small, const lg_value *large, int *map,
+                  const char **why) {
+    if (align_named(E, small, large, map, why))
+        return true;
+    const lg_value *s = in_numbers(E, small), *l = in_numbers(E, large);
+    return (s != small || l != large) && align_named(E, s, l, map, why);
 }
 
 static void report_align(lg_elab *E, const lg_value *a, const lg_value *b, const char *why, lg_span at) {

@@ -376,6 +376,8 @@ lg_dim *lg_lookup_dim(lg_elab *E, lg_frame *f, lg_sym name) {
 typedef struct {
     lg_frame *owner;
     lg_dim *to;
+    bool number; /* a parameter that was given as a number */
+    lg_dims *dims;
 } alias;
 
 lg_dim *lg_dim_fresh(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *to, lg_span at) {
@@ -384,8 +386,37 @@ lg_dim *lg_dim_fresh(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *to, lg_span a
     if (to && lg_dim_value(to, &size))
         lg_dim_set(d, size);
     alias *a = LG_NEW(E->arena, alias);
-    *a = (alias){f, to};
+    *a = (alias){f, to, false, E->dims};
     lg_dim_set_user(d, a);
+    return d;
+}
+
+lg_dim *lg_dim_size_param(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *to, lg_span at) {
+    lg_dim *d = lg_dim_fresh(E, f, name, to, at);
+    if (lg_dim_later(to))
+        lg_dim_set_later(d);
+    ((alias *)lg_dim_user(d))->number = true;
+    return d;
+}
+
+/* No arena or elaboration is asked for: the names know where they are interned. */
+const lg_dim *lg_dim_in_numbers(const lg_dim *d) {
+    for (int round = 0; round < 64; round++) {
+        const lg_dim *var[32], *from[32], *to[32];
+        size_t n = lg_dim_vars(d, var, LG_COUNT(var)), k = 0;
+        lg_dims *dims = NULL;
+        for (size_t i = 0; i < n; i++) {
+            const alias *a = lg_dim_user(var[i]);
+            if (!a || !a->number)
+                continue;
+            dims = a->dims;
+            from[k] = var[i];
+            to[k++] = a->to;
+        }
+        if (!k)
+            break;
+        d = lg_dim_subst(dims, d, k, from, to);
+    }
     return d;
 }
 

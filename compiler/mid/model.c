@@ -402,6 +402,17 @@ static void keep_what_is_used(making *k, const lg_ast *block) {
     }
 }
 
+/* Leaves are known outside, by path: their dims are those of whoever makes the model. */
+static void show_leaves(making *k) {
+    lg_frame *out = k->m->frame->caller;
+    for (size_t i = 0; i < k->m->leaf.n; i++) {
+        lg_value *now = k->now.at[i];
+        k->m->leaf.at[i].type = lg_value_seen_from(k->E, out, k->m->leaf.at[i].type);
+        if (now->kind == LG_V_TENSOR)
+            k->now.at[i] = lg_value_seen_from(k->E, out, now);
+    }
+}
+
 /* The growing arrays become arena memory: models live as long as the elaboration. */
 static void settle(making *k) {
     lg_model *m = k->m;
@@ -432,6 +443,7 @@ static lg_value *construct(lg_elab *E, const lg_ast *decl, lg_frame *C, lg_span 
         keep_what_is_used(&k, block);
     E->frame = was;
     E->want = was_want;
+    show_leaves(&k);
     settle(&k);
     lg_value *v = lg_v_new(E, LG_V_MODEL, at);
     v->model.m = m;

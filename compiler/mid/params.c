@@ -251,6 +251,27 @@ static bool is_scalar(const lg_ast *type) {
     return type && type->kind == LG_A_TYPE && !type->n && !(type->flags & LG_AF_SQUARE);
 }
 
+/* Does the declaration of f take p as a number that may be a size, as D of `model M(D)`? */
+static bool may_be_size(const lg_frame *f, const lg_ast *p) {
+    bool graph = f->decl && f->decl->kind == LG_A_DECL && strcmp(f->decl->text, "data") != 0;
+    return graph && (!p->kid[0] || (is_scalar(p->kid[0]) &&
+                                    lg_dtype_is_int(lg_dtype_from_name(p->kid[0]->name))));
+}
+
+/* A size has the name of its parameter in the body, whatever number it is in this call: the dims of
+ * the run are those that the body was checked with. */
+static lg_value *named_size(binding *b, const lg_ast *p, lg_value *v) {
+    bool size = v->kind == LG_V_NUM && v->num.is_int && !v->num.varies &&
+                (v->num.known ? v->num.i >= 0 : v->num.dim != NULL);
+    if (!size || !may_be_size(b->f, p))
+        return v;
+    lg_dim *to = v->num.dim ? v->num.dim : lg_dim_num(b->E->dims, v->num.i);
+    lg_span at = p->name_span.file ? p->name_span : p->span;
+    v = lg_v_copy(b->E, v);
+    v->num.dim = lg_dim_size_param(b->E, b->f, p->name, to, at);
+    return v;
+}
+
 /* The value of parameter p as the body sees it; NULL after reporting. */
 static lg_value *fitted(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
     lg_elab *E = b->E;
@@ -276,7 +297,7 @@ void lg_param_default(lg_elab *E, lg_frame *f, const lg_ast *p) {
         .E = E, .f = f, .at = p->span, .what = f->decl && f->decl->name ? f->decl->name : "fn"};
     lg_value *v = lg_expr_in(E, f, p->kid[2]);
     v = fitted(&b, p, v, p->kid[2]->span);
-    to->value = v ? v : lg_v_error(E, p->span);
+    to->value = v ? named_size(&b, p, v) : lg_v_error(E, p->span);
     to->state = LG_B_VALUE;
 }
 
@@ -295,7 +316,7 @@ static bool fit(binding *b, uint32_t i) {
     lg_binding *to = lg_find_local(b->f, b->params->kid[i]->name, false);
     lg_value *v =
         fitted(b, b->params->kid[i], to->value, b->given[i]->at.file ? b->given[i]->at : b->at);
-    to->value = v ? v : lg_v_error(b->E, b->given[i]->at);
+    to->value = v ? named_size(b, b->params->kid[i], v) : lg_v_error(b->E, b->given[i]->at);
     return v != NULL;
 }
 
@@ -350,6 +371,20 @@ static bool is_counted(const lg_ast *type) {
     return false;
 }
 
+static bool has_names(const lg_ast *e) {
+    bool found = e->kind == LG_A_NAME;
+    for (uint32_t i = 0; !found && i < e->n; i++)
+        found = e->kid[i] && has_names(e->kid[i]);
+    return found;
+}
+
+/* `n: i64`: dims of the other parameters may be made of it. */
+static bool is_plain_integer(const lg_ast *p) {
+    return p->kid[0] && is_scalar(p->kid[0]) &&
+           lg_dtype_is_int(lg_dtype_from_name(p->kid[0]->name)) &&
+           (!p->kid[1] || !has_names(p->kid[1]));
+}
+
 /* Sizes of models first (their names are those of the caller), then bare names, then the types one
  * by one (computed sizes last), then functions, whose types use all of these; defaults last or when
  * asked for. */
@@ -368,10 +403,8 @@ bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const 
     for (int round = 0; round < 5; round++)
         for (uint32_t i = 0; i < count; i++) {
             const lg_ast *type = params->kid[i]->kid[0];
-            int when = !type || type->kind == LG_A_CALL ? 0
-                       : type->kind == LG_A_FNTYPE      ? 4
-                       : is_counted(type)               ? 3
-                                                        : 2;
+            bool first = !type || type->kind == LG_A_CALL || is_plain_integer(params->kid[i]);
+            int when = first ? 0 : type->kind == LG_A_FNTYPE ? 4 : is_counted(type) ? 3 : 2;
             if (!b.given[i])
                 continue;
             if (round == 1 && type)
@@ -407,8 +440,11 @@ void lg_params_vary(lg_elab *E, lg_frame *f, const lg_ast *decl) {
     uint64_t fixed = lg_static_params(E->statics, decl);
     for (uint32_t i = 0; i < params->n && i < 64; i++) {
         lg_binding *b = lg_find_local(f, params->kid[i]->name, false);
-        if (b && b->value && b->value->kind == LG_V_NUM && b->value->num.known && !(fixed >> i & 1))
+        bool number = b && b->value && b->value->kind == LG_V_NUM && b->value->num.known;
+        if (number && !(fixed >> i & 1)) {
             b->value = lg_num_varying(E, b->value, b->name);
+            b->value->num.dim = NULL;
+        }
     }
 }
 

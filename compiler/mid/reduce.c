@@ -339,7 +339,8 @@ static bool types_mention(const lg_ast *e, lg_sym name, bool within) {
 static bool is_size(const lg_elab *E, lg_sym name) {
     for (const lg_frame *f = E->frame; f; f = f->up) {
         const lg_ast *d = f->self && f->self->decl ? f->self->decl : f->decl;
-        if (f->kind == LG_F_FN && d && types_mention(d, name, false))
+        bool body = f->kind == LG_F_FN || f->kind == LG_F_MODEL;
+        if (body && d && types_mention(d, name, false))
             return true;
     }
     return false;
@@ -349,6 +350,7 @@ static bool is_size(const lg_elab *E, lg_sym name) {
 static int sized_axis(lg_elab *E, const lg_value *x, const lg_value *axis, lg_span at) {
     int hit = -1, hits = 0;
     int64_t n;
+    lg_sym name = axis->num.dim ? lg_dim_name(axis->num.dim) : axis->num.called;
     for (int d = 0; d < x->t.rank; d++)
         if (lg_dim_is_num(x->t.dim[d], &n) && n == axis->num.i) {
             hit = d;
@@ -359,7 +361,7 @@ static int sized_axis(lg_elab *E, const lg_value *x, const lg_value *axis, lg_sp
     lg_diag *d = lg_err(E, "E0261", at,
                         hits ? "%s = %lld may be more than one axis of %s"
                              : "there is no axis %s = %lld in %s",
-                        axis->num.called, (long long)axis->num.i, lg_v_type_text(E, x));
+                        name, (long long)axis->num.i, lg_v_type_text(E, x));
     lg_diag_help(d, "axes can be numbered: axis=0 is the first, axis=-1 the last");
     return -1;
 }
@@ -382,9 +384,12 @@ int lg_axis(lg_elab *E, const lg_value *x, const lg_value *axis, lg_span at) {
             }
         if (hits == 1)
             return hit;
-        if (!hits && LG_CHECKING(E) && is_parameter(E, axis->num.dim))
+        bool number = !hits && is_parameter(E, axis->num.dim);
+        if (number && !axis->num.known && LG_CHECKING(E))
             return x->t.rank ? x->t.rank - 1 : -1; /* not known yet: any */
-        if (hits || lg_dim_is_var(axis->num.dim)) {
+        if (number && axis->num.known && is_size(E, lg_dim_name(axis->num.dim)))
+            return sized_axis(E, x, axis, where);
+        if (!number && (hits || lg_dim_is_var(axis->num.dim))) {
             lg_diag *d = lg_err(E, "E0261", where,
                                 hits ? "%s stands there twice: %s" : "there is no axis %s in %s",
                                 lg_dim_text(E->arena, axis->num.dim), lg_v_type_text(E, x));
