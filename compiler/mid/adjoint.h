@@ -41,6 +41,7 @@ typedef struct {
     int n_carry;          /* the first inputs, which change from round to round */
     bool cheap;           /* arithmetic is made again too */
     uint8_t *used;        /* by node of w: the pass needs it */
+    size_t n_used;    /* nodes of w when that was found out; further ones are not used */
     lg_node_vec residual; /* nodes of the body that must be handed over */
 } lg_kept;
 void lg_kept_find(lg_kept *k, int n_in, lg_node *const *dx);

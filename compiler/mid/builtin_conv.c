@@ -160,7 +160,8 @@ static lg_node *node_of(lg_elab *E, const char *op, lg_value *x, lg_value *w, lg
                         lg_value *y, lg_span at) {
     lg_index *open[2 * LG_MAX_RANK];
     int n = w->t.n_open, perm[LG_MAX_RANK];
-    memcpy(open, w->t.open, sizeof *open * (size_t)n);
+    for (int k = 0; k < n; k++)
+        open[k] = w->t.open[k];
     for (int k = 0; k < x->t.n_open; k++)
         if (!lg_has_open(w, x->t.open[k]))
             open[n++] = x->t.open[k];

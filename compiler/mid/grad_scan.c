@@ -140,7 +140,8 @@ static void use_forward(lg_kept *k, lg_node *n) {
 }
 
 void lg_kept_find(lg_kept *k, int n_in, lg_node *const *dx) {
-    k->used = lg_alloc(k->w->node.n + 1);
+    k->n_used = k->w->node.n;
+    k->used = lg_alloc(k->n_used + 1);
     uint8_t *need = lg_alloc(k->w->node.n + 1);
     for (int i = 0; i < n_in; i++)
         if (dx[i])
@@ -161,7 +162,7 @@ void lg_kept_find(lg_kept *k, int n_in, lg_node *const *dx) {
 }
 
 void lg_kept_fill(const lg_kept *k, lg_graph *to, lg_node **map) {
-    for (size_t i = 0; i < k->w->node.n; i++) {
+    for (size_t i = 0; i < k->n_used; i++) {
         lg_node *n = k->w->node.at[i];
         if (!k->used[i] || map[i])
             continue;
