@@ -300,7 +300,9 @@ lg_node *lg_s_reshape(lg_rewrite *R, lg_node *x, int rank, const int64_t *shape,
         s = s ? compose(R->g, m, s) : join_map(R->g, m, &x->type[0], rank, shape);
         if (s)
             return lg_s_view(R, x->in[0], s, rank, shape, at);
-        lg_node *y = joined_first(R, x, rank, shape, at);
+        /* what is elementwise is rather computed in the order that is wanted */
+        lg_class c = x->in[0]->op->cls;
+        lg_node *y = c == LG_C_ELEM || c == LG_C_CAST ? NULL : joined_first(R, x, rank, shape, at);
         if (y)
             return y;
     }

@@ -63,6 +63,21 @@ for word in grad vjp jvp hvp jacobian hessian categorical bernoulli permutation 
 done
 printf 'print cat([[1.0], [2.0]])\n' >"$scratch/also.lg"
 expect 1 'here that is written `concat([a, b], axis=0)`' "$lg" check "$scratch/also.lg"
+# Products read the codes of the library's quantizers as they stand.
+for of in 'int8 i8' 'int4 i4' 'nf4 table'; do
+    cat >"$scratch/codes.lg" <<END
+part net = Linear(256, 256)
+let q = ${of% *}()
+let small = net.at(q.encode(net.\`w\`))
+train fit {
+  state x = ones([1, 256])
+  x' = small(x)
+  max_steps = 2
+}
+let r = run fit()
+END
+    expect 0 "${of#* }" "$lg" run --quiet "$scratch/codes.lg" --dump=plan
+done
 expect 0 'halving: 0 parameters' "$lg" check tests/driver/drawn.lg
 # What `lg check` tells of a program beside its faults.
 cat >"$scratch/late.lg" <<'END'
