@@ -2,39 +2,11 @@
  * plain loops, with the same bits for any number of threads and nothing of their size stored in
  * between; gathers that moved still check their subscripts; large results that go past the caches;
  * tiles of equal size. */
-#include "ops/ops.h"
+#include "tests/engine/graphs.h"
 #include "runtime/exec.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int n_passed, n_failed;
-static lg_graph *g;
-static const lg_span at = {0, 0, 0};
-
-static void check(bool ok, const char *what) {
-    n_passed += ok;
-    n_failed += !ok;
-    if (!ok)
-        printf("FAILED %s\n", what);
-}
-
-#define SHAPE(...)                                           \
-    (int)LG_COUNT(((int64_t[]){__VA_ARGS__})), (int64_t[]) { \
-        __VA_ARGS__                                          \
-    }
-
-static lg_node *input(lg_dtype t, int rank, const int64_t *shape) {
-    return lg_g_input(g, lg_type_make(t, rank, shape), at);
-}
-
-static lg_node *op1(const char *name, lg_node *x) {
-    return lg_g_elem(g, lg_op_find(name), 1, &x, at);
-}
-
-static lg_node *op2(const char *name, lg_node *a, lg_node *b) {
-    return lg_g_elem(g, lg_op_find(name), 2, (lg_node *[]){a, b}, at);
-}
 
 static lg_node *total(lg_node *x, uint32_t axes) {
     return lg_g_reduce(g, lg_op_find("sum"), x, axes, at);

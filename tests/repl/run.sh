@@ -103,6 +103,10 @@ if $all && ! $accept; then
         printf ':load state.lg\n%s\n' "$values" >"$scratch/one"
         result "$(basename "$file"), loaded again" "$first" "$(type_in "$scratch/one")"
     done
+    # What does not fit into memory is refused, and nothing is lost.
+    printf 'let a = [1.0, 2.0]\nlet big = rand normal([20000, 20000])\na\n' >"$scratch/one"
+    said=$(ulimit -v 1500000 && type_in "$scratch/one" --keep-going)
+    result 'out of memory' 'E0437 [1, 2]' "$(printf '%s\n' "$said" | sed -n 's/^error\[\(E0437\)\].*/\1/p; /^\[1, 2\]$/p' | paste -sd' ')"
     # Data of a loaded file are found from where the session is saved.
     mkdir -p "$scratch/far/data" "$scratch/near"
     printf 'a,b\n1,2\n3,4\n' >"$scratch/far/data/t.csv"
