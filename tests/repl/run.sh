@@ -107,6 +107,9 @@ if $all && ! $accept; then
     printf 'let a = [1.0, 2.0]\nlet big = rand normal([20000, 20000])\na\n' >"$scratch/one"
     said=$(ulimit -v 1500000 && type_in "$scratch/one" --keep-going)
     result 'out of memory' 'E0437 [1, 2]' "$(printf '%s\n' "$said" | sed -n 's/^error\[\(E0437\)\].*/\1/p; /^\[1, 2\]$/p' | paste -sd' ')"
+    printf 'let a = 3\nfn twice(x: f64[N]) -> f64[N] from "libnosuchlibrary.so"\ntwice([1.0])\na\n' >"$scratch/one"
+    said=$(type_in "$scratch/one" --keep-going --allow-foreign)
+    result 'a foreign function that fails' 'R0601 integer: 3' "$(printf '%s\n' "$said" | sed -n 's/^runtime\[\(R0601\)\].*/\1/p; /^integer/p' | paste -sd' ')"
     # Data of a loaded file are found from where the session is saved.
     mkdir -p "$scratch/far/data" "$scratch/near"
     printf 'a,b\n1,2\n3,4\n' >"$scratch/far/data/t.csv"
