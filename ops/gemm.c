@@ -7,7 +7,13 @@
 #include <immintrin.h>
 #endif
 
-enum { LG_KC = 256, LG_NC = 512, MAX_MR = 8, PAD = 32 };
+enum {
+    LG_KC = 256,
+    LG_NC = 512,
+    MAX_MR = 8,
+    PAD = 32,
+    STRIPS = 4 /* of a transposed operand that are packed at once */
+};
 
 /* An operand of a product of codes. */
 typedef struct {
@@ -36,6 +42,8 @@ typedef void (*tile_fn)(const lg_product *p, const void *a, const void *b, void 
 #define LANES 16
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define SPLAT(s) _mm512_set1_ps(s)
+#define LOAD_SOME(p, n) _mm512_maskz_loadu_ps((__mmask16)((1U << (n)) - 1), p)
+#define STORE_SOME(p, n, v) _mm512_mask_storeu_ps(p, (__mmask16)((1U << (n)) - 1), v)
 #define MR 8
 #define NV 2
 #define TARGET __attribute__((target("avx512f,avx512vl,fma")))
@@ -46,6 +54,8 @@ typedef void (*tile_fn)(const lg_product *p, const void *a, const void *b, void 
 #define LANES 8
 #define FMA(a, b, c) _mm512_fmadd_pd(a, b, c)
 #define SPLAT(s) _mm512_set1_pd(s)
+#define LOAD_SOME(p, n) _mm512_maskz_loadu_pd((__mmask8)((1U << (n)) - 1), p)
+#define STORE_SOME(p, n, v) _mm512_mask_storeu_pd(p, (__mmask8)((1U << (n)) - 1), v)
 #define MR 8
 #define NV 2
 #define TARGET __attribute__((target("avx512f,avx512vl,fma")))
@@ -304,6 +314,6 @@ size_t lg_gemm_scratch(const lg_product *p) {
     int64_t n = p->n > p->m ? p->n : p->m;
     int64_t cols = n < LG_NC ? (n + PAD - 1) / PAD * PAD : LG_NC, k = p->k < LG_KC ? p->k : LG_KC;
     if (has_tile(p->type))
-        return (size_t)(MAX_MR * LG_KC + cols * k) * lg_dtype_size(p->type);
+        return (size_t)(STRIPS * MAX_MR * LG_KC + cols * k) * lg_dtype_size(p->type);
     return lg_dtype_is_float(p->type) ? lg_gemm_coded_scratch(p) : 0;
 }

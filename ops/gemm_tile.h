@@ -4,6 +4,7 @@
  *   FMA(a, b, c) a*b + c on vectors             SPLAT(s)           s in every lane
  *   MR, NV       a tile is MR rows of NV vectors
  *   TARGET       the attribute that allows the vector unit
+ *   LOAD_SOME(p, n), STORE_SOME(p, n, v)   less than a vector, if the unit has that
  *   CODED        with products of codes (f32)
  * Every element is summed in the order of k from 0, block of K by block of K, whatever the tile. */
 
@@ -14,149 +15,197 @@ enum { TILE(NR) = NV * LANES };
 
 #include "ops/turn_tile.h"
 
-/* out[r][0..NR) = sum over k of a[r*a_m + k*a_k] * b[k*b_k ..], added to what is there if `more`.
- */
+/* n < LANES elements at p, the others zero; and back. */
+static inline __attribute__((always_inline)) TARGET VEC TILE(load_some)(const REAL *p, int64_t n) {
+#ifdef LOAD_SOME
+    return LOAD_SOME(p, n);
+#else
+    REAL lane[LANES] = {0};
+    for (int64_t j = 0; j < n; j++)
+        lane[j] = p[j];
+    return (VEC) * (const TILE(vec_u) *)lane;
+#endif
+}
+
+static inline __attribute__((always_inline)) TARGET void TILE(store_some)(REAL *p, VEC v,
+                                                                          int64_t n) {
+#ifdef STORE_SOME
+    STORE_SOME(p, n, v);
+#else
+    REAL lane[LANES];
+    *(TILE(vec_u) *)lane = (TILE(vec_u))v;
+    for (int64_t j = 0; j < n; j++)
+        p[j] = lane[j];
+#endif
+}
+
+/* out[r][..] = sum over k of a[r*a_m + k*a_k] * b[k*b_k ..] for mr rows and nv vectors, added to
+ * what is there if `more`. Of the last vector `some` elements are stored, all where it is 0. */
 static inline __attribute__((always_inline)) TARGET void
 TILE(block)(const REAL *a, int64_t a_m, int64_t a_k, const REAL *b, int64_t b_k, int64_t k,
-            REAL *out, int64_t out_m, bool more, const int mr) {
+            REAL *out, int64_t out_m, bool more, const int mr, const int nv, int64_t some) {
     VEC acc[MR][NV];
 #pragma GCC unroll 8
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; v++)
+        for (int v = 0; v < nv; v++)
             acc[r][v] = SPLAT(0);
     for (int64_t i = 0; i < k; i++) {
         VEC x[NV];
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; v++)
+        for (int v = 0; v < nv; v++)
             x[v] = (VEC) * (const TILE(vec_u) *)(b + i * b_k + v * LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < mr; r++) {
             VEC s = SPLAT(a[r * a_m + i * a_k]);
 #pragma GCC unroll 4
-            for (int v = 0; v < NV; v++)
+            for (int v = 0; v < nv; v++)
                 acc[r][v] = FMA(s, x[v], acc[r][v]);
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; v++) {
-            TILE(vec_u) *to = (TILE(vec_u) *)(out + r * out_m + v * LANES);
+        for (int v = 0; v < nv; v++) {
+            REAL *to = out + r * out_m + v * LANES;
+            if (v == nv - 1 && some) {
+                if (more)
+                    acc[r][v] += TILE(load_some)(to, some);
+                TILE(store_some)(to, acc[r][v], some);
+                continue;
+            }
             if (more)
-                acc[r][v] += (VEC)*to;
-            *to = (TILE(vec_u))acc[r][v];
+                acc[r][v] += (VEC) * (const TILE(vec_u) *)to;
+            *(TILE(vec_u) *)to = (TILE(vec_u))acc[r][v];
         }
 }
 
-static TARGET void TILE(rows)(const REAL *a, int64_t a_m, int64_t a_k, const REAL *b, int64_t b_k,
-                              int64_t k, REAL *out, int64_t out_m, bool more, int mr) {
+/* A strip of mr rows of nv vectors, in pieces of numbers of rows that are known. */
+static inline __attribute__((always_inline)) TARGET void
+TILE(rows)(const REAL *a, int64_t a_m, int64_t a_k, const REAL *b, int64_t b_k, int64_t k,
+           REAL *out, int64_t out_m, bool more, int mr, const int nv, int64_t some) {
     if (mr == MR) {
-        TILE(block)(a, a_m, a_k, b, b_k, k, out, out_m, more, MR);
+        TILE(block)(a, a_m, a_k, b, b_k, k, out, out_m, more, MR, nv, some);
         return;
     }
     for (; mr >= 4; mr -= 4, a += 4 * a_m, out += 4 * out_m)
-        TILE(block)(a, a_m, a_k, b, b_k, k, out, out_m, more, 4);
-    for (; mr > 0; mr--, a += a_m, out += out_m)
-        TILE(block)(a, a_m, a_k, b, b_k, k, out, out_m, more, 1);
+        TILE(block)(a, a_m, a_k, b, b_k, k, out, out_m, more, 4, nv, some);
+    for (; mr >= 2; mr -= 2, a += 2 * a_m, out += 2 * out_m)
+        TILE(block)(a, a_m, a_k, b, b_k, k, out, out_m, more, 2, nv, some);
+    if (mr > 0)
+        TILE(block)(a, a_m, a_k, b, b_k, k, out, out_m, more, 1, nv, some);
 }
 
-/* Columns j .. j+w of a strip of mr rows; fewer than NR go through a tile of our own. */
+/* Columns j .. j+w of a strip of mr rows. Of b all vectors are there that w reaches into. */
 static TARGET void TILE(panel)(const REAL *a, int64_t a_m, int64_t a_k, const REAL *b, int64_t b_k,
                                int64_t k, REAL *out, int64_t out_m, bool more, int mr, int64_t w) {
-    if (w == TILE(NR)) {
-        TILE(rows)(a, a_m, a_k, b, b_k, k, out, out_m, more, mr);
-        return;
-    }
-    REAL tile[MR * TILE(NR)];
-    TILE(rows)(a, a_m, a_k, b, b_k, k, tile, TILE(NR), false, mr);
-    for (int r = 0; r < mr; r++)
-        for (int64_t j = 0; j < w; j++) {
-            REAL *to = &out[r * out_m + j];
-            *to = more ? tile[r * TILE(NR) + j] + *to : tile[r * TILE(NR) + j];
-        }
+    if (w == TILE(NR))
+        TILE(rows)(a, a_m, a_k, b, b_k, k, out, out_m, more, mr, NV, 0);
+    else if (w > LANES)
+        TILE(rows)(a, a_m, a_k, b, b_k, k, out, out_m, more, mr, NV, w % LANES);
+    else
+        TILE(rows)(a, a_m, a_k, b, b_k, k, out, out_m, more, mr, 1, w % LANES);
 }
 
-/* LANES columns of as many rows, which lie side by side, as rows of a panel. */
-static inline __attribute__((always_inline)) TARGET void TILE(turned)(const REAL *b, int64_t b_n,
-                                                                      REAL *to) {
+/* `rows` rows of b, which lie side by side, as the columns of as many vectors of a panel as they
+ * are long; vectors are filled up with zeros. */
+static inline __attribute__((always_inline)) TARGET void
+TILE(turned)(const REAL *b, int64_t b_n, const int rows, int64_t some, REAL *to) {
     VEC v[LANES];
 #pragma GCC unroll 16
     for (int q = 0; q < LANES; q++)
-        v[q] = (VEC) * (const TILE(vec_u) *)(b + q * b_n);
+        v[q] = q < rows || q < some ? (VEC) * (const TILE(vec_u) *)(b + q * b_n) : SPLAT(0);
     TILE(turn)(v);
 #pragma GCC unroll 16
     for (int q = 0; q < LANES; q++)
         *(TILE(vec_u) *)(to + q * TILE(NR)) = (TILE(vec_u))v[q];
 }
 
-/* Panels of NR columns, k-major; the last one is padded with zeros. */
+/* Columns of b that lie along memory, w of them, as a panel. */
+static TARGET void TILE(pack_turned)(const REAL *b, int64_t b_n, int64_t k, int64_t w, REAL *to) {
+    for (int64_t c = 0; c < w; c += LANES) {
+        int64_t some = w - c < LANES ? w - c : LANES, i = 0;
+        for (; i + LANES <= k; i += LANES)
+            if (some == LANES)
+                TILE(turned)(b + c * b_n + i, b_n, LANES, 0, to + i * TILE(NR) + c);
+            else
+                TILE(turned)(b + c * b_n + i, b_n, 0, some, to + i * TILE(NR) + c);
+        for (; i < k; i++)
+            for (int64_t q = 0; q < LANES; q++)
+                to[i * TILE(NR) + c + q] = q < some ? b[(c + q) * b_n + i] : 0;
+    }
+}
+
+/* Panels of NR columns, k-major; of the last one the vectors it reaches into are filled up with
+ * zeros. */
 static TARGET void TILE(pack_b)(const REAL *b, int64_t b_k, int64_t b_n, int64_t k, int64_t n,
                                 REAL *to) {
     for (int64_t j = 0; j < n; j += TILE(NR), to += k * TILE(NR)) {
         int64_t w = n - j < TILE(NR) ? n - j : TILE(NR);
         const REAL *from = b + j * b_n;
-        if (w < TILE(NR))
-            memset(to, 0, (size_t)(k * TILE(NR)) * sizeof *to);
-        if (b_n == 1) {
-            for (int64_t i = 0; i < k; i++)
-                memcpy(to + i * TILE(NR), from + i * b_k, (size_t)w * sizeof *to);
+        if (b_k == 1 && b_n != 1) {
+            TILE(pack_turned)(from, b_n, k, w, to);
             continue;
         }
-        int64_t c = 0, i = 0;
-        for (; b_k == 1 && c + LANES <= w; c += LANES)
-            for (i = 0; i + LANES <= k; i += LANES)
-                TILE(turned)(from + c * b_n + i, b_n, to + i * TILE(NR) + c);
-        int64_t done = i, wide = c; /* rows of the first columns */
-        for (i = done; i < k; i++)
-            for (c = 0; c < wide; c++)
-                to[i * TILE(NR) + c] = from[i * b_k + c * b_n];
-        for (c = wide; c + 8 <= w; c += 8)
-            for (i = 0; i < k; i++)
-                for (int q = 0; q < 8; q++)
-                    to[i * TILE(NR) + c + q] = from[i * b_k + (c + q) * b_n];
-        for (; c < w; c++)
-            for (i = 0; i < k; i++)
+        if (w < TILE(NR))
+            memset(to, 0, (size_t)(k * TILE(NR)) * sizeof *to);
+        if (b_n == 1 && w == TILE(NR)) {
+            for (int64_t i = 0; i < k; i++)
+                memcpy(to + i * TILE(NR), from + i * b_k, TILE(NR) * sizeof *to);
+            continue;
+        }
+        for (int64_t i = 0; i < k; i++)
+            for (int64_t c = 0; c < w; c++)
                 to[i * TILE(NR) + c] = from[i * b_k + c * b_n];
     }
 }
 
-/* One block of K for rows [m0, m1) and columns [n0, n1); pa: room for a strip, pb: for the columns.
+/* Rows i .. i+n of a, whose columns do not lie side by side, as strips of MR rows, k-major. */
+static TARGET void TILE(pack_a)(const REAL *a, int64_t a_m, int64_t a_k, int64_t k, int64_t n,
+                                REAL *to) {
+    if (a_m == 1 && n == STRIPS * MR) { /* lines of memory are used whole */
+        for (int64_t q = 0; q < k; q++)
+            for (int s = 0; s < STRIPS; s++)
+                memcpy(to + s * MR * k + q * MR, a + q * a_k + s * MR, MR * sizeof *to);
+        return;
+    }
+    for (int64_t i = 0; i < n; i += MR, to += MR * k) {
+        int64_t mr = n - i < MR ? n - i : MR;
+        for (int64_t q = 0; q < k; q++)
+            for (int64_t r = 0; r < mr; r++)
+                to[q * MR + r] = a[(i + r) * a_m + q * a_k];
+    }
+}
+
+/* One block of K for rows [m0, m1) and columns [n0, n1); pa: room for strips, pb: for the columns.
  */
 static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b, REAL *y, REAL *pa,
                               REAL *pb, const int64_t m[2], const int64_t n[2], int64_t k0,
                               int64_t k, bool pack) {
     const REAL *bk = b + k0 * p->b_k + n[0] * p->b_n;
     int64_t whole = (n[1] - n[0]) / TILE(NR) * TILE(NR);
+    bool own = p->a_k != 1 && k > 1;
     if (pack)
         TILE(pack_b)(bk, p->b_k, p->b_n, k, n[1] - n[0], pb);
     else if (whole < n[1] - n[0])
         TILE(pack_b)(bk + whole * p->b_n, p->b_k, p->b_n, k, n[1] - n[0] - whole, pb);
     for (int64_t i = m[0]; i < m[1]; i += MR) {
         int mr = m[1] - i < MR ? (int)(m[1] - i) : MR;
+        int64_t nth = (i - m[0]) / MR % STRIPS, left = m[1] - i;
         const REAL *strip = a + i * p->a_m + k0 * p->a_k;
-        int64_t a_m = p->a_m, a_k = p->a_k;
-        if (a_k != 1 && k > 1) {
-            if (mr == MR && a_m == 1)
-                for (int64_t q = 0; q < k; q++)
-                    memcpy(pa + q * MR, strip + q * a_k, MR * sizeof *pa);
-            else
-                for (int64_t q = 0; q < k; q++)
-                    for (int r = 0; r < mr; r++)
-                        pa[q * MR + r] = strip[r * a_m + q * a_k];
-            strip = pa;
-            a_m = 1;
-            a_k = MR;
-        }
+        if (own && nth == 0)
+            TILE(pack_a)(strip, p->a_m, p->a_k, k, left < STRIPS * MR ? left : STRIPS * MR, pa);
+        if (own)
+            strip = pa + nth * MR * k;
         for (int64_t j = n[0]; j < n[1]; j += TILE(NR)) {
             int64_t w = n[1] - j < TILE(NR) ? n[1] - j : TILE(NR);
-            bool own = pack || w < TILE(NR);
+            bool packed = pack || w < TILE(NR);
             const REAL *panel = pack           ? pb + (j - n[0]) * k
                                 : w < TILE(NR) ? pb
                                                : bk + (j - n[0]) * p->b_n;
             TILE(panel)
-            (strip, a_m, a_k, panel, own ? TILE(NR) : p->b_k, k, y + i * p->n + j, p->n, k0 > 0, mr,
-             w);
+            (strip, own ? 1 : p->a_m, own ? MR : p->a_k, panel, packed ? TILE(NR) : p->b_k, k,
+             y + i * p->n + j, p->n, k0 > 0, mr, w);
         }
     }
 }
@@ -251,7 +300,7 @@ static TARGET void TILE(product)(const lg_product *p, const void *av, const void
         TILE(wide_row)(p, a, b, y, (int64_t[]){n[0], rest[0]});
         n = rest;
     }
-    REAL *pa = scratch, *pb = pa + MR * LG_KC;
+    REAL *pa = scratch, *pb = pa + STRIPS * MR * LG_KC;
     bool pack = p->b_n != 1 || (p->m > 32 && p->k * p->n * (int64_t)sizeof(REAL) > 1 << 18);
     for (int64_t j = n[0]; j < n[1]; j += LG_NC) {
         int64_t cols[2] = {j, j + LG_NC < n[1] ? j + LG_NC : n[1]};
@@ -265,6 +314,8 @@ static TARGET void TILE(product)(const lg_product *p, const void *av, const void
 #endif
 
 #undef CODED
+#undef LOAD_SOME
+#undef STORE_SOME
 #undef TILE
 #undef REAL
 #undef VEC
