@@ -6,18 +6,19 @@
 #include "ops/gemm.h"
 #include <inttypes.h>
 
-enum { MOST_WORK = 1 << 19, ROWS_WIDE = 8, ROWS_NARROW = 6 };
+enum { MOST_WORK = 1 << 19, ROWS_WIDE = 8, ROWS_NARROW = 6, ROWS_MORE = 4, ROWS_PADDED = 4 };
 
 typedef struct {
     lg_buf *out;
     lg_product p;
     lg_gemm_order order;
     bool packed; /* B is copied, row after row, first */
+    bool padded; /* to whole vectors */
 } writer;
 
-/* Vectors side by side: pieces of columns. */
+/* Vectors side by side: pieces of columns, the last of which may go beyond them. */
 typedef struct {
-    int n, width[2];
+    int n, width[2], cols[2];
     int64_t at[2];
 } panel;
 
@@ -79,13 +80,55 @@ static void begin_file(writer *w) {
             lg_buf_printf(w->out, "typedef float lg_v1;\ntypedef float lg_u1;\n");
         functions(w, n);
     }
-    lg_buf_printf(w->out, "\n");
+    int lanes = w->order.lanes;
+    lg_buf_printf(w->out,
+                  "#define TILE(name) lg_tile_##name\n#define REAL float\n#define VEC lg_v%d\n"
+                  "#define LANES %d\n#define TARGET\n%s",
+                  lanes, lanes, lg_text_turn);
+    lg_buf_printf(
+        w->out,
+        "static inline __attribute__((always_inline)) void lg_turned(const float *b, long "
+        "b_n, const int some, float *t, long t_n) {\n"
+        "    VEC v[LANES];\n"
+        "    for (int q = 0; q < LANES; q++)\n"
+        "        v[q] = q < some ? (VEC)*(const lg_u%d *)(b + q * b_n) : (VEC){0};\n"
+        "    lg_tile_turn(v);\n"
+        "    for (int q = 0; q < LANES; q++)\n"
+        "        *(lg_u%d *)(t + q * t_n) = v[q];\n}\n\n",
+        lanes, lanes);
 }
 
 /* ---- tiles ---- */
 
+/* The vector for what is left of a row: all of it and more where rows are padded. */
+static int width_of(const writer *w, int64_t left) {
+    int width = w->order.lanes;
+    if (!w->padded)
+        while (width > left)
+            width = width > 4 ? width / 2 : 1;
+    else
+        while (width > 4 && width / 2 >= left)
+            width /= 2;
+    return width;
+}
+
+static int64_t padded_n(const writer *w) {
+    int64_t rest = w->padded ? w->p.n % w->order.lanes : 0;
+    return rest ? w->p.n - rest + width_of(w, rest) : w->p.n;
+}
+
 static int64_t b_row(const writer *w) {
-    return w->packed ? w->p.n : w->p.b_k;
+    return w->packed ? padded_n(w) : w->p.b_k;
+}
+
+static void tile_store(writer *w, const panel *c, int r, int v) {
+    char to[96];
+    snprintf(to, sizeof to, "y + (m + %d) * %" PRId64 " + %" PRId64, r, w->p.n, c->at[v]);
+    if (c->cols[v] < c->width[v])
+        lg_buf_printf(w->out, "            __builtin_memcpy(%s, &c%d_%d, %d);\n", to, r, v,
+                      4 * c->cols[v]);
+    else
+        lg_buf_printf(w->out, "            *(lg_u%d *)(%s) = c%d_%d;\n", c->width[v], to, r, v);
 }
 
 static void tile_sums(writer *w, const panel *c, int rows) {
@@ -111,15 +154,14 @@ static void tile_sums(writer *w, const panel *c, int rows) {
     lg_buf_printf(w->out, "            }\n");
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < c->n; v++)
-            lg_buf_printf(w->out,
-                          "            *(lg_u%d *)(y + (m + %d) * %" PRId64 " + %" PRId64
-                          ") = c%d_%d;\n",
-                          c->width[v], r, w->p.n, c->at[v], r, v);
+            tile_store(w, c, r, v);
 }
 
 static void strip(writer *w, const panel *c) {
     int rows = w->order.lanes > 8 ? ROWS_WIDE : ROWS_NARROW;
-    int64_t whole = w->p.m / rows * rows;
+    int64_t whole = w->p.m / rows * rows, left = w->p.m - whole;
+    if (whole && left && left <= ROWS_MORE && w->order.lanes > 8)
+        whole -= rows; /* a few rows alone would wait for their own sums */
     if (whole) {
         lg_buf_printf(w->out, "        for (long m = 0; m < %" PRId64 "; m += %d) {\n", whole,
                       rows);
@@ -133,13 +175,40 @@ static void strip(writer *w, const panel *c) {
     }
 }
 
-static void pack(writer *w) {
+/* t[k][n] = b[k][n] for k in [k0, k1) and n in [n0, n1). */
+static void pack_each(writer *w, int64_t k0, int64_t k1, int64_t n0, int64_t n1, bool zero) {
+    if (k0 >= k1 || n0 >= n1)
+        return;
     lg_buf_printf(w->out,
-                  "        for (long k = 0; k < %" PRId64 "; k++)\n"
-                  "            for (long n = 0; n < %" PRId64 "; n++)\n"
-                  "                t[k * %" PRId64 " + n] = b[k * %" PRId64 " + n * %" PRId64
-                  "];\n",
-                  w->p.k, w->p.n, w->p.n, w->p.b_k, w->p.b_n);
+                  "        for (long k = %" PRId64 "; k < %" PRId64 "; k++)\n"
+                  "            for (long n = %" PRId64 "; n < %" PRId64 "; n++)\n"
+                  "                t[k * %" PRId64 " + n] = ",
+                  k0, k1, n0, n1, b_row(w));
+    if (zero)
+        lg_buf_printf(w->out, "0;\n");
+    else
+        lg_buf_printf(w->out, "b[k * %" PRId64 " + n * %" PRId64 "];\n", w->p.b_k, w->p.b_n);
+}
+
+/* Squares of columns that lie along memory are turned in registers. */
+static void pack(writer *w) {
+    const lg_product *p = &w->p;
+    int64_t lanes = w->order.lanes, wide = b_row(w) / lanes * lanes, tall = p->k / lanes * lanes;
+    if (p->b_k != 1 || p->b_n == 1)
+        wide = tall = 0;
+    for (int64_t n = 0; n < wide && tall; n += lanes) {
+        int64_t some = p->n - n < lanes ? p->n - n : lanes;
+        lg_buf_printf(w->out,
+                      "        for (long k = 0; k < %" PRId64 "; k += %" PRId64 ")\n"
+                      "            lg_turned(b + %" PRId64 " + k, %" PRId64 ", %" PRId64
+                      ", t + k * %" PRId64 " + %" PRId64 ", %" PRId64 ");\n",
+                      tall, lanes, n * p->b_n, p->b_n, some, b_row(w), n, b_row(w));
+    }
+    int64_t done = tall ? wide : 0, from = done < p->n ? done : p->n;
+    pack_each(w, 0, tall, from, p->n, false);
+    pack_each(w, tall, p->k, 0, p->n, false);
+    pack_each(w, 0, tall, done > p->n ? done : p->n, b_row(w), true);
+    pack_each(w, tall, p->k, p->n, b_row(w), true);
 }
 
 static void tiles(writer *w) {
@@ -148,10 +217,10 @@ static void tiles(writer *w) {
     for (int64_t at = 0; at < w->p.n;) {
         panel c = {0};
         while (c.n < 2 && at < w->p.n) {
-            int width = w->order.lanes;
-            while (width > w->p.n - at)
-                width = width > 4 ? width / 2 : 1;
+            int64_t left = w->p.n - at;
+            int width = width_of(w, left);
             c.width[c.n] = width;
+            c.cols[c.n] = left < width ? (int)left : width;
             c.at[c.n++] = at;
             at += width;
         }
@@ -199,7 +268,8 @@ void lg_c_product(lg_buf *out, const lg_step *s, lg_isa isa, int number) {
     const lg_product *p = &w.p;
     bool inner = p->m == 1 && p->b_k == 1 && p->a_k == 1;
     int64_t heads = p->heads ? p->heads : 1;
-    w.packed = !inner && p->b_n != 1;
+    w.padded = !inner && p->m >= ROWS_PADDED;
+    w.packed = !inner && (p->b_n != 1 || padded_n(&w) > p->n);
     if (!out->n)
         begin_file(&w);
     lg_buf_printf(
@@ -208,7 +278,8 @@ void lg_c_product(lg_buf *out, const lg_step *s, lg_isa isa, int number) {
         " int part, int parts) {\n",
         number, number);
     if (w.packed)
-        lg_buf_printf(out, "    float t[%" PRId64 "] __attribute__((aligned(64)));\n", p->k * p->n);
+        lg_buf_printf(out, "    float t[%" PRId64 "] __attribute__((aligned(64)));\n",
+                      p->k * b_row(&w));
     lg_buf_printf(out,
                   "    for (long i = 0; i < %" PRId64 "; i++) {\n"
                   "        const float *a = (const float *)%s + %" PRId64 " + i / %" PRId64

@@ -36,5 +36,5 @@ int lg_c_fn(lg_emitted *e, lg_elem_fn fn);
 void lg_c_place(lg_emitted *e, lg_buf *out, const lg_place *p);
 
 /* Texts for generated C, embedded at build time. */
-extern const char lg_text_vmath[], lg_text_vrow[], lg_text_prelude[];
+extern const char lg_text_vmath[], lg_text_vrow[], lg_text_turn[], lg_text_prelude[];
 #endif
