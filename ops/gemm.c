@@ -233,15 +233,26 @@ typedef struct {
     int64_t batch[2], m[2], n[2];
 } cut;
 
+/* Are rows shared out among the parts, rather than columns? What each part reads, and what it
+ * packs, which takes longer, is the least then. */
+static bool by_rows(const lg_product *p, int parts) {
+    enum { READ = 1, COPIED = 2, TURNED = 3 };
+    if (p->n < PAD * parts || p->m < 2 * MAX_MR * parts)
+        return p->m >= MAX_MR * parts;
+    int64_t a = p->a_k == 1 ? READ : COPIED, b = p->b_n == 1 ? COPIED : TURNED;
+    int64_t rows = p->m * a / parts + p->n * b, columns = p->m * a + p->n * b / parts;
+    return rows < columns;
+}
+
 /* What part `part` of `parts` computes. */
 static cut cut_of(const lg_product *p, int part, int parts) {
     cut c = {{0, p->batch}, {0, p->m}, {0, p->n}};
     if (p->batch >= parts)
         share(p->batch, 1, part, parts, c.batch);
-    else if (p->n >= 2 * PAD * parts || p->m < MAX_MR * parts)
-        share(p->n, PAD, part, parts, c.n);
-    else
+    else if (by_rows(p, parts))
         share(p->m, 2 * MAX_MR, part, parts, c.m);
+    else
+        share(p->n, PAD, part, parts, c.n);
     return c;
 }
 
