@@ -463,7 +463,7 @@ typedef struct {
     lg_value *xs;
     lg_value **at;     /* all there already: of a list, a record; else NULL */
     const char **path; /* of a record */
-    int64_t first, by; /* of a range that is known */
+    int64_t first, by; /* of a range that is known; by 0: one round stands for all */
 } items;
 
 enum { CHECKED_ROUNDS = 1000 }; /* a check walks through longer ranges once, with any number */
@@ -480,8 +480,8 @@ static void range_items(lg_elab *E, lg_value *xs, items *it) {
     else if (__builtin_sub_overflow(hi, lo, &n))
         n = INT64_MAX;
     it->n = run || n <= CHECKED_ROUNDS ? n : 1;
-    it->first = xs->range.rev ? hi - 1 : lo;
-    it->by = it->n < n ? 0 : xs->range.rev ? -1 : 1;
+    it->first = lo;
+    it->by = it->n == n;
 }
 
 static items items_of(lg_elab *E, const lg_ast *pattern, lg_value *xs, lg_span at) {
@@ -548,9 +548,10 @@ static bool counted(const items *it) {
 
 static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects) {
     lg_host *H = lg_host_of(E);
-    lg_value *xs = lg_host_expr(E, f, s->kid[1]);
     lg_frame *was = E->frame;
     E->frame = f;
+    const lg_ast *from_its_end = lg_rev_of(E, s->kid[1]);
+    lg_value *xs = lg_host_expr(E, f, from_its_end ? from_its_end : s->kid[1]);
     items it = items_of(E, s->kid[0], xs, s->kid[1]->span);
     E->frame = was;
     yields y = {.over = xs};
@@ -563,7 +564,7 @@ static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects) {
         body->draw_lane = lg_draw_lane(E, host_lane(f), lg_v_int(E, i, s->span), s->span);
         if (collects)
             body->ext = &y;
-        lg_value *item = item_at(E, &it, i, s->kid[1]->span);
+        lg_value *item = item_at(E, &it, from_its_end ? it.n - 1 - i : i, s->kid[1]->span);
         bool number = item->kind == LG_V_NUM && item->num.known; /* another in each round */
         if (s->kid[0]->kind == LG_A_NAME)
             lg_bind(E, body, s->kid[0]->name,
@@ -578,6 +579,11 @@ static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects) {
     }
     bool some = it.n >= 0 && E->diags->errors == errors && (H->keep || counted(&it));
     y.path = (int64_t)y.v.n == it.n ? it.path : NULL;
+    for (size_t i = 0; from_its_end && i < y.v.n / 2; i++) { /* each at its own index */
+        lg_value *last = y.v.at[y.v.n - 1 - i];
+        y.v.at[y.v.n - 1 - i] = y.v.at[i];
+        y.v.at[i] = last;
+    }
     lg_value *r = !some      ? lg_v_error(E, s->span)
                   : collects ? fresh(E, f, stacked, &y)
                              : lg_v_new(E, LG_V_NONE, s->span);

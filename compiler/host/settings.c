@@ -1,6 +1,7 @@
 /* settings.c: what a train says about itself besides its statements: epochs, steps, seed,
  * arithmetic, data; and the making of a run. */
 #include "compiler/host/train.h"
+#include "compiler/mid/uncovered.h"
 #include <string.h>
 
 static const char *const known[] = {"epochs",    "max_steps", "micro", "seed",
@@ -293,6 +294,8 @@ void lg_train_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
     lg_context c = lg_host_enter(E, NULL, true);
     E->frame = env;
     E->step = &lg_host_of(E)->step;
+    lg_uncovered notes;
+    lg_uncovered_begin(E, &notes);
     lg_train *T = lg_train_new(E, decl, env, 0, NULL, decl->name_span, true);
     const lg_ast *block = decl->kid[LG_D_BLOCK];
     size_t errors = E->diags->errors;
@@ -311,5 +314,7 @@ void lg_train_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
         lg_train_places(T, E->diags->errors != errors);
         lg_train_free(T);
     }
+    E->frame = env;
+    lg_uncovered_end(E, &notes, decl, true);
     lg_host_leave(E, &c);
 }

@@ -272,7 +272,8 @@ static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
     if (lg_v_static_bool(E, c, &yes)) {
         if (!yes)
             lg_err(E, "E0231", s->span, "%s", text);
-        if (!yes && (f->kind == LG_F_FN || f->kind == LG_F_RULE) && !f->result)
+        bool ends = f->kind == LG_F_FN || f->kind == LG_F_RULE || f->kind == LG_F_MODEL;
+        if (!yes && ends && !f->result)
             f->result = lg_v_error(E, s->span);
         return;
     }
@@ -389,12 +390,13 @@ static void static_loop(lg_elab *E, lg_frame *f, const lg_ast *s) {
                         "`static for` over a list");
         return;
     }
-    lg_value *over = lg_expr(E, s->kid[1]), **item;
+    const lg_ast *from_its_end = lg_rev_of(E, s->kid[1]);
+    lg_value *over = lg_expr(E, from_its_end ? from_its_end : s->kid[1]), **item;
     const char **path;
     int n = lg_loop_items(E, over, s->kid[0], &item, &path, s->kid[1]->span);
     for (int i = 0; i < n; i++) {
         lg_frame *b = lg_inner_frame(E, LG_F_BLOCK, f);
-        lg_bind_pattern(E, b, s->kid[0], item[i], false);
+        lg_bind_pattern(E, b, s->kid[0], item[from_its_end ? n - 1 - i : i], false);
         lg_block(E, b, s->kid[2]);
         for (lg_binding *x = b->names; x; x = x->next)
             if (x->prime) {

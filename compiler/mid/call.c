@@ -3,6 +3,7 @@
  * Not for types (types.c) and not for what models, rules and quantizers do when called. */
 #include "compiler/mid/elab.h"
 #include "compiler/mid/model.h"
+#include "compiler/mid/uncovered.h"
 #include "runtime/io.h"
 #include <string.h>
 #include <unistd.h>
@@ -917,6 +918,8 @@ void lg_fn_check(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self) 
     lg_frame *f = call_frame(E, decl, env, self, (lg_span){0});
     f->caller = NULL;
     f->path_hash = 0;
+    lg_uncovered notes;
+    lg_uncovered_begin(E, &notes);
     lg_bind_any(E, f, decl->kid[LG_D_PARAMS]);
     lg_check_defaults(E, f, decl->kid[LG_D_PARAMS]);
     if (!strcmp(decl->text, "schedule")) {
@@ -926,6 +929,7 @@ void lg_fn_check(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self) 
         bind_step(E, f);
     }
     run_body(E, f, decl, decl->span);
+    lg_uncovered_end(E, &notes, decl, false);
     E->step = step;
     E->frame = was;
     E->g = g;

@@ -3,6 +3,7 @@
  * for loops (scan.c). */
 #include "compiler/mid/grad.h"
 #include "compiler/mid/nest.h"
+#include "compiler/mid/uncovered.h"
 #include <string.h>
 
 /* ---- structures of two branches ---- */
@@ -406,7 +407,8 @@ static lg_value *undecided(lg_elab *E, lg_branch_fn then_, lg_branch_fn else_, v
 }
 
 static lg_value *decide(lg_elab *E, lg_value *c, lg_branch_fn then_, lg_branch_fn else_, void *ctx,
-                        lg_span at, const char *word) {
+                        const lg_ast *e, const char *word) {
+    lg_span at = e->span;
     bool yes;
     c = lg_schedule_now(E, c);
     if (c->kind == LG_V_ERROR || c->kind == LG_V_OPAQUE) {
@@ -426,6 +428,8 @@ static lg_value *decide(lg_elab *E, lg_value *c, lg_branch_fn then_, lg_branch_f
         return lg_v_error(E, at);
     }
     bool lanes = c->kind == LG_V_TENSOR && (c->t.rank || c->t.n_open);
+    if (c->kind == LG_V_TENSOR)
+        lg_uncovered_choice(E, e);
     if (LG_CHECKING(E) && !lanes && (c->kind == LG_V_NUM || E->host))
         return undecided(E, then_, else_, ctx, at);
     if (c->kind == LG_V_NUM) {
@@ -445,7 +449,7 @@ static lg_value *if_else(lg_elab *E, void *ctx) {
 
 lg_value *lg_if(lg_elab *E, const lg_ast *e) {
     const lg_ast *side[2] = {e->kid[1], e->kid[2]};
-    return decide(E, lg_expr(E, e->kid[0]), if_then, if_else, side, e->span, "if");
+    return decide(E, lg_expr(E, e->kid[0]), if_then, if_else, side, e, "if");
 }
 
 /* ---- when: next values that are sometimes the old ones ---- */
@@ -513,7 +517,7 @@ void lg_when(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_value *c = lg_expr(E, s->kid[0]);
     bool yes;
     u.fixed = lg_v_static_bool(E, c, &yes);
-    lg_value *r = decide(E, c, when_then, when_else, &u, s->span, "when");
+    lg_value *r = decide(E, c, when_then, when_else, &u, s, "when");
     for (int i = 0; i < u.n; i++) {
         lg_value *v = r->kind == LG_V_RECORD ? lg_v_field(r, u.b[i]->name) : NULL;
         u.b[i]->value = v ? v : lg_v_error(E, s->span);

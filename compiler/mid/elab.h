@@ -96,7 +96,6 @@ struct lg_value {
         } list;
         struct {
             lg_value *lo, *hi;
-            bool rev;
         } range;
         struct {
             const lg_ast *decl;  /* DECL or LAMBDA */
@@ -376,6 +375,7 @@ struct lg_elab {
     lg_value *(*host_text)(lg_elab *E, const lg_ast *str); /* a string in host code, formats applied */
     struct lg_statics *statics; /* static parameters (static.h), once somebody asked */
     struct lg_late *late; /* checks that only a run can make: lg_late */
+    struct lg_uncovered *uncovered; /* what a check notes for uncovered.h; NULL: nobody asks */
     void *host_ctx;
 };
 #define LG_CHECKING(E) ((E)->g == NULL)
@@ -427,6 +427,9 @@ lg_value *lg_loop_collected(lg_elab *E, lg_value *over, int n, lg_value *const *
                             const char *const *path, lg_span at);
 int lg_loop_items(lg_elab *E, lg_value *over, const lg_ast *pattern, lg_value ***item,
                   const char ***path, lg_span at);
+/* `rev(xs)` as what a loop runs over: xs, which it goes through from its end, each value landing at
+ * its own index. NULL: e is something else. */
+const lg_ast *lg_rev_of(lg_elab *E, const lg_ast *e);
 /* The two branches of a run-time scalar condition, built as one COND; see control.c. */
 typedef lg_value *(*lg_branch_fn)(lg_elab *E, void *ctx);
 lg_value *lg_cond(lg_elab *E, lg_value *c, lg_branch_fn then_, lg_branch_fn else_, void *ctx,

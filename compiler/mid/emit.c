@@ -600,6 +600,25 @@ static const struct {
                  {"%", "mod"}, {"^", "pow"},       {"==", "eq"}, {"!=", "ne"}, {"<", "lt"},
                  {"<=", "le"}, {">", "gt"},        {">=", "ge"}, {"and", "and"}, {"or", "or"}};
 
+/* Of integers, exactly; NULL after reporting what i64 cannot hold. */
+static lg_value *exact_integer(lg_elab *E, char op, int64_t a, int64_t b, lg_span at) {
+    int64_t z = 1;
+    bool over = op == '+'   ? __builtin_add_overflow(a, b, &z)
+                : op == '-' ? __builtin_sub_overflow(a, b, &z)
+                : op == '*' ? __builtin_mul_overflow(a, b, &z)
+                            : false;
+    for (bool more = op == '^' && b > 0; more && !over; more = b > 0) { /* squares, then products */
+        over = (b & 1) && __builtin_mul_overflow(z, a, &z);
+        b >>= 1;
+        over = over || (b > 0 && __builtin_mul_overflow(a, a, &a));
+    }
+    if (!over)
+        return lg_v_int(E, z, at);
+    lg_diag *d = lg_err(E, "E0218", at, "this integer does not fit in 64 bits");
+    lg_diag_help(d, "of real numbers, as in `2.0^64`, it is rounded instead");
+    return NULL;
+}
+
 /* Exact arithmetic on static numbers. Sizes known only in names stay in names. */
 static lg_value *static_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_span at) {
     bool ints = (a->num.is_int || a->num.is_bool) && (b->num.is_int || b->num.is_bool);
@@ -654,14 +673,8 @@ static lg_value *static_binary(lg_elab *E, const char *op, lg_value *a, lg_value
     lg_value *r = NULL;
     double x = a->num.d, y = b->num.d;
     if (o == '+' || o == '-' || (o == '*' && !op[1])) {
-        if (ints) {
-            int64_t z;
-            bool over = o == '+'   ? __builtin_add_overflow(a->num.i, b->num.i, &z)
-                        : o == '-' ? __builtin_sub_overflow(a->num.i, b->num.i, &z)
-                                   : __builtin_mul_overflow(a->num.i, b->num.i, &z);
-            if (!over)
-                r = lg_v_int(E, z, at);
-        }
+        if (ints && !(r = exact_integer(E, o, a->num.i, b->num.i, at)))
+            return lg_v_error(E, at);
         if (!r)
             r = lg_v_real(E, o == '+' ? x + y : o == '-' ? x - y : x * y, at);
         /* keep exact ratios exact */
@@ -676,7 +689,11 @@ static lg_value *static_binary(lg_elab *E, const char *op, lg_value *a, lg_value
             r->num.d = (double)p / (double)q;
         }
     } else if (!strcmp(op, "//") || o == '%') {
-        if (y < 0 || y > 0) {
+        if (ints && b->num.i == -1) { /* -2^63 has no opposite */
+            r = o == '/' ? exact_integer(E, '-', 0, a->num.i, at) : lg_v_int(E, 0, at);
+            if (!r)
+                return lg_v_error(E, at);
+        } else if (y < 0 || y > 0) {
             double q = floor(x / y);
             if (ints) {
                 int64_t iq = a->num.i / b->num.i;
@@ -695,7 +712,11 @@ static lg_value *static_binary(lg_elab *E, const char *op, lg_value *a, lg_value
             lg_err(E, "E0214", at, "division by zero");
             return lg_v_error(E, at);
         }
-        if (ints && a->num.i % b->num.i == 0) {
+        if (ints && b->num.i == -1) {
+            r = exact_integer(E, '-', 0, a->num.i, at);
+            if (!r)
+                return lg_v_error(E, at);
+        } else if (ints && a->num.i % b->num.i == 0) {
             r = lg_v_int(E, a->num.i / b->num.i, at);
         } else {
             r = lg_v_real(E, x / y, at);
@@ -705,8 +726,10 @@ static lg_value *static_binary(lg_elab *E, const char *op, lg_value *a, lg_value
             }
         }
     } else { /* ^ */
-        double z = pow(x, y);
-        r = ints && b->num.i >= 0 && fabs(z) < 9e15 ? lg_v_int(E, (int64_t)z, at) : lg_v_real(E, z, at);
+        bool whole = ints && b->num.i >= 0;
+        r = whole ? exact_integer(E, o, a->num.i, b->num.i, at) : lg_v_real(E, pow(x, y), at);
+        if (!r)
+            return lg_v_error(E, at);
     }
     r->num.dim = d;
     return r;

@@ -3,6 +3,7 @@
 #include "compiler/mid/elab.h"
 #include "compiler/mid/model.h"
 #include "compiler/mid/sig.h"
+#include "compiler/mid/uncovered.h"
 #include <math.h>
 #include <string.h>
 
@@ -88,6 +89,8 @@ static lg_value *name(lg_elab *E, const lg_ast *e) {
     }
     if (E->guard)
         v = lg_guarded(E, v);
+    if (E->uncovered)
+        lg_uncovered_name(E, e->name, v);
     if (v->at.file == e->span.file && v->at.beg == e->span.beg)
         return v;
     lg_value *r = lg_v_copy(E, v);

@@ -89,6 +89,18 @@ static bool has_codes(const lg_value *model) {
     return false;
 }
 
+/* Of a `param`: the first leaf that is no float; NULL: it can be trained. */
+static const lg_value *untrainable(lg_elab *E, const lg_ast *decl, lg_value *v) {
+    lg_leaf *leaf;
+    if (strcmp(decl->text, "param") || (v->kind != LG_V_TENSOR && !lg_v_is_vector(v)))
+        return NULL;
+    int n = lg_v_leaves(E, v, &leaf);
+    for (int i = 0; i < n; i++)
+        if (leaf[i].value->kind == LG_V_TENSOR && !lg_dtype_is_float(leaf[i].value->t.dtype))
+            return leaf[i].value;
+    return NULL;
+}
+
 static lg_value *initial(lg_elab *E, lg_frame *f, const lg_ast *decl, bool codes) {
     const lg_ast *type = decl->kid[LG_D_TYPE], *value = decl->kid[LG_D_VALUE];
     lg_span at = decl->name_span.file ? decl->name_span : decl->span;
@@ -126,6 +138,15 @@ static lg_value *initial(lg_elab *E, lg_frame *f, const lg_ast *decl, bool codes
     } else if (v->kind != LG_V_ERROR && v->kind != LG_V_TENSOR && !lg_v_is_vector(v)) {
         lg_err(E, "E0208", at, "%s `%s` must be an array or a record, got %s", decl->text,
                decl->name, lg_v_type_text(E, v));
+        v = lg_v_error(E, at);
+    }
+    const lg_value *fixed = untrainable(E, decl, v);
+    if (fixed) {
+        lg_diag *d = lg_err(E, "E0336", type ? type->span : at,
+                            "param `%s` is %s, and only floats "
+                            "can be trained",
+                            decl->name, lg_v_type_text(E, fixed));
+        lg_diag_help(d, "write `state %s` for what is not trained", decl->name);
         v = lg_v_error(E, at);
     }
     E->frame = was;
@@ -437,12 +458,18 @@ static lg_value *construct(lg_elab *E, const lg_ast *decl, lg_frame *C, lg_span 
     lg_value *was_want = E->want;
     E->frame = C;
     E->want = NULL;
-    for (uint32_t i = 0; block && i < block->n; i++)
+    for (uint32_t i = 0; block && i < block->n && !C->result; i++)
         declare(&k, block->kid[i]);
-    if (block)
+    if (block && !C->result)
         keep_what_is_used(&k, block);
     E->frame = was;
     E->want = was_want;
+    if (C->result) { /* a contract is broken: what else would be wrong follows from that */
+        lg_free(m->member.at);
+        lg_free(m->leaf.at);
+        lg_free(k.now.at);
+        return C->result;
+    }
     show_leaves(&k);
     settle(&k);
     lg_value *v = lg_v_new(E, LG_V_MODEL, at);
@@ -558,7 +585,7 @@ void lg_model_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
     check_parameters(E, decl, env);
     lg_value *model = lg_model_generic(E, decl, env);
     const lg_ast *block = decl->kid[LG_D_BLOCK];
-    for (uint32_t i = 0; block && i < block->n; i++)
+    for (uint32_t i = 0; block && i < block->n && model->kind == LG_V_MODEL; i++)
         if (is_word(block->kid[i], "fn")) {
             lg_frame *f = lg_model_instance(E, model, NULL);
             lg_fn_check(E, block->kid[i], f, f);

@@ -2,6 +2,7 @@
  * and what their terms are evaluated under. Not for their arithmetic (fold.c). */
 #include "compiler/mid/index.h"
 #include "compiler/mid/sig.h"
+#include "compiler/mid/uncovered.h"
 #include <string.h>
 
 bool lg_is_reduction(lg_sym name) {
@@ -266,6 +267,8 @@ static lg_value *reduced(lg_elab *E, lg_fold *r, const lg_reduction *red, const 
         lg_scatter_find(E, r, n, part, &skip, term);
     drop_guards(E, r);
     bool ok = condition(E, r, n, part, skip);
+    if (r->cond)
+        lg_uncovered_choice(E, where);
     lg_value *v = !ok    ? lg_v_error(E, r->at)
                   : term ? terms(E, r, red, term)
                          : lg_v_int(E, 1, r->at);

@@ -4,15 +4,15 @@
 
 /* ---- what it runs over ---- */
 
-static bool is_rev(lg_elab *E, const lg_ast *e) {
-    return e->kind == LG_A_CALL && e->n == 2 && e->kid[0]->kind == LG_A_NAME &&
-           !strcmp(e->kid[0]->name, "rev") && !lg_lookup_user(E, E->frame, e->kid[0]->name);
+const lg_ast *lg_rev_of(lg_elab *E, const lg_ast *e) {
+    bool rev = e->kind == LG_A_CALL && e->n == 2 && e->kid[0]->kind == LG_A_NAME &&
+               !strcmp(e->kid[0]->name, "rev") && !lg_lookup_user(E, E->frame, e->kid[0]->name);
+    return rev ? e->kid[1] : NULL;
 }
 
 static bool over_range(lg_scanning *s, lg_value *r, lg_span at) {
     lg_elab *E = s->E;
     s->lo = r->range.lo;
-    s->rev = s->rev != r->range.rev;
     lg_value *n = lg_binary(E, "-", r->range.hi, r->range.lo, at);
     if (n->kind == LG_V_ERROR)
         return false;
@@ -60,10 +60,9 @@ bool lg_scan_over(lg_scanning *s) {
         lg_err(E, "E0208", s->e->span, "a scan states what it runs over: `for t in 0..N`");
         return false;
     }
-    if (is_rev(E, e)) {
-        s->rev = true;
-        e = e->kid[1];
-    }
+    const lg_ast *from_its_end = lg_rev_of(E, e);
+    s->rev = from_its_end != NULL;
+    e = s->rev ? from_its_end : e;
     lg_value *v = lg_expr(E, e);
     if (v->kind == LG_V_LIST)
         v = lg_list_is_array(v) ? lg_arrayed(E, v, e->span)

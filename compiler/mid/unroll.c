@@ -127,7 +127,7 @@ static int range_items(lg_elab *E, lg_value *r, lg_value ***item, lg_span at) {
     }
     *item = LG_NEW_N(E->arena, lg_value *, n ? n : 1);
     for (int64_t i = 0; i < n; i++)
-        (*item)[i] = lg_v_int(E, r->range.rev ? hi - 1 - i : lo + i, at);
+        (*item)[i] = lg_v_int(E, lo + i, at);
     return (int)n;
 }
 
@@ -231,6 +231,35 @@ static lg_frame *round_frame(lg_elab *E, lg_frame *f, const rounds_at *at, int i
     return b;
 }
 
+/* What a static loop runs over, and its items in the order of the rounds. */
+typedef struct {
+    lg_value *over, **item;
+    const char **path;
+    int n;
+    bool rev;
+} static_rounds;
+
+static static_rounds rounds_of(lg_elab *E, const lg_ast *e, const lg_ast *pattern) {
+    const lg_ast *from_its_end = lg_rev_of(E, e);
+    static_rounds r = {.rev = from_its_end != NULL};
+    r.over = lg_expr(E, r.rev ? from_its_end : e);
+    r.n = lg_loop_items(E, r.over, pattern, &r.item, &r.path, e->span);
+    return r;
+}
+
+static lg_value *item_of(const static_rounds *r, int round) {
+    return r->item[r->rev ? r->n - 1 - round : round];
+}
+
+/* Values of n rounds by their index. */
+static void by_index(const static_rounds *r, size_t n, lg_value **v) {
+    for (size_t i = 0; r->rev && i < n / 2; i++) {
+        lg_value *t = v[i];
+        v[i] = v[n - 1 - i];
+        v[n - 1 - i] = t;
+    }
+}
+
 lg_value *lg_for(lg_elab *E, const lg_ast *e) {
     if (!(e->flags & LG_AF_STATIC)) {
         lg_diag *d = lg_err(E, "E0442", e->span, "there is no plain `for` in graph code");
@@ -238,14 +267,12 @@ lg_value *lg_for(lg_elab *E, const lg_ast *e) {
                         "`static for` over a list");
         return lg_v_error(E, e->span);
     }
-    lg_value *over = lg_expr(E, e->kid[1]), **item;
-    const char **path;
-    int n = lg_loop_items(E, over, e->kid[0], &item, &path, e->kid[1]->span);
-    lg_value **out = LG_NEW_N(E->arena, lg_value *, n > 0 ? n : 1);
+    static_rounds r = rounds_of(E, e->kid[1], e->kid[0]);
+    lg_value **out = LG_NEW_N(E->arena, lg_value *, r.n > 0 ? r.n : 1);
     rounds_at at = before_rounds(E, E->frame);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < r.n; i++) {
         lg_yields y;
-        lg_frame *f = round_frame(E, E->frame, &at, i, e->kid[0], item[i], &y);
+        lg_frame *f = round_frame(E, E->frame, &at, i, e->kid[0], item_of(&r, i), &y);
         lg_value *v = lg_block(E, f, e->kid[2]);
         lg_value *given = lg_yields_value(E, &y, false);
         E->draw_lane = at.lane;
@@ -255,7 +282,9 @@ lg_value *lg_for(lg_elab *E, const lg_ast *e) {
             return lg_v_error(E, e->span);
         }
     }
-    return n < 0 ? lg_v_error(E, e->span) : lg_loop_collected(E, over, n, out, path, e->span);
+    by_index(&r, (size_t)(r.n > 0 ? r.n : 0), out);
+    return r.n < 0 ? lg_v_error(E, e->span)
+                   : lg_loop_collected(E, r.over, r.n, out, r.path, e->span);
 }
 
 /* ---- static scans ---- */
@@ -320,14 +349,13 @@ lg_value *lg_scan_static(lg_elab *E, const lg_ast *e) {
         ok = ok && c.value->kind != LG_V_ERROR;
         LG_PUSH(u.now, c);
     }
-    lg_value *over = lg_expr(E, e->kid[2]), **item;
-    const char **path;
-    int n = lg_loop_items(E, over, e->kid[1], &item, &path, e->kid[2]->span), rounds = 0;
+    static_rounds of = rounds_of(E, e->kid[2], e->kid[1]);
+    int n = of.n, rounds = 0;
     lg_store *was = E->store; /* optimizers begin with the loop, as in loops of the graph */
     E->store = lg_store_local(E);
     rounds_at at = before_rounds(E, E->frame);
     for (; ok && rounds < n; rounds++)
-        if (!one_round(E, e, &at, rounds, &u, item[rounds], &ok))
+        if (!one_round(E, e, &at, rounds, &u, item_of(&of, rounds), &ok))
             break;
     E->draw_lane = at.lane;
     E->store = was;
@@ -336,9 +364,10 @@ lg_value *lg_scan_static(lg_elab *E, const lg_ast *e) {
         lg_value *carries = lg_v_record(E, 0, e->span), *all = NULL;
         for (size_t i = 0; i < u.now.n; i++)
             lg_v_set_field(E, carries, u.now.at[i].name, u.now.at[i].value);
+        by_index(&of, u.yield.n, u.yield.at);
         if (u.yield.n)
-            all = lg_loop_collected(E, over, (int)u.yield.n, u.yield.at,
-                                    rounds == n ? path : NULL, e->span);
+            all = lg_loop_collected(E, of.over, (int)u.yield.n, u.yield.at,
+                                    rounds == n ? of.path : NULL, e->span);
         r = all && all->kind == LG_V_ERROR ? all : lg_v_copy(E, lg_loop_joined(E, carries, all));
         r->at = e->span;
         r->rounds = lg_v_int(E, rounds, e->span);

@@ -39,6 +39,26 @@ for f in tests/lang/*.lg tests/host/*.lg; do
     fi
 done
 
+# Warnings of values outside the branch that guards them: at the lines that say so, and at no others.
+grep -n '# warned$' tests/lang/parts/guards.lg | cut -d: -f1 >"$scratch/want"
+timeout 120 "$lg" check tests/lang/parts/guards.lg 2>&1 >"$scratch/out" |
+    sed -n '/^warning\[W0501\]/{n;s/.*guards.lg:\([0-9]*\):.*/\1/p}' | sort -n >"$scratch/got"
+if diff "$scratch/want" "$scratch/got" >"$scratch/diff"; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo "FAILED warnings of guards.lg, by line"
+    cat "$scratch/diff"
+fi
+for f in stdlib/*.lg examples/*.lg; do # nothing there is warned of
+    if timeout 120 "$lg" check --quiet "$f" 2>&1 | grep -A1 W0501; then
+        failed=$((failed + 1))
+        echo "FAILED $f: warned without a reason"
+    else
+        passed=$((passed + 1))
+    fi
+done
+
 # made NAME WANT: the program on stdin, too large to be kept, prints or reports WANT.
 made() {
     cat >"$scratch/made.lg"
