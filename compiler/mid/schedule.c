@@ -2,6 +2,7 @@
  * results overwrite what they are made from. Not for which nodes share a kernel (fuse.c), nor for
  * running (runtime/exec.c). */
 #include "compiler/mid/fuse.h"
+#include "compiler/mid/order.h"
 #include "compiler/mid/place.h"
 #include "compiler/mid/remat.h"
 #include "ops/gemm.h"
@@ -234,6 +235,30 @@ static lg_step *add_copy(planner *s, const lg_node *node, size_t bytes) {
     x->serial = true;
     x->cost = 10 + (double)bytes / 10;
     return x;
+}
+
+/* Steps as order.c wants them. Blocks so far belong to single steps. */
+static void order_steps(planner *s) {
+    int n = (int)s->step.n, *order = lg_alloc(((size_t)n + 1) * sizeof *order),
+        *now = lg_alloc(((size_t)n + 1) * sizeof *now);
+    lg_order_steps(s->g, n, s->step.at, s->kernel.at, s->n_begin, order);
+    lg_step *step = lg_alloc(((size_t)n + 1) * sizeof *step);
+    lg_kernel *kernel = lg_alloc(((size_t)n + 1) * sizeof *kernel);
+    for (int k = 0; k < n; k++) {
+        step[k] = s->step.at[order[k]];
+        kernel[k] = s->kernel.at[order[k]];
+        now[order[k]] = k;
+    }
+    memcpy(s->step.at, step, (size_t)n * sizeof *step);
+    memcpy(s->kernel.at, kernel, (size_t)n * sizeof *kernel);
+    for (size_t k = 0; k < s->block.n; k++)
+        s->block.at[k].from = s->block.at[k].to = now[s->block.at[k].from];
+    for (size_t k = 1; k < s->own.n; k += 3)
+        s->own.at[k] = now[s->own.at[k]];
+    lg_free(order);
+    lg_free(now);
+    lg_free(step);
+    lg_free(kernel);
 }
 
 /* ---- lifetimes ---- */
@@ -665,6 +690,8 @@ static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, bool may_swap) {
     for (size_t k = 0; k < s.f.group.n; k++)
         if (s.f.group.at[k]->node.n)
             add_group(&s, s.f.group.at[k]);
+    if (!s.f.no_fuse)
+        order_steps(&s);
     live(&s);
     int nth = 0;
     for (size_t k = 0; k < g->output.n; k++)

@@ -1,0 +1,9 @@
+/* order.h: the order of the steps of a plan. Used by schedule.c alone. */
+#ifndef LG_ORDER_H
+#define LG_ORDER_H
+#include "compiler/mid/fuse.h"
+
+/* order[k] = the step that is k-th; the first `fixed` ones (copies) stay where they are. */
+void lg_order_steps(const lg_graph *g, int n, const lg_step *step, const lg_kernel *kernel,
+                    int fixed, int *order);
+#endif
