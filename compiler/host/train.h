@@ -154,7 +154,7 @@ typedef struct {
 } lg_action;
 
 #define LG_NOT_FINITE "the loss is not finite"
-#define LG_IN_PLACE_BYTES ((size_t)64 << 20) /* more of variables are overwritten in place */
+#define LG_IN_PLACE_BYTES ((size_t)16 << 20) /* more of variables are overwritten in place */
 
 typedef struct lg_build {
     lg_train *T;
