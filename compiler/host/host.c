@@ -537,7 +537,7 @@ static void check_entry(lg_elab *E, lg_frame *env, const lg_ast *d) {
     E->step = &lg_host_of(E)->step;
     const lg_ast *params = d->kid[LG_D_PARAMS];
     for (uint32_t i = 0; params && i < params->n; i++)
-        lg_bind(E, f, params->kid[i]->name, lg_param_any(E, f, params->kid[i]),
+        lg_bind(E, f, params->kid[i]->name, lg_host_known(E, lg_param_any(E, f, params->kid[i])),
                 params->kid[i]->span);
     lg_check_defaults(E, f, params);
     lg_options_bind(E, f, params);

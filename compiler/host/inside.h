@@ -127,6 +127,8 @@ void lg_host_leave(lg_elab *E, const lg_context *c);
 lg_value *lg_host_expr(lg_elab *E, lg_frame *f, const lg_ast *e);
 /* Replaces what v has in the graph E->g by constants. The graph stays as it is. */
 lg_value *lg_host_settle(lg_elab *E, lg_value *v);
+/* In a check: v as a run will have it, with constants for what it computed; else v. */
+lg_value *lg_host_known(lg_elab *E, lg_value *v);
 /* The tensor of a settled tensor value, borrowed; numbers become scalars (*made: to be released).
  */
 lg_tensor *lg_host_tensor(lg_elab *E, lg_value *v, lg_tensor **made);

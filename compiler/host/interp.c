@@ -222,10 +222,31 @@ static bool evaluate(settling *s, lg_span at, bool last) {
     return ok;
 }
 
+lg_value *lg_host_known(lg_elab *E, lg_value *v) {
+    if (!LG_CHECKING(E))
+        return v;
+    if (v->kind != LG_V_TENSOR && v->kind != LG_V_RECORD && v->kind != LG_V_LIST)
+        return v;
+    v = lg_v_copy(E, v);
+    if (v->kind == LG_V_TENSOR) {
+        v->t.host = true;
+    } else if (v->kind == LG_V_RECORD) {
+        v->rec.f = lg_arena_dup(E->arena, v->rec.f, sizeof *v->rec.f * (size_t)v->rec.n);
+        for (int i = 0; i < v->rec.n; i++)
+            v->rec.f[i].value = lg_host_known(E, v->rec.f[i].value);
+    } else {
+        lg_value **item = LG_NEW_N(E->arena, lg_value *, v->list.n + 1);
+        for (int i = 0; i < v->list.n; i++)
+            item[i] = lg_host_known(E, v->list.at[i]);
+        v->list.at = item;
+    }
+    return v;
+}
+
 /* *stays: somebody keeps the graph. */
 static lg_value *settle(lg_elab *E, lg_value *v, bool last, bool *stays) {
     if (LG_CHECKING(E))
-        return v;
+        return lg_host_known(E, v);
     settling s = {.E = E};
     lg_value *r = collect(&s, v);
     if (!evaluate(&s, v->at, last))
@@ -312,7 +333,7 @@ static lg_value *fresh(lg_elab *E, lg_frame *f, host_fn fn, const void *what) {
     lg_host *H = lg_host_of(E);
     if (!H->keep) { /* check mode */
         lg_context c = lg_host_enter(E, NULL, true);
-        lg_value *v = fn(E, f, what);
+        lg_value *v = lg_host_known(E, fn(E, f, what));
         lg_host_leave(E, &c);
         return v;
     }
@@ -398,7 +419,7 @@ static void let(lg_elab *E, lg_frame *f, const lg_ast *s) {
         return;
     }
     if (v->kind == LG_V_DATA)
-        v = lg_data_whole(E, v->ptr, -1, v->at);
+        v = lg_host_known(E, lg_data_whole(E, v->ptr, -1, v->at));
     lg_frame *was = E->frame;
     E->frame = f;
     lg_bind_pattern(E, f, p, v, false);
@@ -521,7 +542,8 @@ static lg_value *item_at(lg_elab *E, const items *it, int64_t i, lg_span at) {
         return it->by ? lg_v_int(E, it->first + it->by * i, at) : lg_v_unknown(E, true, false, at);
     const lg_value *xs = it->xs;
     return xs->t.node ? row_of(E, it->xs, i, at)
-                      : lg_v_tensor(E, xs->t.dtype, xs->t.rank - 1, xs->t.dim + 1, NULL, at);
+                      : lg_host_known(E, lg_v_tensor(E, xs->t.dtype, xs->t.rank - 1, xs->t.dim + 1,
+                                                     NULL, at));
 }
 
 static yields *yield_target(lg_frame *f) {

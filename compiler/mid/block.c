@@ -270,8 +270,12 @@ static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
     if (c->kind == LG_V_ERROR)
         return;
     if (lg_v_static_bool(E, c, &yes)) {
+        int muted = E->diags->muted;
+        if (E->contracts)
+            E->diags->muted = 0;
         if (!yes)
             lg_err(E, "E0231", s->span, "%s", text);
+        E->diags->muted = muted;
         bool ends = f->kind == LG_F_FN || f->kind == LG_F_RULE || f->kind == LG_F_MODEL;
         if (!yes && ends && !f->result)
             f->result = lg_v_error(E, s->span);

@@ -3,6 +3,7 @@
  * Not for types (types.c) and not for what models, rules and quantizers do when called. */
 #include "compiler/mid/elab.h"
 #include "compiler/mid/model.h"
+#include "compiler/mid/traced.h"
 #include "compiler/mid/uncovered.h"
 #include "runtime/io.h"
 #include <string.h>
@@ -262,6 +263,12 @@ static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_sp
         return lg_v_error(E, at);
     }
     lg_value *r = lg_type_result(E, f, type, at);
+    uint32_t n = params ? params->n : 0;
+    lg_value **given = LG_NEW_N(E->arena, lg_value *, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        given[i] = lg_find_local(f, params->kid[i]->name, false)->value;
+    if (E->traced && r->kind == LG_V_TENSOR)
+        lg_traced_foreign(E, r, decl->name, (int)n, given, at);
     if (LG_CHECKING(E) || r->kind != LG_V_TENSOR)
         return r;
     if (!E->allow_foreign) {
@@ -269,12 +276,8 @@ static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_sp
         lg_diag_help(d, "run with --allow-foreign to let it");
         return lg_v_error(E, at);
     }
-    uint32_t n = params ? params->n : 0;
     lg_node **in = LG_NEW_N(E->arena, lg_node *, n + 1);
-    lg_value **given = LG_NEW_N(E->arena, lg_value *, n + 1);
     lg_index **open;
-    for (uint32_t i = 0; i < n; i++)
-        given[i] = lg_find_local(f, params->kid[i]->name, false)->value;
     int n_open = lg_open_union(E, (int)n, given, &open);
     const char *path = library(E, decl->kid[LG_D_FROM]);
     lg_attr attr = {.text = lg_txt(E, "%s\n%s", path, decl->name)};
@@ -480,7 +483,7 @@ static lg_value *run_body(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_span a
         lg_diag_note(d, "it is declared to give %s", lg_ast_text(E->arena, type));
         r = lg_v_error(E, at);
     }
-    if (type && r->kind != LG_V_ERROR) {
+    if (type && (r->kind != LG_V_ERROR || r->list.n)) {
         lg_value *v = lg_type_check(E, f, type, r, r->at.file ? r->at : at,
                                     lg_txt(E, "the result of `%s`", decl->name), false);
         r = v ? v : lg_v_error(E, at);
@@ -490,7 +493,7 @@ static lg_value *run_body(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_span a
         }
     }
     if (decl->kid[LG_D_WITH] && r->kind != LG_V_ERROR)
-        r = lg_custom_call(E, body, decl, r);
+        r = lg_custom_call(E, body, decl, E->traced ? lg_traced_ruled(E, r) : r);
     E->frame = was;
     E->depth--;
     E->guard = guard;
@@ -502,7 +505,7 @@ static lg_value *run_body(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_span a
 /* In check mode a signature says enough, unless everything given is static: then the result may be
  * a size or the like. */
 static bool signature_says_all(lg_elab *E, const lg_ast *decl, int n, const lg_arg *arg) {
-    if (!LG_CHECKING(E) || E->probe || !decl->kid[LG_D_TYPE])
+    if (!LG_CHECKING(E) || E->probe || E->traced || E->contracts || !decl->kid[LG_D_TYPE])
         return false;
     for (int i = 0; i < n; i++)
         if (arg[i].value->kind == LG_V_TENSOR || arg[i].value->kind == LG_V_RECORD ||
@@ -567,6 +570,25 @@ static bool loses_dims(lg_elab *E, const lg_ast *decl, int n, const lg_arg *arg)
         if (arg[i].value->kind == LG_V_ERROR)
             return true;
     return false;
+}
+
+/* In a check of host code: the body of this call as a run would go through it, with what is known
+ * of the arguments. Contracts that these break are told, however deep they stand; anything else
+ * that is said meanwhile may come from what is not known. */
+static void try_contracts(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self, int n,
+                          const lg_arg *arg, lg_span at) {
+    struct lg_late *late = E->late;
+    struct lg_probe_list *probe = E->probe;
+    lg_frame *f = call_frame(E, decl, env, self, at);
+    E->probe = NULL;
+    E->contracts = true;
+    E->diags->muted++;
+    if (lg_bind_params(E, f, decl->kid[LG_D_PARAMS], n, arg, at, decl->name))
+        run_body(E, f, decl, at);
+    E->diags->muted--;
+    E->contracts = false;
+    E->probe = probe;
+    E->late = late;
 }
 
 static bool has_parameter(const lg_ast *decl, const char *name) {
@@ -674,6 +696,8 @@ lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *
     } else {
         r = run_body(E, f, decl, at);
     }
+    if (LG_CHECKING(E) && from_host(E) && r->kind != LG_V_ERROR)
+        try_contracts(E, decl, env, self, n, arg, at);
     r = lg_value_seen_from(E, E->frame, r);
     if (is_loss)
         r = lg_loss_terms(E, r, at);

@@ -390,16 +390,41 @@ static lg_value *select_lanes(lg_elab *E, lg_value *c, lg_branch_fn then_, lg_br
 
 /* ---- any condition ---- */
 
+/* Can the condition be either, whatever the sizes are: is it the name of a bool? */
+static bool is_free(const lg_ast *choice) {
+    const lg_ast *c = choice->kid[0];
+    return choice->kind == LG_A_IF &&
+           (c->kind == LG_A_NAME || (c->kind == LG_A_UNARY && c->kid[0]->kind == LG_A_NAME));
+}
+
+/* One of both, of different types: what is declared about it must hold for each. */
+static lg_value *either(lg_elab *E, lg_value *a, lg_value *b, lg_span at) {
+    lg_value *r = lg_v_error(E, at);
+    if (a->kind == LG_V_ERROR || b->kind == LG_V_ERROR)
+        return r;
+    r->list.n = 2;
+    r->list.at = LG_NEW_N(E->arena, lg_value *, 2);
+    r->list.at[0] = a;
+    r->list.at[1] = b;
+    return r;
+}
+
 /* In check mode a static condition may not be known yet: both sides are checked, and where they do
  * not make one type, nothing is known of the result. */
 static lg_value *undecided(lg_elab *E, lg_branch_fn then_, lg_branch_fn else_, void *ctx,
-                           lg_span at) {
+                           const lg_ast *e) {
+    lg_span at = e->span;
+    bool contracts = E->contracts;
+    E->contracts = false; /* a run goes through one side only */
     lg_value *a = as_record(E, then_(E, ctx)), *b = as_record(E, else_(E, ctx));
+    E->contracts = contracts;
     E->diags->muted++;
     lg_value *r = joined_type(E, a, b, at);
     E->diags->muted--;
     if (r->kind == LG_V_NUM && r->num.known && !same_number(a, b))
         return lg_v_error(E, at);
+    if (r->kind == LG_V_ERROR && is_free(e))
+        return either(E, a, b, at);
     if (a->kind == LG_V_NUM && b->kind == LG_V_NUM && !same_number(a, b))
         return lg_v_unknown(E, a->num.is_int && b->num.is_int, a->num.is_bool && b->num.is_bool,
                             at);
@@ -430,8 +455,8 @@ static lg_value *decide(lg_elab *E, lg_value *c, lg_branch_fn then_, lg_branch_f
     bool lanes = c->kind == LG_V_TENSOR && (c->t.rank || c->t.n_open);
     if (c->kind == LG_V_TENSOR)
         lg_uncovered_choice(E, e);
-    if (LG_CHECKING(E) && !lanes && (c->kind == LG_V_NUM || E->host))
-        return undecided(E, then_, else_, ctx, at);
+    if (LG_CHECKING(E) && !lanes && (c->kind == LG_V_NUM || c->t.host))
+        return undecided(E, then_, else_, ctx, e);
     if (c->kind == LG_V_NUM) {
         lg_err(E, "E0212", at, "this condition is not known when the plan is made");
         return lg_v_error(E, at);

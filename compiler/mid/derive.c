@@ -5,6 +5,7 @@
 #include "compiler/mid/derive.h"
 #include "compiler/mid/index.h"
 #include "compiler/mid/model.h"
+#include "compiler/mid/traced.h"
 #include <string.h>
 
 typedef struct {
@@ -66,6 +67,7 @@ static lg_value *variable(lg_elab *E, lg_value *x, int n_open, lg_index *const *
     lg_index **all;
     int n = lg_open_union(E, 2, two, &all);
     lg_value *r = lg_v_open(E, x->t.dtype, n, all, x->t.rank, x->t.dim, NULL, x->at);
+    r->trace = E->traced ? LG_TRACE_KNOWN | LG_TRACE_DEPENDS : 0;
     if (E->g)
         r->t.node = lg_g_mark(E->g, &lg_op_alias, lg_node_as(E, x, n, all, x->t.rank, x->t.dim, at),
                               NULL, at);
@@ -300,6 +302,23 @@ static lg_value *answer(lg_problem *p, const request *q) {
     return strcmp(q->op, "grad") ? both(p, g) : g;
 }
 
+/* In a check: does the value depend on the point through something without a derivative? */
+static bool is_stuck(lg_elab *E, const request *q, lg_value *x) {
+    if (!LG_CHECKING(E) || E->traced || !lg_traced_worth_it(E))
+        return false;
+    lg_problem p = {.E = E, .op = q->op, .at = q->span};
+    lg_traced t = {0};
+    struct lg_late *late = E->late;
+    E->traced = &t;
+    E->diags->muted++;
+    evaluate(&p, q, x, 0, NULL, false);
+    bool stuck = lg_traced_stuck(E, p.y);
+    E->diags->muted--;
+    E->traced = NULL;
+    E->late = late;
+    return stuck && !lg_no_derivative(E, t.name, t.at, q->span);
+}
+
 static lg_value *of_function(lg_elab *E, const request *q) {
     lg_problem p = {.E = E, .op = q->op, .at = q->span, .g = E->g};
     lg_value *x = as_point(E, q->at, q->span);
@@ -319,6 +338,8 @@ static lg_value *of_function(lg_elab *E, const request *q) {
     evaluate(&p, q, x, by_seq(open, n), open, false);
     if (p.y->kind == LG_V_ERROR)
         return p.y;
+    if (is_stuck(E, q, x))
+        return lg_v_error(E, q->span);
     int more = missing(&p, p.y, n, open);
     if (more > n) /* one gradient an item: the point is a variable of each */
         evaluate(&p, q, x, by_seq(open, n = more), open, true);

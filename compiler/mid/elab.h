@@ -18,7 +18,8 @@ typedef struct lg_module lg_module;
 
 /* ---- values ---- */
 typedef enum {
-    LG_V_ERROR,    /* not known, or already reported: everything about it is silently accepted */
+    LG_V_ERROR,    /* not known, or already reported: everything about it is silently accepted; in
+                      `list` what it may be, as far as that is known */
     LG_V_NUM,      /* static number or bool, possibly only known in names (`dim`) or not at all */
     LG_V_STR,      /* static text */
     LG_V_TENSOR,   /* graph value; rank 0 is a run-time scalar */
@@ -60,6 +61,7 @@ typedef struct {
 
 struct lg_value {
     lg_vkind kind;
+    uint8_t trace; /* traced.h: 0 while nobody asks */
     lg_span at; /* where it came from, for messages */
     lg_value *weight; /* a loss's terms that carry weights: their weights (same dims), else NULL */
     lg_value *rounds; /* result of a scan: how many rounds were run, read as `.rounds`; else NULL */
@@ -78,7 +80,7 @@ struct lg_value {
         struct {
             lg_dtype dtype;
             bool weak; /* takes the dtype around it: step, scalar arguments, schedules, indices */
-            bool bounded_ok; /* `bound` is valid */
+            bool host; /* in a check: a run has it as a constant, as host values are */
             int n_open, rank;
             lg_index **open; /* sorted by seq */
             lg_dim **dim;
@@ -375,6 +377,8 @@ struct lg_elab {
     lg_value *(*host_text)(lg_elab *E, const lg_ast *str); /* a string in host code, formats applied */
     struct lg_statics *statics; /* static parameters (static.h), once somebody asked */
     struct lg_late *late; /* checks that only a run can make: lg_late */
+    struct lg_traced *traced; /* a check looks for derivatives that are not there: traced.h; or NULL */
+    bool contracts; /* a check tries calls of host code: only the contracts they break are told */
     struct lg_uncovered *uncovered; /* what a check notes for uncovered.h; NULL: nobody asks */
     void *host_ctx;
 };

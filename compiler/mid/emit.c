@@ -178,7 +178,7 @@ lg_value *lg_to_tensor(lg_elab *E, lg_value *v, lg_dtype t, lg_span at) {
         node = number_node(E, v, t, at);
     }
     lg_value *r = lg_v_tensor(E, t, 0, NULL, node, at);
-    r->t.weak = true;
+    r->t.weak = r->t.host = true;
     return r;
 }
 
@@ -215,6 +215,7 @@ lg_value *lg_cast(lg_elab *E, lg_value *v, lg_dtype t, lg_span at) {
     r->t.weak = false;
     r->t.dtype = t;
     r->t.bound = lg_dtype_is_int(t) ? v->t.bound : NULL;
+    r->t.host = v->t.host && (t == v->t.dtype || lg_dtype_is_int(v->t.dtype));
     if (LG_CHECKING(E))
         return r;
     lg_node *x = lg_import(E, v->t.node);
@@ -408,8 +409,16 @@ static lg_value *elem_leaf(lg_elab *E, void *ctx, int n, lg_value *const *leaf, 
     return lg_elem(E, ctx, n, leaf, at);
 }
 
+static bool all_host(int n, lg_value *const *v) {
+    for (int i = 0; i < n; i++)
+        if (v[i]->kind != LG_V_NUM && (v[i]->kind != LG_V_TENSOR || !v[i]->t.host))
+            return false;
+    return true;
+}
+
 /* Arithmetic on integers that are known, as host values are, is known too: they may be sizes. */
-static void fold_integers(lg_elab *E, lg_value *r, lg_span at) {
+static void fold_integers(lg_elab *E, lg_value *r, bool host, lg_span at) {
+    r->t.host = host && r->kind == LG_V_TENSOR && !r->t.rank && !r->t.n_open;
     lg_node *x = LG_CHECKING(E) || r->kind != LG_V_TENSOR ? NULL : r->t.node;
     bool all = x && x->op->cls == LG_C_ELEM && !x->type[0].rank && x->n_in && x->n_in <= 4;
     const void *p[4];
@@ -450,6 +459,7 @@ lg_value *lg_elem(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_sp
                    lg_v_type_text(E, v[i]));
             return lg_v_error(E, at);
         }
+    bool host = all_host(n, v);
     /* an input that is always bool does not join the dtypes */
     int skip = op->flag_in ? __builtin_ctz(op->flag_in) : -1;
     lg_value *joined[4];
@@ -523,7 +533,7 @@ lg_value *lg_elem(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_sp
         r->t.node = lg_g_elem(E->g, op, n, node, at);
     r->t.weak = weak && r->t.rank == 0;
     if (lg_dtype_is_int(t) && lg_dtype_is_int(r->t.dtype))
-        fold_integers(E, r, at);
+        fold_integers(E, r, host, at);
     return r;
 }
 
@@ -839,7 +849,7 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
     }
     if (!strcmp(op, "/") && whole) {
         lg_value *two[2] = {a, b}, *r = lg_elem_named(E, "div", 2, two, at);
-        fold_integers(E, r, at);
+        fold_integers(E, r, all_host(2, two), at);
         return r;
     }
     bool divides = op[0] == '/' || op[0] == '%';

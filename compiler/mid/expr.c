@@ -3,6 +3,7 @@
 #include "compiler/mid/elab.h"
 #include "compiler/mid/model.h"
 #include "compiler/mid/sig.h"
+#include "compiler/mid/traced.h"
 #include "compiler/mid/uncovered.h"
 #include <math.h>
 #include <string.h>
@@ -457,7 +458,7 @@ static lg_value *chain(lg_elab *E, const lg_ast *e) {
     return v;
 }
 
-lg_value *lg_expr(lg_elab *E, const lg_ast *e) {
+static lg_value *plain_expr(lg_elab *E, const lg_ast *e) {
     switch ((lg_ast_kind)e->kind) {
     case LG_A_NUM: {
         if (!(e->flags & LG_AF_INT)) {
@@ -527,6 +528,10 @@ lg_value *lg_expr(lg_elab *E, const lg_ast *e) {
         lg_err(E, "E0219", e->span, "this has no value here");
         return lg_v_error(E, e->span);
     }
+}
+
+lg_value *lg_expr(lg_elab *E, const lg_ast *e) {
+    return E->traced ? lg_traced_expr(E, e, plain_expr) : plain_expr(E, e);
 }
 
 lg_value *lg_expr_in(lg_elab *E, lg_frame *f, const lg_ast *e) {

@@ -176,18 +176,21 @@ static bool built(lg_adjoint *a, lg_node *y, lg_node **dy) {
     return ok;
 }
 
+bool lg_no_derivative(lg_elab *E, const char *name, lg_span at, lg_span wanted) {
+    bool apart = at.file && (at.beg != wanted.beg || at.end != wanted.end);
+    lg_diag *d = lg_err(E, "E0501", at.file ? at : wanted, "`%s` has no derivative", name);
+    if (apart)
+        lg_diag_label(d, wanted, "wanted by this derivative");
+    lg_diag_help(d, "take its value as a constant with `stop_grad(...)`, or declare a rule: "
+                    "`with vjp(dy) = {...}`");
+    return false;
+}
+
 static bool no_rule(lg_adjoint *a, const lg_node *y) {
     const char *name = y->op->name, *symbol = y->op->cls == LG_C_KERNEL ? y->attr.text : NULL;
     if (symbol) /* of a foreign function: the library may stand before it */
         name = strrchr(symbol, '\n') ? strrchr(symbol, '\n') + 1 : symbol;
-    bool apart = y->span.file && (y->span.beg != a->at.beg || y->span.end != a->at.end);
-    lg_diag *d =
-        lg_err(a->E, "E0501", y->span.file ? y->span : a->at, "`%s` has no derivative", name);
-    if (apart)
-        lg_diag_label(d, a->at, "wanted by this derivative");
-    lg_diag_help(d, "take its value as a constant with `stop_grad(...)`, or declare a rule: "
-                    "`with vjp(dy) = {...}`");
-    return false;
+    return lg_no_derivative(a->E, name, y->span, a->at);
 }
 
 static bool by_rule(lg_adjoint *a, lg_node *y, lg_node **dy) {

@@ -14,6 +14,9 @@ bool lg_grad_vjp(lg_elab *E, lg_graph *g, int n_y, lg_node *const *y, lg_node *c
 bool lg_grad_jvp(lg_elab *E, lg_graph *g, int n_x, lg_node *const *x, lg_node *const *tx, int n_y,
                  lg_node *const *y, lg_node **ty, lg_span at);
 
+/* E0501: `name`, applied at `at`, has none, and the derivative at `wanted` wants it. False. */
+bool lg_no_derivative(lg_elab *E, const char *name, lg_span at, lg_span wanted);
+
 /* Copies of the nodes between from[] and out[] in which from[k] is replaced by to[k] (equal
  * types); what does not depend on a from[k] is shared. out[] is overwritten with the copies. */
 void lg_graph_replay(lg_graph *g, int n, lg_node *const *from, lg_node *const *to, int n_out,

@@ -423,7 +423,7 @@ static bool is_static_int(lg_elab *E, const lg_value *v) {
     int64_t x;
     return v->kind == LG_V_ERROR || lg_v_static_int(E, v, &x) ||
            (v->kind == LG_V_NUM && !v->num.known && !v->num.is_bool) ||
-           (E->host && LG_CHECKING(E) && v->kind == LG_V_TENSOR && !v->t.rank && !v->t.n_open);
+           (LG_CHECKING(E) && v->kind == LG_V_TENSOR && v->t.host && !v->t.rank && !v->t.n_open);
 }
 
 /* `i in K`, `i in lo..hi` */

@@ -80,6 +80,18 @@ static bend times(reading *r, const lg_ast *e, bend a, bend b) {
     return a == LINEAR ? a : b;
 }
 
+/* x |> f and x |> f(a) as the calls that they are. */
+static const lg_ast *piped(const reading *r, const lg_ast *e) {
+    const lg_ast *f = e->kid[1];
+    bool called = f->kind == LG_A_CALL && !(f->flags & LG_AF_PAREN);
+    lg_ast *c = lg_ast_new(r->E->arena, LG_A_CALL, e->span, 0);
+    lg_ast_add(r->E->arena, c, called ? f->kid[0] : e->kid[1]);
+    lg_ast_add(r->E->arena, c, e->kid[0]);
+    for (uint32_t i = 1; called && i < f->n; i++)
+        lg_ast_add(r->E->arena, c, f->kid[i]);
+    return c;
+}
+
 static bend binary(reading *r, const lg_ast *e) {
     const char *op = e->name;
     if (!strcmp(op, "+") || !strcmp(op, "-"))
@@ -91,7 +103,7 @@ static bend binary(reading *r, const lg_ast *e) {
         return b == FIXED || b == NOTHING ? a : b == LINEAR ? bends(r, e) : b;
     }
     if (!strcmp(op, "|>"))
-        return opaque_to(r, e, 0);
+        return read(r, piped(r, e));
     return nonlinear(r, e, 0);
 }
 

@@ -81,7 +81,7 @@ static lg_dim *bound_dim(lg_elab *E, lg_value *v, const lg_ast *text, lg_dim *si
         return size;
     }
     bool unknown = v->kind == LG_V_NUM && !v->num.known && !v->num.is_bool;
-    bool host = E->host && LG_CHECKING(E) && v->kind == LG_V_TENSOR && !v->t.rank;
+    bool host = LG_CHECKING(E) && v->kind == LG_V_TENSOR && v->t.host && !v->t.rank;
     if (!lg_v_static_int(E, v, &x) && !unknown && !host) {
         lg_span at = text ? text->span : v->at;
         *ok = false;

@@ -647,8 +647,12 @@ static lg_value *unknown_type(lg_elab *E, const lg_ast *type) {
 lg_value *lg_type_check(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v, lg_span at,
                         const char *what, bool binding) {
     lg_checking c = {E, f, at, what, binding};
-    if (v->kind == LG_V_ERROR)
+    if (v->kind == LG_V_ERROR) {
+        for (int i = 0; i < v->list.n; i++) /* one of several: each must fit */
+            if (!lg_type_check(E, f, type, v->list.at[i], v->list.at[i]->at, what, binding))
+                return NULL;
         return v;
+    }
     if (type->kind == LG_A_FNTYPE)
         return function(&c, type, v);
     if (type->kind == LG_A_RECTYPE)

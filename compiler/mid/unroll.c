@@ -108,10 +108,15 @@ static lg_value *selected(lg_elab *E, const char *selector, lg_span at) {
     return lg_select_paths(E, roots, selector, at);
 }
 
+/* A value of the graph: no plan will know it. */
+static bool comes_too_late(const lg_value *v) {
+    return v->kind == LG_V_TENSOR && !v->t.host;
+}
+
 static int range_items(lg_elab *E, lg_value *r, lg_value ***item, lg_span at) {
     int64_t lo, hi;
     if (!lg_v_static_int(E, r->range.lo, &lo) || !lg_v_static_int(E, r->range.hi, &hi)) {
-        if (!LG_CHECKING(E)) {
+        if (!LG_CHECKING(E) || comes_too_late(r->range.lo) || comes_too_late(r->range.hi)) {
             lg_err(E, "E0212", at,
                    "a static loop runs over bounds that are known when the plan is made");
             return -1;
@@ -302,7 +307,7 @@ static bool goes_on(lg_elab *E, lg_frame *f, const lg_ast *test, bool *ok) {
     lg_value *c = lg_expr_in(E, f, test);
     if (lg_v_static_bool(E, c, &yes))
         return yes;
-    if (c->kind != LG_V_ERROR && !LG_CHECKING(E)) {
+    if (c->kind != LG_V_ERROR && (!LG_CHECKING(E) || comes_too_late(c))) {
         lg_err(E, "E0212", test->span,
                "`while` of a static loop must be known when the plan is made");
         *ok = false;

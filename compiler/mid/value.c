@@ -303,7 +303,7 @@ lg_dim *lg_v_to_dim(lg_elab *E, const lg_value *v, lg_span at) {
     }
     if (v->kind == LG_V_NUM && !v->num.known && !v->num.is_bool)
         return NULL;
-    if (v->kind == LG_V_TENSOR && LG_CHECKING(E) && E->host)
+    if (v->kind == LG_V_TENSOR && LG_CHECKING(E) && v->t.host)
         return NULL;
     lg_diag *d = lg_err(E, "E0210", at, "a dim must be a static integer, got %s", lg_v_type_text(E, v));
     if (v->kind == LG_V_TENSOR)
