@@ -3,12 +3,16 @@
  * A branch is differentiated as a branch on the same condition. What its reverse needs of the
  * forward branch (residuals) becomes a further result of that, which is zero where the other branch
  * ran; moves and plain arithmetic are made again. So nothing dear is computed twice, however deep
- * branches are nested. */
+ * branches are nested. What leaves a branch leaves all those around it too: many small residuals go
+ * as one row, or their number would grow with the square of the depth. */
 #include "compiler/mid/adjoint.h"
 #include <string.h>
 
+typedef LG_VEC(lg_node *) node_vec;
+
 typedef struct {
     lg_kept kept;
+    node_vec given; /* what is handed over: residuals, and rows of several */
     lg_node **dx;   /* by capture */
     lg_node **seed; /* by result: the input that holds its cotangent, or NULL */
 } side;
@@ -43,8 +47,71 @@ static bool differentiate(branches *r, const lg_graph *branch, const uint8_t *va
     return ok;
 }
 
+/* ---- what is handed over ---- */
+
+enum { FEW = 8, SMALL = 4096 }; /* residuals that go one by one; elements that are worth a copy */
+
+static bool is_small(const lg_node *x, lg_dtype t) {
+    return x->type[0].dtype == t && lg_type_count(&x->type[0]) <= SMALL;
+}
+
+static lg_node *as_row(lg_graph *g, lg_node *x) {
+    int64_t n = (int64_t)lg_type_count(&x->type[0]);
+    return lg_g_reshape(g, x, 1, &n, x->span);
+}
+
+/* One row of the small residuals of dtype t; NULL: there are but few. */
+static lg_node *row_of(side *s, lg_dtype t) {
+    node_vec in = {0};
+    for (size_t k = 0; k < s->kept.residual.n; k++)
+        if (is_small(s->kept.residual.at[k], t))
+            LG_PUSH(in, s->kept.residual.at[k]);
+    lg_node *row = NULL;
+    for (size_t k = 0; in.n > FEW && k < in.n; k++)
+        in.at[k] = as_row(s->kept.w, in.at[k]);
+    if (in.n > FEW)
+        row = lg_g_concat(s->kept.w, (int)in.n, in.at, 0, in.at[0]->span);
+    lg_free(in.at);
+    return row;
+}
+
+static void hand_over(side *s) {
+    lg_node *row[LG_N_DTYPES];
+    for (int t = 0; t < LG_N_DTYPES; t++) {
+        row[t] = row_of(s, (lg_dtype)t);
+        if (row[t])
+            LG_PUSH(s->given, row[t]);
+    }
+    for (size_t k = 0; k < s->kept.residual.n; k++) {
+        lg_node *x = s->kept.residual.at[k];
+        if (!row[x->type[0].dtype] || !is_small(x, x->type[0].dtype))
+            LG_PUSH(s->given, x);
+    }
+}
+
+/* In the reverse branch b: the residuals that `in`, the row of dtype t, holds. */
+static void take_apart(const side *s, lg_dtype t, lg_graph *b, lg_node *in, lg_node **map) {
+    int64_t at = 0;
+    for (size_t k = 0; k < s->kept.residual.n; k++) {
+        const lg_node *x = s->kept.residual.at[k];
+        int64_t n = (int64_t)lg_type_count(&x->type[0]);
+        if (!is_small(x, t))
+            continue;
+        lg_node *part = lg_g_slice(b, in, 0, at, n, 1, x->span);
+        map[x->id] = lg_g_reshape(b, part, x->type[0].rank, x->type[0].shape, x->span);
+        at += n;
+    }
+}
+
+static bool is_residual(const side *s, const lg_node *x) {
+    for (size_t k = 0; k < s->kept.residual.n; k++)
+        if (s->kept.residual.at[k] == x)
+            return true;
+    return false;
+}
+
 static int residuals(const branches *r) {
-    return (int)(r->at[0].kept.residual.n + r->at[1].kept.residual.n);
+    return (int)(r->at[0].given.n + r->at[1].given.n);
 }
 
 /* A forward branch that also gives the residuals of both. */
@@ -55,8 +122,8 @@ static lg_graph *extended(branches *r, int which) {
     for (int k = 0; k < r->n_out; k++)
         out[k] = w->output.at[k].node;
     for (int b = 0; b < 2; b++)
-        for (size_t k = 0; k < r->at[b].kept.residual.n; k++) {
-            lg_node *x = r->at[b].kept.residual.at[k];
+        for (size_t k = 0; k < r->at[b].given.n; k++) {
+            lg_node *x = r->at[b].given.at[k];
             out[at++] = b == which ? x : lg_adjoint_zeros(w, &x->type[0], x->span);
         }
     lg_graph *g = lg_graph_body(r->a->g, w, (size_t)r->n, n, out);
@@ -92,11 +159,13 @@ static lg_graph *reversed(branches *r, int which) {
         if (own->seed[k])
             map[own->seed[k]->id] = lg_g_input(b, own->seed[k]->type[0], at);
     for (int s = 0; s < 2; s++)
-        for (size_t k = 0; k < r->at[s].kept.residual.n; k++) {
-            const lg_node *x = r->at[s].kept.residual.at[k];
+        for (size_t k = 0; k < r->at[s].given.n; k++) {
+            const lg_node *x = r->at[s].given.at[k];
             lg_node *in = lg_g_input(b, x->type[0], at);
-            if (s == which)
+            if (s == which && is_residual(own, x))
                 map[x->id] = in;
+            else if (s == which)
+                take_apart(own, x->type[0].dtype, b, in, map);
         }
     lg_kept_fill(&own->kept, b, map);
     for (int k = 0; k < r->n; k++)
@@ -111,8 +180,10 @@ static lg_graph *reversed(branches *r, int which) {
 static void emit(branches *r) {
     lg_graph *g = r->a->g;
     lg_node_vec in = {0};
-    for (int b = 0; b < 2; b++)
+    for (int b = 0; b < 2; b++) {
         lg_kept_find(&r->at[b].kept, r->n, r->at[b].dx);
+        hand_over(&r->at[b]);
+    }
     extend(r);
     for (int k = 0; k < r->c->n_in; k++)
         LG_PUSH(in, r->c->in[k]);
@@ -145,6 +216,7 @@ bool lg_adjoint_cond(lg_adjoint *a, lg_node *c, lg_node *const *dy) {
         emit(&r);
     for (int b = 0; b < 2; b++) {
         lg_kept_fini(&r.at[b].kept);
+        lg_free(r.at[b].given.at);
         lg_free(r.at[b].dx);
         lg_free(r.at[b].seed);
     }

@@ -85,6 +85,21 @@ made "10000 lines" '10001' < <(echo 'let x0 = 1.0'
 made "10000 lines, last first" 'error[E0328]' < <(seq 10000 -1 1 |
     awk '{ print "let x" $1 " = x" $1 - 1 " + 1.0" }'; echo 'let x0 = 1.0')
 made "a list of 10000" '50005000' < <(echo "print sum([$(seq -s , 10000)])")
+# The graph of a derivative of nested branches grows with their number, not with its square.
+nested() { # nested N: lines of that graph
+    e='x*x'
+    for k in $(seq 1 "$1"); do e="if x > $k.0 then exp(sin($e)*x) else $k.0 + x"; done
+    cat >"$scratch/made.lg" <<<"fn f(x: float) -> float = $e
+train t { param w: float = 0.5; loss = f(w); optimizer = sgd(0.1); max_steps = 1 }"
+    "$lg" run --dump=graph "$scratch/made.lg" 2>/dev/null | wc -l
+}
+n8=$(nested 8) n16=$(nested 16) n32=$(nested 32)
+if [ "$n8" -gt 100 ] && [ $((n32 - n16)) -lt $((5 * (n16 - n8) / 2)) ]; then
+    passed=$((passed + 1))
+else
+    failed=$((failed + 1))
+    echo "FAILED derivatives of 8, 16 and 32 nested branches have $n8, $n16 and $n32 nodes"
+fi
 # Nested branches: their derivative computes nothing dear again, however deep they are.
 e='x*x'
 for k in $(seq 0 11); do e="if x > $k.0 then exp(sin($e)*x) else $k.0 + x"; done
