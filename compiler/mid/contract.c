@@ -48,8 +48,29 @@ static bool leaf(product *p, lg_node *x) {
     return push(p->f, &p->n, lg_s_narrow(p->R, x, used, p->at), used);
 }
 
+/* A matrix product with an inner dim of 1 is a column times a row. */
+static bool is_outer(const lg_node *x) {
+    return x->op->cls == LG_C_DOT && x->in[0]->type[0].shape[x->type[0].rank - 1] == 1;
+}
+
+static bool take_outer(product *p, lg_node *x) {
+    const lg_type *t = &x->type[0];
+    for (int i = 0; i < 2; i++) {
+        int from[LG_MAX_RANK];
+        for (int d = 0; d < t->rank; d++)
+            from[d] = d == t->rank - 1 - i ? -1 : d;
+        if (!leaf(p, lg_s_broadcast(p->R, x->in[i], t->rank, t->shape, from, p->at)))
+            return false;
+    }
+    return true;
+}
+
 static bool take(product *p, lg_node *x) {
     const lg_known *k = p->R->op;
+    if (is_outer(x))
+        return take_outer(p, x);
+    if (x->op == k->square && (x->in[0]->op == k->mul || is_outer(x->in[0])))
+        return take(p, x->in[0]) && take(p, x->in[0]);
     if (x->op == k->neg) {
         p->minus = !p->minus;
         return take(p, x->in[0]);
@@ -407,6 +428,15 @@ static lg_node *pull_out(const product *p) {
     return finish(p, summed(p, p->f[inner], p->sum), outer);
 }
 
+/* Axes that only one side has are summed there first, so that the loop is over what both have. */
+static lg_node *separate(const product *p, sides s) {
+    uint32_t own_a = p->sum & s.a.axes & ~s.b.axes, own_b = p->sum & s.b.axes & ~s.a.axes;
+    if (!own_a || !own_b || p->n_mask || p->sum & ~(s.a.axes | s.b.axes))
+        return NULL;
+    factor y = times(p, summed(p, s.a, own_a), summed(p, s.b, own_b));
+    return finish(p, summed(p, y, p->sum), s.outer);
+}
+
 static lg_node *contract(lg_rewrite *R, lg_node *x, uint32_t sum, lg_span at);
 
 /* The sum of a sum, when both parts are products. */
@@ -454,9 +484,11 @@ static lg_node *contract(lg_rewrite *R, lg_node *x, uint32_t sum, lg_span at) {
     lg_node *y = x->op->cls == LG_C_DOT || p.dtype == LG_I32 ? NULL : pull_out(&p);
     if (y)
         return y;
-    if (!divide(&p, &s) || !is_matrix_product(&p, &s) || !place_masks(&p, &s))
+    if (!divide(&p, &s))
         return NULL;
-    return multiply(&p, s);
+    if (!is_matrix_product(&p, &s))
+        return x->op->cls == LG_C_DOT || p.dtype == LG_I32 ? NULL : separate(&p, s);
+    return place_masks(&p, &s) ? multiply(&p, s) : NULL;
 }
 
 /* A batched product of which one side is the same in the whole batch is a single larger one. */

@@ -1,5 +1,6 @@
 /* products.c: what surrounds products in a plan: kernels that make outputs come right after the
- * product they read, unless what they would write over is still read. */
+ * product they read, unless what they would write over is still read; columns times rows that
+ * are summed. */
 #include "runtime/exec.h"
 #include "tests/engine/graphs.h"
 #include <math.h>
@@ -106,10 +107,69 @@ static void test_faults(void) {
     done(p);
 }
 
+static lg_node *total(lg_node *x, uint32_t axes) {
+    return lg_g_reduce(g, lg_op_find("sum"), x, axes, at);
+}
+
+/* The largest space that a loop of the plan goes over. */
+static int64_t largest_space(const lg_plan *p) {
+    int64_t most = 0;
+    for (int j = 0; j < p->n_step; j++) {
+        const lg_loop *l = p->step[j].loop;
+        int64_t n = l ? l->n_o * l->n_i : 0;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+/* Columns times rows, item by item: their squares summed by item and over all, and their sum
+ * weighted by item, which is a product over items. Nothing of the size of all of them is there. */
+static void test_outer(void) {
+    enum { N = 24, I = 40, J = 50 };
+    g = lg_graph_new(NULL);
+    lg_node *a = input(LG_F32, SHAPE(N, I, 1)), *b = input(LG_F32, SHAPE(N, 1, J)),
+            *w = input(LG_F32, SHAPE(N));
+    lg_node *y = dot(a, b);
+    lg_node *by_item = lg_g_broadcast(g, w, SHAPE(N, I, J), (int[]){0, -1, -1}, at);
+    lg_g_output(g, total(op1("square", y), 6), -1, NULL);
+    lg_g_output(g, total(op1("square", y), 7), -1, NULL);
+    lg_g_output(g, total(op2("mul", by_item, y), 1), -1, NULL);
+    lg_plan *p = lg_plan_new(g, &(lg_plan_opts){.threads = 1});
+    float *fa = numbers(N * I), *fb = numbers(N * J), *fw = numbers(N), *item = numbers(N), all,
+          *sum = numbers(I * J);
+    lg_fault f = {0};
+    bool ok = lg_plan_run(p, (const void *[]){fa, fb, fw}, (void *[]){item, &all, sum}, &f);
+    double want_all = 0;
+    for (int n = 0; n < N && ok; n++) {
+        double want = 0;
+        for (int i = 0; i < I; i++)
+            for (int j = 0; j < J; j++)
+                want += pow((double)fa[n * I + i] * (double)fb[n * J + j], 2);
+        want_all += want;
+        ok = fabs(want - (double)item[n]) < 1e-5 * want;
+    }
+    check(ok && fabs(want_all - (double)all) < 1e-5 * want_all, "squares of columns times rows");
+    for (int k = 0; k < I * J && ok; k++) {
+        double want = 0;
+        for (int n = 0; n < N; n++)
+            want += (double)fw[n] * (double)fa[n * I + k / J] * (double)fb[n * J + k % J];
+        ok = fabs(want - (double)sum[k]) < 1e-5;
+    }
+    check(ok && count_steps(p, LG_S_DOT, 0, p->n_step) == 1, "their weighted sum is a product");
+    check(largest_space(p) <= N * J, "columns times rows are summed apart");
+    lg_free(fa);
+    lg_free(fb);
+    lg_free(fw);
+    lg_free(item);
+    lg_free(sum);
+    done(p);
+}
+
 int main(void) {
     lg_pool_init(4);
     test_order();
     test_faults();
+    test_outer();
     printf("%d passed, %d failed\n", n_passed, n_failed);
     return n_failed != 0;
 }
