@@ -1,57 +1,87 @@
 /* coded_tile.h: products whose operands are read from codes: small integers or small floats, each
  * worth (code + zero)*scale. Included by gemm_tile.h for f32, under its macros, with SIGNED8(p),
- * UNSIGNED8(p) and UPPER16(p): LANES of i8, u8 and bf16 at p, which need not be aligned, as f32.
- * Codes become values on their way into the tile, so a product has the bits it has after decoding,
- * in less memory. */
+ * UNSIGNED8(p) and UPPER16(p): LANES of i8, u8 and bf16 at p, which need not be aligned, as f32,
+ * and WORDS(p): LANES bytes at p as words. Codes become values on their way into the tile, so a
+ * product has the bits it has after decoding, in less memory. */
 
-/* LANES numbers of a table by the low 4 bits of the bytes at p. */
-static inline __attribute__((always_inline)) TARGET VEC TILE(pick)(const int8_t *p,
-                                                                   const float *table) {
+typedef uint32_t TILE(words) __attribute__((vector_size(sizeof(VEC))));
+enum { TILE(AT_ONCE) = 4 * LANES, TILE(TABLE) = 16 / LANES };
+
+/* LANES numbers of a table by the low bits of words: by 4, or by 2, for which the table repeats. */
+static inline __attribute__((always_inline)) TARGET VEC TILE(look_up)(TILE(words) at,
+                                                                      const VEC *table,
+                                                                      const int bits) {
 #if LANES == 16
-    return _mm512_permutexvar_ps(_mm512_cvtepi8_epi32(BYTES_16(p)), _mm512_loadu_ps(table));
+    (void)bits;
+    return _mm512_permutexvar_ps((__m512i)at, table[0]);
 #elif LANES == 8
-    __m256i at = _mm256_cvtepi8_epi32(BYTES_8(p));
-    __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), at);
-    __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), at);
-    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(at, 28)));
+    VEC low = _mm256_permutevar8x32_ps(table[0], (__m256i)at);
+    if (bits < 4)
+        return low;
+    VEC high = _mm256_permutevar8x32_ps(table[1], (__m256i)at);
+    return _mm256_blendv_ps(low, high, (__m256)(at << 28));
 #else
-    return (VEC){table[p[0] & 15], table[p[1] & 15], table[p[2] & 15], table[p[3] & 15]};
+    const float *t = (const float *)(const void *)table;
+    (void)bits;
+    return (VEC){t[at[0] & 15], t[at[1] & 15], t[at[2] & 15], t[at[3] & 15]};
 #endif
 }
 
-/* Codes e .. e+n of a side as numbers of its table. */
-static TARGET void TILE(looked_up)(const coded_side *s, int64_t e, int64_t n, float *restrict out) {
-    const float *table = s->c->table;
-    const uint8_t *p = (const uint8_t *)s->code + e / 2;
-    int64_t i = 0;
-    if (e % 2 && n > 0)
-        out[i++] = table[*p++ >> 4];
-    for (; i + 1 < n; i += 2, p++) {
-        out[i] = table[*p & 15];
-        out[i + 1] = table[*p >> 4];
+/* The vectors a, b, c, d of the codes first, second ... in their bytes, of two codes a byte: (a, b)
+ * and (c, d); of four: all. Each lane then goes where its code stands in memory. */
+static inline __attribute__((always_inline)) TARGET void TILE(in_order)(VEC v[4], const int per) {
+    typedef LG_OF(LG_WHOLE_, REAL) places __attribute__((vector_size(sizeof(VEC)), unused));
+#define LG_MIX(a, b, low, high)                               \
+    do {                                                      \
+        VEC x = (a), y = (b);                                 \
+        low = LG_PICK(x, y, places, LG_OF(LG_LOW_, LANES));   \
+        high = LG_PICK(x, y, places, LG_OF(LG_HIGH_, LANES)); \
+    } while (0)
+    if (per == 4) {
+        LG_MIX(v[0], v[2], v[0], v[2]);
+        LG_MIX(v[1], v[3], v[1], v[3]);
     }
-    if (i < n)
-        out[i] = table[*p & 15];
+    LG_MIX(v[0], v[1], v[0], v[1]);
+    LG_MIX(v[2], v[3], v[2], v[3]);
+#undef LG_MIX
+}
+
+/* Small codes e .. e+n as the numbers of their table. */
+static inline __attribute__((always_inline)) TARGET void
+TILE(unpacked)(const coded_side *s, int64_t e, int64_t n, float *restrict out, const int bits) {
+    const int per = 8 / bits, mask = (1 << bits) - 1;
+    const uint8_t *p = (const uint8_t *)s->code + e / per;
+    int64_t i = 0, at = e % per;
+    VEC table[TILE(TABLE)];
+    for (; at != 0 && i < n; i++, at = (at + 1) % per)
+        out[i] = s->c->table[*p >> (at * bits) & mask];
+    p += e % per && !at;
+    if (n - i >= TILE(AT_ONCE))
+        memcpy(table, s->c->table, sizeof table);
+    for (; n - i >= TILE(AT_ONCE); i += TILE(AT_ONCE), p += TILE(AT_ONCE) / per) {
+        VEC v[4];
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++)
+            v[q] = TILE(look_up)((TILE(words))WORDS(p + q / per * LANES) >> (q % per * bits), table,
+                                 bits);
+        TILE(in_order)(v, per);
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++)
+            *(TILE(vec_u) *)(out + i + q * LANES) = (TILE(vec_u))v[q];
+    }
+    for (int64_t q = 0; i + q < n; q++)
+        out[i + q] = s->c->table[p[q / per] >> (q % per * bits) & mask];
 }
 
 /* Codes e .. e+n of a side as numbers. */
 static TARGET void TILE(widen)(const coded_side *s, int64_t e, int64_t n, float *restrict out) {
     e += s->c->code_off;
-    if (s->c->by_table) {
-        TILE(looked_up)(s, e, n, out);
+    if (s->c->bits == 4) {
+        TILE(unpacked)(s, e, n, out, 4);
         return;
     }
-    if (s->c->bits == 4) {
-        const uint8_t *p = (const uint8_t *)s->code + e / 2;
-        int64_t i = 0;
-        if (e % 2 && n > 0)
-            out[i++] = (float)((*p++ >> 4 ^ 8) - 8);
-        for (; i + 1 < n; i += 2, p++) {
-            out[i] = (float)(((*p & 15) ^ 8) - 8);
-            out[i + 1] = (float)((*p >> 4 ^ 8) - 8);
-        }
-        if (i < n)
-            out[i] = (float)(((*p & 15) ^ 8) - 8);
+    if (s->c->bits == 2) {
+        TILE(unpacked)(s, e, n, out, 2);
         return;
     }
     if (s->c->code == LG_I8) {
@@ -205,127 +235,7 @@ static TARGET void TILE(coded_step)(const lg_product *p, const coded_side s[2], 
     }
 }
 
-/* ---- one row, both operands along memory: the sums of TILE(inner) ---- */
-
-enum { TILE(AT_ONCE) = 4 * LANES };
-
-/* 4*LANES codes of four bits as bytes, in order. */
-static inline __attribute__((always_inline)) TARGET void TILE(nibbles)(const uint8_t *p,
-                                                                       int8_t *out) {
-    typedef uint8_t v16 __attribute__((vector_size(16), aligned(1), may_alias));
-    if (TILE(AT_ONCE) % 32 == 0) {
-        for (int k = 0; k < TILE(AT_ONCE) / 32; k++) {
-            v16 b = *(const v16 *)(p + 16 * k), lo = (b & 15), hi = b >> 4;
-            lo = (lo ^ 8) - 8;
-            hi = (hi ^ 8) - 8;
-            *(v16 *)(out + 32 * k) = LG_PICK(lo, hi, v16, LG_LOW_16);
-            *(v16 *)(out + 32 * k + 16) = LG_PICK(lo, hi, v16, LG_HIGH_16);
-        }
-        return;
-    }
-    for (int i = 0; i < TILE(AT_ONCE) / 2; i++) {
-        out[2 * i] = (int8_t)(((p[i] & 15) ^ 8) - 8);
-        out[2 * i + 1] = (int8_t)((p[i] >> 4 ^ 8) - 8);
-    }
-}
-
-/* LANES numbers from codes at p. */
-static inline __attribute__((always_inline)) TARGET VEC TILE(load)(const void *p,
-                                                                   const lg_dtype t) {
-    return t == LG_I8 ? SIGNED8(p) : t == LG_U8 ? UNSIGNED8(p) : UPPER16(p);
-}
-
-/* The whole vectors of row e; scales and zeros change between vectors only. Gives how far it went.
- */
-static inline __attribute__((always_inline)) TARGET int64_t
-TILE(vectors)(const coded_side *s, int64_t e, const float *a, int64_t n, VEC acc[4],
-              const lg_dtype t, const bool four, const bool table, const bool scaled) {
-    const lg_coded *c = s->c;
-    int64_t row = scaled ? e / c->width : 0, g = scaled ? e % c->width / c->group : 0, i = 0,
-            size = t == LG_BF16 ? 2 : 1, left = 0;
-    const char *p =
-        (const char *)s->code + (four ? (e + c->code_off) / 2 : (e + c->code_off) * size);
-    const float *scale = s->scale ? s->scale + row * c->scale_row + g * c->scale_group : NULL;
-    const float *zero = s->zero ? s->zero + row * c->zero_row + g * c->zero_group : NULL;
-    VEC f = SPLAT(1), z = SPLAT(0);
-    int8_t byte[TILE(AT_ONCE)];
-    for (; i + TILE(AT_ONCE) <= n; i += TILE(AT_ONCE)) {
-        if (four)
-            TILE(nibbles)((const uint8_t *)p + i / 2, byte);
-#pragma GCC unroll 4
-        for (int v = 0; v < 4; v++) {
-            const void *from = four ? (const void *)(byte + v * LANES)
-                                    : (const void *)(p + (i + v * LANES) * size);
-            VEC x = table ? TILE(pick)(from, c->table) : TILE(load)(from, t);
-            if (scaled) {
-                if (left == 0) {
-                    left = c->group;
-                    if (scale)
-                        f = SPLAT(*scale);
-                    if (zero)
-                        z = SPLAT(*zero * s->sign);
-                    scale += scale ? c->scale_group : 0;
-                    zero += zero ? c->zero_group : 0;
-                }
-                left -= LANES;
-                if (s->zero)
-                    x = x + z;
-                x = x * f;
-            }
-            acc[v] = FMA(x, (VEC) * (const TILE(vec_u) *)(a + i + v * LANES), acc[v]);
-        }
-    }
-    return i;
-}
-
-static TARGET float TILE(coded_inner)(const coded_side *s, int64_t e, const float *a, int64_t n) {
-    const lg_coded *c = s->c;
-    bool scaled = s->scale || s->zero, four = c->bits == 4;
-    bool whole = !scaled || (c->group % LANES == 0 && e % c->width % c->group == 0 &&
-                             e % c->width + n <= c->width);
-    VEC acc[4] = {SPLAT(0), SPLAT(0), SPLAT(0), SPLAT(0)};
-    int64_t i = 0;
-    if (!whole || (four && (e + c->code_off) % 2))
-        i = 0;
-    else if (c->by_table)
-        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_I8, true, true, true)
-                   : TILE(vectors)(s, e, a, n, acc, LG_I8, true, true, false);
-    else if (four)
-        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_I8, true, false, true)
-                   : TILE(vectors)(s, e, a, n, acc, LG_I8, true, false, false);
-    else if (c->code == LG_I8)
-        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_I8, false, false, true)
-                   : TILE(vectors)(s, e, a, n, acc, LG_I8, false, false, false);
-    else if (c->code == LG_U8)
-        i = scaled ? TILE(vectors)(s, e, a, n, acc, LG_U8, false, false, true)
-                   : TILE(vectors)(s, e, a, n, acc, LG_U8, false, false, false);
-    else if (c->code == LG_BF16 && !scaled)
-        i = TILE(vectors)(s, e, a, n, acc, LG_BF16, false, false, false);
-    float value[TILE(AT_ONCE)], rest = 0;
-    for (; i + TILE(AT_ONCE) <= n; i += TILE(AT_ONCE)) {
-        TILE(values)(s, e + i, TILE(AT_ONCE), value);
-        for (int v = 0; v < 4; v++)
-            acc[v] = FMA((VEC) * (const TILE(vec_u) *)(value + v * LANES),
-                         (VEC) * (const TILE(vec_u) *)(a + i + v * LANES), acc[v]);
-    }
-    TILE(values)(s, e + i, n - i, value);
-    for (int64_t q = 0; i + q < n; q++)
-        rest += value[q] * a[i + q];
-    return TILE(across)(acc) + rest;
-}
-
-static TARGET void TILE(coded_row)(const lg_product *p, const coded_side s[2], float *y,
-                                   float *room, const int64_t n[2]) {
-    const float *a = (const float *)s[0].code + p->a_off;
-    if (s[0].c) {
-        TILE(values)(&s[0], p->a_off, p->k, room);
-        a = room;
-    }
-    for (int64_t j = n[0]; j < n[1]; j++)
-        y[j - n[0]] = s[1].c
-                          ? TILE(coded_inner)(&s[1], p->b_off + j * p->b_n, a, p->k)
-                          : TILE(inner)((const float *)s[1].code + p->b_off + j * p->b_n, a, p->k);
-}
+#include "ops/coded_row_tile.h"
 
 /* One row times columns whose codes lie side by side: the sums of TILE(wide_row). */
 static TARGET void TILE(coded_wide)(const lg_product *p, const coded_side s[2], float *y,
@@ -379,3 +289,4 @@ static TARGET void TILE(coded)(const lg_product *p, const coded_side s[2], void 
 #undef SIGNED8
 #undef UNSIGNED8
 #undef UPPER16
+#undef WORDS

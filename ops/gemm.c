@@ -36,6 +36,7 @@ typedef void (*tile_fn)(const lg_product *p, const void *a, const void *b, void 
 #define UPPER16(p)                         \
     _mm512_castsi512_ps(_mm512_slli_epi32( \
         _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
+#define WORDS(p) _mm512_cvtepu8_epi32(BYTES_16(p))
 #define TILE(name) name##_f32_512
 #define REAL float
 #define VEC __m512
@@ -65,6 +66,7 @@ typedef void (*tile_fn)(const lg_product *p, const void *a, const void *b, void 
 #define SIGNED8(p) _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(BYTES_8(p)))
 #define UNSIGNED8(p) _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(BYTES_8(p)))
 #define UPPER16(p) _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(BYTES_16(p)), 16))
+#define WORDS(p) _mm256_cvtepu8_epi32(BYTES_8(p))
 #define TILE(name) name##_f32_256
 #define REAL float
 #define VEC __m256
@@ -96,6 +98,9 @@ typedef double vec_f64 __attribute__((vector_size(16)));
 #define SIGNED8(p) OF_4(int8_t, (float), p)
 #define UNSIGNED8(p) OF_4(uint8_t, (float), p)
 #define UPPER16(p) OF_4(uint16_t, lg_bf16_to_f32, p)
+#define WORDS(p)                                                           \
+    ((words_f32_any){((const uint8_t *)(p))[0], ((const uint8_t *)(p))[1], \
+                     ((const uint8_t *)(p))[2], ((const uint8_t *)(p))[3]})
 #define TILE(name) name##_f32_any
 #define REAL float
 #define VEC vec_f32
@@ -315,7 +320,7 @@ size_t lg_gemm_coded_scratch(const lg_product *p) {
     int64_t rows = p->m < p->n ? p->n : p->m; /* of the product, or of it turned round */
     int64_t cols = rows < LG_NC ? (rows + PAD - 1) / PAD * PAD : LG_NC;
     int64_t k = p->k < LG_KC ? p->k : LG_KC;
-    int64_t words = (MAX_MR + PAD) * LG_KC + cols * k + p->k + 4 * LG_NC;
+    int64_t words = (MAX_MR + PAD) * LG_KC + cols * k + 2 * p->k + 4 * LG_NC;
     if (p->type != LG_F32)
         words += rows * cols;
     return (size_t)words * sizeof(float);

@@ -210,15 +210,21 @@ static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b,
     }
 }
 
-/* The fixed tree over four running vectors. */
+/* The fixed tree over four running vectors: halves are added until one element is left. */
 static inline __attribute__((always_inline)) TARGET REAL TILE(across)(const VEC acc[4]) {
+    typedef LG_OF(LG_WHOLE_, REAL) places __attribute__((vector_size(sizeof(VEC)), unused));
     VEC s = (acc[0] + acc[2]) + (acc[1] + acc[3]);
-    REAL lane[LANES];
-    *(TILE(vec_u) *)lane = (TILE(vec_u))s;
-    for (int h = LANES / 2; h > 0; h /= 2)
-        for (int v = 0; v < h; v++)
-            lane[v] += lane[v + h];
-    return lane[0];
+#if LANES >= 16
+    s += LG_PICK(s, s, places, LG_OF(LG_SWAP_8_, LANES));
+#endif
+#if LANES >= 8
+    s += LG_PICK(s, s, places, LG_OF(LG_SWAP_4_, LANES));
+#endif
+#if LANES >= 4
+    s += LG_PICK(s, s, places, LG_OF(LG_SWAP_2_, LANES));
+#endif
+    s += LG_PICK(s, s, places, LG_OF(LG_SWAP_1_, LANES));
+    return s[0];
 }
 
 /* Sum of a[i] * b[i] in four running vectors. */

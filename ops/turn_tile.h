@@ -19,6 +19,18 @@
 #define LG_HIGH_4 2, 6, 3, 7
 #define LG_LOW_2 0, 2
 #define LG_HIGH_2 1, 3
+/* Each element of n goes h places on, or back. */
+#define LG_SWAP_1_2 1, 0
+#define LG_SWAP_1_4 LG_SWAP_1_2, 3, 2
+#define LG_SWAP_2_4 2, 3, 0, 1
+#define LG_SWAP_1_8 LG_SWAP_1_4, 5, 4, 7, 6
+#define LG_SWAP_2_8 LG_SWAP_2_4, 6, 7, 4, 5
+#define LG_SWAP_4_8 4, 5, 6, 7, 0, 1, 2, 3
+#define LG_SWAP_1_16 LG_SWAP_1_8, 9, 8, 11, 10, 13, 12, 15, 14
+#define LG_SWAP_2_16 LG_SWAP_2_8, 10, 11, 8, 9, 14, 15, 12, 13
+#define LG_SWAP_4_16 LG_SWAP_4_8, 12, 13, 14, 15, 8, 9, 10, 11
+#define LG_SWAP_8_16 8, 9, 10, 11, 12, 13, 14, 15, LG_FIRST_8
+#define LG_FIRST_8 0, 1, 2, 3, 4, 5, 6, 7
 #define LG_WHOLE_float int32_t
 #define LG_WHOLE_double int64_t
 #define LG_OF_(name, n) name##n

@@ -144,15 +144,15 @@ typedef void (*lg_product_fn)(const lg_product *p, const void *a, const void *b,
  * e is in row e / width and there in group (e % width) / group, which say which scale and zero. */
 typedef struct {
     lg_dtype code;    /* I8, U8, BF16, F16; LG_NO_DTYPE: no codes, the operand stands there itself */
-    int bits;         /* 4: two signed codes a byte, the first in the low half; else 0 */
+    int bits;         /* 4 or 2: so many a code, the first lowest in its byte; else 0 */
     bool minus;       /* (code - zero)*scale */
     int scale, zero;  /* which input of the step; 0: none */
     int64_t code_off; /* of element 0, in elements */
     int64_t width, group;
     int64_t scale_row, scale_group, zero_row, zero_group; /* steps, in elements */
     int64_t scale_off, zero_off;
-    bool by_table;   /* of 4 bits: a code stands for a number of the table, by its 4 bits */
-    float table[16];
+    bool by_table;   /* codes of few bits stand for numbers, not for themselves */
+    float table[16]; /* what they stand for, by their bits; repeated for those of 2 */
 } lg_coded;
 /* The product of operands c[0] and c[1]; in: those, then scales and zeros. */
 typedef void (*lg_coded_fn)(const lg_product *p, const lg_coded c[2], const void *const *in,

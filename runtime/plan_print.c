@@ -82,8 +82,11 @@ static void print_coded(const lg_coded *c, FILE *out) {
     for (int k = 0; c && k < 2; k++)
         if (c[k].code != LG_NO_DTYPE)
             fprintf(out, " %s%s%s%s%s", k ? "right " : "left ",
-                    c[k].bits ? "i4" : lg_dtype_name(c[k].code), c[k].by_table ? " table" : "",
-                    c[k].zero ? " moved" : "", c[k].scale ? " scaled" : "");
+                    c[k].bits == 4 ? "i4"
+                    : c[k].bits    ? "i2"
+                                   : lg_dtype_name(c[k].code),
+                    c[k].by_table ? " table" : "", c[k].zero ? " moved" : "",
+                    c[k].scale ? " scaled" : "");
 }
 
 static void print_plan(const lg_plan *p, int depth, FILE *out);

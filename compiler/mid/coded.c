@@ -130,54 +130,74 @@ static bool is_code(lg_dtype t) {
     return t == LG_I8 || t == LG_U8 || t == LG_BF16 || t == LG_F16;
 }
 
-/* The 16 numbers that x picks from by a signed code of 4 bits: `table[code + 8]`; else NULL. */
+/* The numbers that x picks from by a signed code of 4 or 2 bits: `table[code + 8]` of 16 or
+ * `table[code + 2]` of 4; else NULL. */
 static const float *table_of(const lg_node *x, lg_node **code) {
     const lg_node *table = is_pick(x) ? x->in[0] : NULL;
-    if (!table || table->op->cls != LG_C_CONST || table->type[0].dtype != LG_F32 ||
-        table->type[0].shape[0] != 16)
+    if (!table || table->op->cls != LG_C_CONST || table->type[0].dtype != LG_F32)
         return NULL;
+    int64_t n = table->type[0].shape[0];
     lg_node *at = uncast(lg_storage_of(x->in[1]));
-    if (at->op != lg_known_ops()->add || !lg_is_fill(at->in[1], 8))
+    if ((n != 16 && n != 4) || at->op != lg_known_ops()->add ||
+        !lg_is_fill(at->in[1], (double)(n / 2)))
         return NULL;
     *code = at;
     return table->attr.tensor->data;
 }
 
+/* Codes of few bits: the bytes that `x` takes apart. false: it does not. */
+static bool packed_in(const lg_node *x, lg_decoded *d) {
+    int64_t more;
+    if ((x->op->unpacks != 4 && x->op->unpacks != 2) || !is_dense(x->in[0], &d->codes, &more))
+        return false;
+    d->c.code = d->codes->type[0].dtype;
+    d->c.bits = x->op->unpacks;
+    d->c.code_off += 8 / d->c.bits * more;
+    return true;
+}
+
+/* The numbers by the bits of a code: table[code + n/2], or without a table the codes themselves. A
+ * table of fewer than 16 is repeated. */
+static void fill_table(lg_coded *c, const float *table) {
+    const int n = 1 << c->bits, half = n / 2;
+    c->by_table = table != NULL;
+    for (int k = 0; k < 16; k++) {
+        int at = k % n ^ half;
+        c->table[k] = table ? table[at] : (float)(at - half);
+    }
+}
+
 /* The codes of a table under x. */
 static bool picked_of(lg_node *x, const lg_map *under, const lg_type *t, lg_decoded *d) {
     lg_node *at, *from;
-    int64_t off, more;
+    int64_t off;
     const float *table = table_of(x, &at);
     if (!table || !walks_in_order(under, &x->type[0], t, &d->c.code_off) ||
-        !is_dense(uncast(at->in[0]), &from, &off) || from->op->unpacks != 4 ||
-        !is_dense(from->in[0], &d->codes, &more))
+        !is_dense(uncast(at->in[0]), &from, &off) ||
+        1 << from->op->unpacks != (int)x->in[0]->type[0].shape[0])
         return false;
     d->c.code_off += off;
-    d->c.code = d->codes->type[0].dtype;
-    d->c.bits = 4;
-    d->c.code_off += 2 * more;
-    d->c.by_table = true;
-    for (int k = 0; k < 16; k++)
-        d->c.table[k] = table[k ^ 8];
+    if (!packed_in(from, d))
+        return false;
+    fill_table(&d->c, table);
     return true;
 }
 
 /* The codes under the cast x. */
 static bool codes_of(lg_node *x, const lg_map *under, const lg_type *t, lg_decoded *d) {
     lg_node *from;
-    int64_t more;
     if (picked_of(x, under, t, d))
         return true;
     if (x->op->cls != LG_C_CAST || x->type[0].dtype != LG_F32 ||
         !is_code(x->in[0]->type[0].dtype) || !in_order(x->in[0], under, t, &from, &d->c.code_off))
         return false;
-    d->c.code = from->type[0].dtype;
-    if (from->op->unpacks == 4) {
-        if (!is_dense(from->in[0], &from, &more))
+    if (from->op->unpacks) {
+        if (!packed_in(from, d))
             return false;
-        d->c.bits = 4;
-        d->c.code_off += 2 * more;
+        fill_table(&d->c, NULL);
+        return true;
     }
+    d->c.code = from->type[0].dtype;
     d->codes = from;
     return true;
 }

@@ -16,7 +16,7 @@ static const char *const scale_name[] = {"no", "tensor", "row", "group", "column
 
 typedef struct {
     lg_dtype code;
-    bool four;
+    int bits; /* of codes packed in bytes; else 0 */
     scales scale;
     bool zero;
     bool turned; /* codes are [N, K], of which the product sees the transpose */
@@ -55,13 +55,15 @@ static lg_node *scale_input(const shape *s, int64_t rows, int64_t cols) {
 
 /* The matrix [rows, cols] decoded from inputs 1, 2, 3. */
 static lg_node *decoded(const shape *s, int64_t rows, int64_t cols) {
-    int64_t flat[] = {rows, s->four ? cols / 2 : cols}, split[] = {rows, cols / s->group, s->group};
+    int64_t flat[] = {rows, s->bits ? cols * s->bits / 8 : cols},
+            split[] = {rows, cols / s->group, s->group};
     int64_t whole[] = {rows, cols};
     lg_node *c = input(s->code, 2, flat);
     lg_node *scale = scale_input(s, rows, cols), *zero = scale_input(s, rows, cols);
-    if (s->four) {
+    if (s->bits) {
         lg_type t = lg_type_make(LG_I8, 2, whole);
-        c = lg_g_kernel(g, lg_op_find("unpack4"), 1, &c, 1, &t, NULL, at);
+        c = lg_g_kernel(g, lg_op_find(s->bits == 4 ? "unpack4" : "unpack2"), 1, &c, 1, &t, NULL,
+                        at);
     }
     lg_node *x = lg_g_cast(g, lg_g_reshape(g, c, 3, split, at), LG_F32, at);
     if (s->zero)
@@ -104,8 +106,9 @@ static void reference(const shape *s, const void *codes, const float *scale, con
                         : s->scale == GROUP  ? r * groups + c / s->group
                         : s->scale == COLUMN ? c
                                              : 0;
-            int half = ((const uint8_t *)codes)[e / 2] >> (e % 2 * 4) & 15;
-            float v = s->four ? (float)(half > 7 ? half - 16 : half)
+            int bits = s->bits ? s->bits : 8, per = 8 / bits, half = 1 << (bits - 1);
+            int part = ((const uint8_t *)codes)[e / per] >> (e % per * bits) & (2 * half - 1);
+            float v = s->bits ? (float)(part >= half ? part - 2 * half : part)
                               : (float)lg_get_f64(s->code, codes, (size_t)e);
             v = s->zero ? v - zero[q] : v;
             w[e] = s->scale == NONE ? v : v * scale[q];
@@ -157,9 +160,12 @@ static void try_shape(const shape *s, lg_isa isa) {
     n_failed += !ok;
     if (!ok)
         printf("FAILED isa %d: %s%s, %s scale%s%s%s, %d x %d x %d\n", (int)isa,
-               lg_dtype_name(s->code), s->four ? " by halves" : "", scale_name[s->scale],
-               s->zero ? ", zeros" : "", s->turned ? ", turned" : "", s->left ? ", left" : "",
-               (int)s->m, (int)s->n, (int)s->k);
+               lg_dtype_name(s->code),
+               s->bits == 4 ? " by 4 bits"
+               : s->bits    ? " by 2 bits"
+                            : "",
+               scale_name[s->scale], s->zero ? ", zeros" : "", s->turned ? ", turned" : "",
+               s->left ? ", left" : "", (int)s->m, (int)s->n, (int)s->k);
     void *all[] = {x, w, scale, zero, want, got, codes};
     for (size_t k = 0; k < LG_COUNT(all); k++)
         lg_free(all[k]);
@@ -167,18 +173,18 @@ static void try_shape(const shape *s, lg_isa isa) {
 
 static void try_kinds(shape s, lg_isa isa) {
     const int64_t group = s.group;
-    static const lg_dtype code[] = {LG_I8, LG_U8, LG_BF16, LG_F16, LG_U8};
+    static const lg_dtype code[] = {LG_I8, LG_U8, LG_BF16, LG_F16, LG_U8, LG_U8};
     for (int k = 0; k < (int)LG_COUNT(code); k++)
         for (int v = 0; v < N_SCALES * 8; v++) {
             s.code = code[k];
-            s.four = k == 4;
+            s.bits = k == 4 ? 4 : k == 5 ? 2 : 0;
             s.scale = (scales)(v / 8);
             s.zero = v & 1 && s.scale != NONE;
             s.turned = v >> 1 & 1;
             s.left = v >> 2 & 1;
             int64_t cols = s.turned != s.left ? s.k : s.left ? s.m : s.n;
             s.group = cols % group ? 1 : group;
-            if (!s.four || cols % 2 == 0)
+            if (!s.bits || cols % (8 / s.bits) == 0)
                 try_shape(&s, isa);
         }
 }

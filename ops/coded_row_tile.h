@@ -1,0 +1,201 @@
+/* coded_row_tile.h: one row times rows of codes that lie along memory, as a matrix of codes and a
+ * vector: the sums of TILE(inner), so the bits of the product of the decoded rows. Included by
+ * coded_tile.h. Codes of 4 or 2 bits are taken from their bytes all first ones, all second ones and
+ * so on and looked up in a table that holds the scale already; the row lies in that order, too, and
+ * the running sums are put in order at the end. */
+
+/* Rows whose codes are read together, so that sums of one need not wait for the last. */
+enum { TILE(ROWS) = LANES == 16 ? 4 : 2 };
+
+/* Where a row of codes is read, and its scales from the group at hand on. */
+typedef struct {
+    const char *at;
+    const float *scale, *zero;
+} TILE(line);
+
+/* The line of row e; false when its groups do not begin with it. What has no scale has a one. */
+static inline __attribute__((always_inline)) TARGET bool
+TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(line) * l) {
+    static const float one = 1;
+    const lg_coded *c = s->c;
+    int64_t per = c->bits ? 8 / c->bits : 1, at = e + c->code_off;
+    int64_t size = c->code == LG_BF16 || c->code == LG_F16 ? 2 : 1;
+    *l = (TILE(line)){.at = (const char *)s->code + at / per * size, .scale = &one};
+    if (at % per)
+        return false;
+    if (!s->scale && !s->zero)
+        return true;
+    int64_t row = e / c->width, in = e - row * c->width, g = in / c->group;
+    if (s->scale)
+        l->scale = s->scale + row * c->scale_row + g * c->scale_group;
+    if (s->zero)
+        l->zero = s->zero + row * c->zero_row + g * c->zero_group;
+    return in == g * c->group && in + n <= c->width && c->group % (per * LANES) == 0;
+}
+
+/* What a line is scaled with now: of small codes the table, scaled. */
+typedef struct {
+    VEC f, z, table[TILE(TABLE)];
+} TILE(factors);
+
+static inline __attribute__((always_inline)) TARGET void
+TILE(next_group)(const coded_side *s, TILE(line) * l, const VEC *base, TILE(factors) * t,
+                 const int bits, const bool plus) {
+    t->f = SPLAT(*l->scale);
+    l->scale += s->scale ? s->c->scale_group : 0;
+    if (plus) {
+        t->z = SPLAT(*l->zero * s->sign);
+        l->zero += s->c->zero_group;
+    }
+    if (!bits)
+        return;
+#pragma GCC unroll 4
+    for (int q = 0; q < TILE(TABLE); q++) {
+        VEC x = base[q];
+        if (plus)
+            x = x + t->z;
+        t->table[q] = x * t->f;
+    }
+}
+
+/* The whole vectors of `rows` lines; scales and zeros change between vectors only. `bits`: of small
+ * codes, else 0 and they are of type t. Gives how far it went. */
+static inline __attribute__((always_inline)) TARGET int64_t TILE(vectors)(
+    const coded_side *s, TILE(line) l[TILE(ROWS)], const int rows, const float *a, int64_t n,
+    VEC acc[TILE(ROWS)][4], const int bits, const lg_dtype t, const bool scaled, const bool plus) {
+    const int per = bits ? 8 / bits : 1;
+    const int64_t size = t == LG_BF16 ? 2 : 1;
+    const int64_t group = s->c->group;
+    int64_t i = 0, left = 0;
+    VEC base[TILE(TABLE)];
+    TILE(factors) now[TILE(ROWS)];
+    memcpy(base, s->c->table, sizeof base);
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++)
+        memcpy(now[r].table, base, sizeof base);
+    for (; i + TILE(AT_ONCE) <= n; i += TILE(AT_ONCE)) {
+        TILE(words) w[TILE(ROWS)];
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; v++) {
+            if (scaled && v % per == 0) {
+                if (left == 0) {
+                    left = group;
+#pragma GCC unroll 4
+                    for (int r = 0; r < rows; r++)
+                        TILE(next_group)(s, &l[r], base, &now[r], bits, plus);
+                }
+                left -= per * LANES;
+            }
+            VEC y = (VEC) * (const TILE(vec_u) *)(a + i + v * LANES);
+#pragma GCC unroll 4
+            for (int r = 0; r < rows; r++) {
+                const char *p = l[r].at + (i + v * LANES) / per * size;
+                VEC x;
+                if (bits) {
+                    if (v % per == 0)
+                        w[r] = (TILE(words))WORDS(p);
+                    x = TILE(look_up)(w[r] >> (v % per * bits), now[r].table, bits);
+                } else {
+                    x = t == LG_I8 ? SIGNED8(p) : t == LG_U8 ? UNSIGNED8(p) : UPPER16(p);
+                    if (plus)
+                        x = x + now[r].z;
+                    if (scaled)
+                        x = x * now[r].f;
+                }
+                acc[r][v] = FMA(x, y, acc[r][v]);
+            }
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++)
+        if (per > 1)
+            TILE(in_order)(acc[r], per);
+    return i;
+}
+
+/* The same for codes of every kind; 0 when there is no such. */
+static inline __attribute__((always_inline)) TARGET int64_t
+TILE(kinds)(const coded_side *s, TILE(line) l[TILE(ROWS)], const int rows, const float *a,
+            int64_t n, VEC acc[TILE(ROWS)][4], const bool scaled, const bool plus) {
+    const lg_coded *c = s->c;
+    if (c->bits == 4)
+        return TILE(vectors)(s, l, rows, a, n, acc, 4, LG_U8, scaled, plus);
+    if (c->bits == 2)
+        return TILE(vectors)(s, l, rows, a, n, acc, 2, LG_U8, scaled, plus);
+    if (c->code == LG_I8)
+        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_I8, scaled, plus);
+    if (c->code == LG_U8)
+        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_U8, scaled, plus);
+    if (c->code == LG_BF16 && !scaled)
+        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_BF16, false, false);
+    return 0;
+}
+
+/* Rows e, e + step ... of the codes times a: `rows` elements of y. `turned`: a in the order of the
+ * codes in their bytes; n: its length. */
+static inline __attribute__((always_inline)) TARGET void
+TILE(coded_inner)(const coded_side *s, int64_t e, int64_t step, const int rows, const float *a,
+                  const float *turned, int64_t n, float *y) {
+    bool whole = true;
+    TILE(line) l[TILE(ROWS)];
+    VEC acc[TILE(ROWS)][4];
+    for (int r = 0; r < rows; r++) {
+        whole = TILE(line_of)(s, e + r * step, n, &l[r]) && whole;
+        for (int v = 0; v < 4; v++)
+            acc[r][v] = SPLAT(0);
+    }
+    int64_t done = !whole     ? 0
+                   : s->zero  ? TILE(kinds)(s, l, rows, turned, n, acc, true, true)
+                   : s->scale ? TILE(kinds)(s, l, rows, turned, n, acc, true, false)
+                              : TILE(kinds)(s, l, rows, turned, n, acc, false, false);
+    for (int r = 0; r < rows; r++, e += step) {
+        float value[TILE(AT_ONCE)], rest = 0;
+        int64_t i = done;
+        for (; i + TILE(AT_ONCE) <= n; i += TILE(AT_ONCE)) {
+            TILE(values)(s, e + i, TILE(AT_ONCE), value);
+            for (int v = 0; v < 4; v++)
+                acc[r][v] = FMA((VEC) * (const TILE(vec_u) *)(value + v * LANES),
+                                (VEC) * (const TILE(vec_u) *)(a + i + v * LANES), acc[r][v]);
+        }
+        if (i < n)
+            TILE(values)(s, e + i, n - i, value);
+        for (int64_t q = 0; i + q < n; q++)
+            rest += value[q] * a[i + q];
+        y[r] = TILE(across)(acc[r]) + rest;
+    }
+}
+
+/* Whole vectors of the row in the order of codes in their bytes. */
+static TARGET const float *TILE(turned_row)(const coded_side *s, const float *a, int64_t n,
+                                            float *to) {
+    const int64_t per = s->c->bits ? 8 / s->c->bits : 1;
+    if (per == 1)
+        return a;
+    for (int64_t i = 0; i < n / TILE(AT_ONCE) * TILE(AT_ONCE); i += per * LANES)
+        for (int64_t l = 0; l < LANES; l++)
+            for (int64_t q = 0; q < per; q++)
+                to[i + q * LANES + l] = a[i + l * per + q];
+    return to;
+}
+
+static TARGET void TILE(coded_row)(const lg_product *p, const coded_side s[2], float *y,
+                                   float *room, const int64_t n[2]) {
+    const float *a = (const float *)s[0].code + p->a_off, *b = s[1].code;
+    if (s[0].c) {
+        TILE(values)(&s[0], p->a_off, p->k, room);
+        a = room;
+    }
+    int64_t j = n[0];
+    if (!s[1].c) {
+        for (; j < n[1]; j++)
+            y[j - n[0]] = TILE(inner)(b + p->b_off + j * p->b_n, a, p->k);
+        return;
+    }
+    const float *turned = TILE(turned_row)(&s[1], a, p->k, room + p->k);
+    for (; j + TILE(ROWS) <= n[1]; j += TILE(ROWS))
+        TILE(coded_inner)
+    (&s[1], p->b_off + j * p->b_n, p->b_n, TILE(ROWS), a, turned, p->k, y + j - n[0]);
+    for (; j < n[1]; j++)
+        TILE(coded_inner)
+    (&s[1], p->b_off + j * p->b_n, p->b_n, 1, a, turned, p->k, y + j - n[0]);
+}
