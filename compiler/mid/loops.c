@@ -1,8 +1,10 @@
-/* loops.c: scans with less in them. Carries, yields and inputs that nothing needs are dropped.
- * Matrix products that do not wait for a carry are taken out and done for all rounds at once: those
- * of slices and constants before the loop, those that are only yielded behind it, and those that
- * are only summed up (the gradient of a weight) as one product whose inner dim holds the rounds
- * too. Runs after contract.c, which is what finds the products. */
+/* loops.c: scans with less in them. Carries, yields and inputs that nothing needs, and yields of
+ * what is yielded already, are dropped. Matrix products that do not wait for a carry are taken out
+ * and done for all rounds at once: those of slices and constants before the loop, those that are
+ * only yielded behind it, and those that are only summed up (the gradient of a weight) as one
+ * product whose inner dim holds the rounds too. Totals of what is kept for these (the gradient of a
+ * bias) are taken over all rounds as well. Runs after contract.c, which is what finds the products.
+ */
 #include "compiler/mid/grad.h"
 #include "compiler/mid/passes.h"
 #include <string.h>
@@ -12,7 +14,7 @@ typedef LG_VEC(lg_node *) node_vec;
 /* A product that is summed over the rounds, or yielded. */
 typedef struct {
     int out;            /* of the old scan */
-    lg_node *top, *dot; /* top: moves of the product, down to it */
+    lg_node *top, *dot; /* top: moves of the product (or total), down to it */
 } taken;
 
 typedef struct {
@@ -86,6 +88,14 @@ static void count_uses(loop *l) {
                       (x->op->cls == LG_C_INPUT && x->attr.slot >= first_const(l)) ||
                       (is_move(x) && l->fixed[x->in[0]->id]);
     }
+}
+
+/* The output that yields x anyway, or -1. */
+static int yielded(const loop *l, const lg_node *x) {
+    for (int k = l->f->n_carry; k < (int)l->b->output.n; k++)
+        if (l->rest[k] == x)
+            return k;
+    return -1;
 }
 
 /* ---- which products ---- */
@@ -176,10 +186,41 @@ static void addends(const loop *l, lg_node *x, node_vec *out) {
     LG_PUSH(*out, x);
 }
 
-/* A carry to which terms are only added: products among them are summed behind the loop. */
-static void find_sum(loop *l, int j) {
+/* Is x kept for all rounds: given as a stack, yielded, or an operand of a product done behind? */
+static bool is_kept(const loop *l, lg_node *x) {
+    const lg_node *src = source(l, x);
+    bool kept = is_slice(l, src) || yielded(l, src) >= 0;
+    for (size_t k = 0; k < l->late.n && !kept; k++)
+        kept = source(l, l->late.at[k].dot->in[0]) == src ||
+               source(l, l->late.at[k].dot->in[1]) == src;
+    for (size_t k = 0; k < l->sum.n && !kept; k++)
+        for (int i = 0; i < l->sum.at[k].dot->n_in; i++)
+            kept = kept || source(l, l->sum.at[k].dot->in[i]) == src;
+    return kept;
+}
+
+/* A sum over some axes of what is kept anyway, below moves (the gradient of a bias). */
+static lg_node *total_below(const loop *l, lg_node *x) {
+    while (is_move(x))
+        x = x->in[0];
+    bool real = x->type[0].dtype == LG_F32 || x->type[0].dtype == LG_F64;
+    return x->op == lg_op_find("sum") && real && fits(x->in[0]) && is_kept(l, x->in[0]) ? x : NULL;
+}
+
+static lg_node *outer_sum(const loop *l, lg_node *x, bool totals) {
+    if (totals)
+        return total_below(l, x);
+    lg_node *dot = product_below(l, x, false);
+    bool takes = dot && !is_early(l, dot) && !l->fixed[dot->in[0]->id] && !l->fixed[dot->in[1]->id];
+    return takes ? dot : NULL;
+}
+
+/* A carry to which terms are only added: products among them, or totals, are summed behind the
+ * loop. */
+static void find_sum(loop *l, int j, bool totals) {
     lg_node *now = l->b->output.at[j].node, *was = l->b->input.at[j];
-    if (!l->live[j] || j == l->f->stop || now->op != lg_op_find("add") || l->uses[was->id] != 1)
+    if (!l->live[j] || j == l->f->stop || now->op != lg_op_find("add") || l->uses[was->id] != 1 ||
+        l->rest[j] != now)
         return;
     node_vec term = {0};
     addends(l, now, &term);
@@ -188,11 +229,9 @@ static void find_sum(loop *l, int j) {
         self = self || term.at[k] == was;
     lg_node *rest = NULL;
     for (size_t k = 0; self && k < term.n; k++) {
-        lg_node *dot = term.at[k] == was ? NULL : product_below(l, term.at[k], false);
-        bool takes =
-            dot && !is_early(l, dot) && !l->fixed[dot->in[0]->id] && !l->fixed[dot->in[1]->id];
-        if (takes) {
-            LG_PUSH(l->sum, ((taken){j, term.at[k], dot}));
+        lg_node *sum = term.at[k] == was ? NULL : outer_sum(l, term.at[k], totals);
+        if (sum) {
+            LG_PUSH(l->sum, ((taken){j, term.at[k], sum}));
             any = true;
         } else if (term.at[k] != was) {
             rest = rest ? lg_g_elem(l->b, now->op, 2, (lg_node *[]){rest, term.at[k]}, now->span)
@@ -244,6 +283,9 @@ static lg_node *stack_of(loop *l, lg_node *x) {
     lg_node *src = source(l, x);
     if (is_slice(l, src))
         return moved_from(l, x, src, l->in[src->attr.slot]);
+    int have = yielded(l, src);
+    if (have >= 0)
+        return moved_from(l, x, src, lg_g_item(l->g, l->now, l->place[have]));
     for (size_t k = 0; k < l->extra.n; k++)
         if (l->extra.at[k] == src)
             return moved_from(l, x, src, lg_g_item(l->g, l->now, l->n_new + (int)k));
@@ -277,8 +319,8 @@ static lg_node *product(loop *l, const lg_node *dot) {
     return lg_g_reshape(l->g, y, 3, (int64_t[]){trip, t->shape[0], t->shape[1]}, dot->span);
 }
 
-/* The sum of the products of all rounds: the inner dim runs over the rounds too. */
-static lg_node *summed(loop *l, const taken *x) {
+/* The product whose inner dim runs over the rounds too. */
+static lg_node *product_of_all(loop *l, const taken *x) {
     lg_node *side[2];
     for (int k = 0; k < 2; k++) {
         lg_node *s = stack_of(l, x->dot->in[k]);
@@ -296,7 +338,15 @@ static lg_node *summed(loop *l, const taken *x) {
             }
         side[k] = lg_g_reshape(l->g, s, r - 1, shape, x->dot->span);
     }
-    lg_node *y = lg_g_dot(l->g, side[0], side[1], x->dot->span);
+    return lg_g_dot(l->g, side[0], side[1], x->dot->span);
+}
+
+/* The sum of the products, or totals, of all rounds. */
+static lg_node *summed(loop *l, const taken *x) {
+    lg_node *y = x->dot->op->cls == LG_C_DOT
+                     ? product_of_all(l, x)
+                     : lg_g_reduce(l->g, x->dot->op, stack_of(l, x->dot->in[0]),
+                                   x->dot->attr.axes_mask << 1 | 1, x->dot->span);
     node_vec up = {0};
     for (lg_node *m = x->top; m != x->dot; m = m->in[0])
         LG_PUSH(up, m);
@@ -310,7 +360,7 @@ static lg_node *summed(loop *l, const taken *x) {
 
 static void keep(loop *l, lg_node *x) {
     lg_node *src = source(l, x);
-    bool have = l->fixed[x->id] || is_slice(l, src);
+    bool have = l->fixed[x->id] || is_slice(l, src) || yielded(l, src) >= 0;
     for (size_t k = 0; k < l->extra.n && !have; k++)
         have = l->extra.at[k] == src;
     if (!have)
@@ -323,7 +373,9 @@ static void emit(loop *l) {
     lg_node **map = lg_alloc(sizeof *map * (l->b->node.n + 1));
     node_vec in = {0}, out = {0};
     for (int k = 0; k < (int)l->b->output.n; k++)
-        if (l->rest[k]) {
+        if (l->rest[k] && k >= f->n_carry && yielded(l, l->rest[k]) < k) {
+            l->place[k] = l->place[yielded(l, l->rest[k])];
+        } else if (l->rest[k]) {
             l->place[k] = (int)out.n;
             s.stop = k == f->stop ? (int)out.n : s.stop;
             LG_PUSH(out, l->rest[k]);
@@ -432,15 +484,15 @@ static void thin(lg_graph *g, const lg_node *s, lg_node *const *in, const uint8_
         if (f->stop < 0) /* rows that are not reached must not cost anything */
             find_early(&l);
         find_late(&l);
-        for (int j = 0; j < f->n_carry; j++)
-            find_sum(&l, j);
+        for (int j = 0; j < 2 * f->n_carry; j++)
+            find_sum(&l, j % f->n_carry, j >= f->n_carry);
         find_ahead(&l);
     }
     for (size_t k = 0; k < l.late.n; k++)
         for (int i = 0; i < 2; i++)
             keep(&l, l.late.at[k].dot->in[i]);
     for (size_t k = 0; k < l.sum.n; k++)
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < l.sum.at[k].dot->n_in; i++)
             keep(&l, l.sum.at[k].dot->in[i]);
     emit(&l);
     for (size_t k = 0; k < n_out; k++)
