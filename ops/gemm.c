@@ -268,17 +268,31 @@ static void begin_of(const lg_product *p, int64_t i, int64_t at[2]) {
     at[1] = i / heads * p->b_batch + i % heads * p->b_head;
 }
 
+/* Rows [beg, end) of a product, before it is turned; of a batch, products. */
+static cut rows_of(const lg_product *p, bool turns, int64_t beg, int64_t end) {
+    cut c = {{0, p->batch}, {0, p->m}, {0, p->n}};
+    int64_t *of = p->batch != 1 ? c.batch : turns ? c.n : c.m;
+    of[0] = beg;
+    of[1] = end;
+    return c;
+}
+
+static void plain(const lg_product *p, const cut *c, const void *a, const void *b, void *y,
+                  void *scratch) {
+    int64_t size = (int64_t)lg_dtype_size(p->type), at[2];
+    for (int64_t i = c->batch[0]; i < c->batch[1]; i++) {
+        begin_of(p, i, at);
+        run(p, (const char *)a + at[0] * size, (const char *)b + at[1] * size,
+            (char *)y + i * p->m * p->n * size, scratch, c->m, c->n);
+    }
+}
+
 void lg_gemm(const lg_product *given, const void *a, const void *b, void *y, void *scratch,
              int part, int parts) {
     lg_product p = turned(given);
-    const void *va = p.n != given->n ? b : a, *vb = p.n != given->n ? a : b;
-    int64_t size = (int64_t)lg_dtype_size(p.type), at[2];
+    bool turns = p.n != given->n;
     cut c = cut_of(&p, part, parts);
-    for (int64_t i = c.batch[0]; i < c.batch[1]; i++) {
-        begin_of(&p, i, at);
-        run(&p, (const char *)va + at[0] * size, (const char *)vb + at[1] * size,
-            (char *)y + i * p.m * p.n * size, scratch, c.m, c.n);
-    }
+    plain(&p, &c, turns ? b : a, turns ? a : b, y, scratch);
 }
 
 /* ---- codes ---- */
@@ -294,17 +308,14 @@ static coded_side side_of(const lg_coded *c, const void *at, const void *const *
     return s;
 }
 
-void lg_gemm_coded(const lg_product *given, const lg_coded coded[2], const void *const *in, void *y,
-                   void *scratch, int part, int parts) {
-    lg_product p = turned(given);
-    int first = p.n != given->n;
+static void from_codes(lg_product p, const cut *c, int first, const lg_coded coded[2],
+                       const void *const *in, void *y, void *scratch) {
     coded_side s[2] = {side_of(&coded[first], in[first], in),
                        side_of(&coded[!first], in[!first], in)};
     int64_t at[2], off[2] = {p.a_off, p.b_off};
-    cut c = cut_of(&p, part, parts);
-    if (c.m[0] >= c.m[1] || c.n[0] >= c.n[1])
+    if (c->m[0] >= c->m[1] || c->n[0] >= c->n[1])
         return;
-    for (int64_t i = c.batch[0]; i < c.batch[1]; i++) {
+    for (int64_t i = c->batch[0]; i < c->batch[1]; i++) {
         begin_of(&p, i, at);
         p.a_off = off[0] + at[0];
         p.b_off = off[1] + at[1];
@@ -312,8 +323,26 @@ void lg_gemm_coded(const lg_product *given, const lg_coded coded[2], const void 
         if (p.k == 0)
             memset(to, 0, (size_t)(p.m * p.n) * lg_dtype_size(p.type));
         else
-            coded_tile()(&p, s, to, scratch, c.m, c.n);
+            coded_tile()(&p, s, to, scratch, c->m, c->n);
     }
+}
+
+void lg_gemm_coded(const lg_product *given, const lg_coded coded[2], const void *const *in, void *y,
+                   void *scratch, int part, int parts) {
+    lg_product p = turned(given);
+    cut c = cut_of(&p, part, parts);
+    from_codes(p, &c, p.n != given->n, coded, in, y, scratch);
+}
+
+void lg_gemm_rows(const lg_product *given, const lg_coded *coded, const void *const *in, void *y,
+                  void *scratch, int64_t beg, int64_t end) {
+    lg_product p = turned(given);
+    bool turns = p.n != given->n;
+    cut c = rows_of(&p, turns, beg, end);
+    if (coded)
+        from_codes(p, &c, turns, coded, in, y, scratch);
+    else
+        plain(&p, &c, in[turns], in[!turns], y, scratch);
 }
 
 size_t lg_gemm_coded_scratch(const lg_product *p) {

@@ -14,6 +14,10 @@ size_t lg_gemm_scratch(const lg_product *p); /* bytes a thread */
 void lg_gemm_coded(const lg_product *p, const lg_coded coded[2], const void *const *in, void *y,
                    void *scratch, int part, int parts);
 size_t lg_gemm_coded_scratch(const lg_product *p);
+/* Rows [beg, end) of a single product, or products [beg, end) of a batch; coded: of both operands, or
+ * NULL. Which rows are done together changes no bit. */
+void lg_gemm_rows(const lg_product *p, const lg_coded *coded, const void *const *in, void *y,
+                  void *scratch, int64_t beg, int64_t end);
 /* i32 products of operands in bytes (I8, U8, no scales), exact, as K is at most LG_BYTES_MOST. */
 enum { LG_BYTES_MOST = 1 << 15 };
 void lg_gemm_bytes(const lg_product *p, const lg_coded coded[2], const void *const *in, void *y,

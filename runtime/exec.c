@@ -106,96 +106,95 @@ static void run_copy(const lg_step *s, const lg_frame *f) {
 
 /* ---- scans and conds ---- */
 
-static bool all_false(const void *p, const lg_type *t) {
-    const uint8_t *b = p;
-    for (size_t i = 0, n = lg_type_count(t); i < n; i++)
-        if (b[i])
-            return false;
+/* A step that began at `since` is done. */
+static void note_time(const thread *t, const lg_step *s, double since) {
+    double end = lg_profile_now();
+    if (t->id == 0 && lg_profile_on()) {
+        lg_step *x = (lg_step *)(uintptr_t)s;
+        x->ns += end - since;
+        x->runs++;
+    }
+    if (lg_trace_on() && (t->id == 0 || !s->serial) && !s->sub[0])
+        lg_trace_add(t->id, s, since, end);
+}
+
+/* Rows [beg, end) of `of` of a step whose rows are apart. */
+static bool run_rows(thread *t, const lg_step *s, const lg_frame *f, int64_t beg, int64_t end,
+                     int64_t of) {
+    const void *in[6];
+    if (s->kind == LG_S_LOOP) {
+        int64_t row = s->loop->n_o / of, ob = s->loop->ob;
+        return lg_loop_run(s->loop, f, t->scratch, beg * row / ob, (end * row + ob - 1) / ob,
+                           &t->fault);
+    }
+    for (int k = 0; k < s->n_in; k++)
+        in[k] = lg_place_at(f, &s->in[k]);
+    void *out = lg_place_at(f, &s->out[0]);
+    if (s->kind == LG_S_COPY) {
+        lg_copy_part(out, in[0], s->bytes, beg, end, of);
+        return true;
+    }
+    int64_t row = (s->product->batch == 1 ? s->product->m : s->product->batch) / of;
+    s->rows_fn(s->product, s->coded, in, out, t->scratch, beg * row, end * row);
     return true;
 }
 
-static void zero_rounds(const lg_step *s, const lg_frame *f, int64_t beg, int64_t end) {
-    const lg_scan_attr *a = s->node->attr.scan;
-    for (int k = a->n_carry; k < s->n_out; k++) {
-        size_t row = s->stride[s->n_in + k];
-        if (end > beg && row)
-            memset(lg_place_at(f, &s->out[k]) + (size_t)beg * row, 0, (size_t)(end - beg) * row);
+static bool walk_rows(thread *t, const lg_plan *p, const lg_frame *f, int64_t beg, int64_t end,
+                      int64_t of) {
+    bool timed = (t->id == 0 && lg_profile_on()) || lg_trace_on();
+    for (int k = 0; k < p->n_step; k++) {
+        double since = timed ? lg_profile_now() : 0;
+        if (!run_rows(t, &p->step[k], f, beg, end, of))
+            return false;
+        if (timed)
+            note_time(t, &p->step[k], since);
     }
+    return true;
 }
 
-/* The tables of a scan's rounds; the carries of even rounds stand in a[], of odd ones in b[]. */
-typedef struct {
-    const void **in, **a, **b;
-    void **out;
-    int64_t index;
-} rounds;
-
-static rounds rounds_of(thread *t, const lg_step *s) {
-    const lg_scan_attr *a = s->node->attr.scan;
-    rounds r = {.in = t->pointer};
-    r.out = (void **)(uintptr_t)(r.in + s->n_in + 1);
-    r.a = r.in + s->n_in + 1 + s->n_out;
-    r.b = r.a + a->n_carry;
-    t->pointer = r.b + a->n_carry;
-    return r;
-}
-
-static void first_carries(const thread *t, const lg_step *s, const lg_frame *f, rounds *r) {
-    const lg_scan_attr *a = s->node->attr.scan;
-    for (int k = 0; k < a->n_carry; k++) {
-        char *to = lg_place_at(f, &s->out[k]), *from = lg_place_at(f, &s->in[k]);
-        char *other = lg_place_at(f, &s->swap[k]);
-        r->a[k] = to;
-        r->b[k] = other ? other : to;
-        size_t bytes = lg_type_count(&s->node->type[k]) * lg_dtype_size(s->node->type[k].dtype);
-        if (t->id == 0 && from != to && bytes)
-            memcpy(to, from, bytes);
+/* Every thread runs all rounds of some rows, in a workspace of its own, and waits for nobody. */
+static bool scan_rows(thread *t, const lg_step *s, lg_rounds *r) {
+    const lg_plan *body = s->sub[0];
+    int64_t units = (s->rows + s->unit - 1) / s->unit, beg = units * t->id / t->n * s->unit,
+            end = units * (t->id + 1) / t->n * s->unit;
+    end = end < s->rows ? end : s->rows;
+    char *mine = t->scratch;
+    lg_frame inner = {mine, r->in, r->out};
+    t->scratch = mine + lg_plan_apart(body);
+    bool ok = true;
+    if (beg < end)
+        lg_rounds_first(r, beg, end, s->rows);
+    for (int64_t round = 0; round < s->node->attr.scan->trip && beg < end && ok; round++) {
+        lg_rounds_set(r, round);
+        if (t->id == 0 && body->opts.stop && *body->opts.stop)
+            ok = lg_fault_set(&t->fault, s->node, "R0104", -1,
+                              "interrupted before this was finished");
+        ok = ok && !lg_barrier_broken(t->barrier) && walk_rows(t, body, &inner, beg, end, s->rows);
     }
-}
-
-static void set_round(const lg_step *s, const lg_frame *f, rounds *r, int64_t round, int64_t at) {
-    const lg_scan_attr *a = s->node->attr.scan;
-    bool odd = round & 1;
-    int nc = a->n_carry, nx = a->n_xs;
-    r->index = at;
-    for (int k = 0; k < nc; k++) {
-        r->in[k] = odd ? r->b[k] : r->a[k];
-        r->out[k] = (void *)(uintptr_t)(odd ? r->a[k] : r->b[k]);
-    }
-    for (int k = nc; k < nc + nx; k++)
-        r->in[k] = lg_place_at(f, &s->in[k]) + (size_t)at * s->stride[k];
-    r->in[nc + nx] = &r->index;
-    for (int k = nc; k < s->n_out; k++)
-        r->out[k] = lg_place_at(f, &s->out[k]) + (size_t)at * s->stride[s->n_in + k];
-}
-
-/* Carries that ended in their other buffer are brought home. */
-static void last_carries(const thread *t, const lg_step *s, const rounds *r, int64_t round) {
-    const lg_scan_attr *a = s->node->attr.scan;
-    for (int k = 0; k < a->n_carry && t->id == 0; k++) {
-        size_t bytes = lg_type_count(&s->node->type[k]) * lg_dtype_size(s->node->type[k].dtype);
-        if (round & 1 && r->a[k] != r->b[k] && bytes)
-            memcpy((void *)(uintptr_t)r->a[k], r->b[k], bytes);
-    }
-}
-
-static bool run_scan(thread *t, const lg_step *s, const lg_frame *f) {
-    const lg_scan_attr *a = s->node->attr.scan;
-    const void **mark = t->pointer;
-    rounds r = rounds_of(t, s);
-    first_carries(t, s, f, &r);
-    for (int k = a->n_carry + a->n_xs; k < s->n_in; k++)
-        r.in[k + 1] = lg_place_at(f, &s->in[k]);
+    if (beg < end)
+        lg_rounds_last(r, s->node->attr.scan->trip, beg, end, s->rows);
+    t->scratch = mine;
     t->state = ALL_WROTE;
-    lg_frame inner = {lg_place_at(f, &s->sub_arena), r.in, r.out};
-    int64_t round = 0;
-    for (; round < a->trip; round++) {
+    return ok;
+}
+
+/* Rows suffice for all threads, or there is nothing else to share out. */
+static bool by_rows(const thread *t, const lg_step *s) {
+    return s->rows && t->n > 1 && (s->lone || (s->rows + s->unit - 1) / s->unit >= t->n);
+}
+
+static bool scan_steps(thread *t, const lg_step *s, const lg_frame *f, lg_rounds *r) {
+    lg_frame inner = {lg_place_at(f, &s->sub_arena), r->in, r->out};
+    int64_t round = 0, trip = s->node->attr.scan->trip;
+    if (t->id == 0)
+        lg_rounds_first(r, 0, 1, 1);
+    t->state = ALL_WROTE;
+    for (; round < trip; round++) {
         if (!meet(t, true))
             return false;
-        if (a->stop >= 0 &&
-            all_false(round & 1 ? r.b[a->stop] : r.a[a->stop], &s->node->type[a->stop]))
+        if (lg_rounds_stop(r, round))
             break;
-        set_round(s, f, &r, round, a->rev ? a->trip - 1 - round : round);
+        lg_rounds_set(r, round);
         if (!walk(t, s->sub[0], &inner))
             return false;
         t->state =
@@ -203,12 +202,20 @@ static bool run_scan(thread *t, const lg_step *s, const lg_frame *f) {
     }
     if (!meet(t, true))
         return false;
-    last_carries(t, s, &r, round);
-    if (t->id == 0)
-        zero_rounds(s, f, a->rev ? 0 : round, a->rev ? a->trip - round : a->trip);
-    t->pointer = mark;
+    if (t->id == 0) {
+        lg_rounds_last(r, round, 0, 1, 1);
+        lg_rounds_rest(r, round);
+    }
     t->state = FIRST_WROTE;
     return true;
+}
+
+static bool run_scan(thread *t, const lg_step *s, const lg_frame *f) {
+    const void **mark = t->pointer;
+    lg_rounds r = lg_rounds_of(s, f, &t->pointer);
+    bool ok = by_rows(t, s) ? scan_rows(t, s, &r) : scan_steps(t, s, f, &r);
+    t->pointer = mark;
+    return ok;
 }
 
 static bool run_cond(thread *t, const lg_step *s, const lg_frame *f) {
@@ -350,17 +357,11 @@ static bool run_step(thread *t, const lg_plan *p, const lg_step *s, const lg_fra
 }
 
 /* A step and what it took; the wait for the others is part of it. */
-static bool time_step(thread *t, const lg_plan *p, lg_step *s, const lg_frame *f) {
-    double beg = lg_profile_now();
+static bool time_step(thread *t, const lg_plan *p, const lg_step *s, const lg_frame *f) {
+    double since = lg_profile_now();
     if (!run_step(t, p, s, f))
         return false;
-    double end = lg_profile_now();
-    if (t->id == 0 && lg_profile_on()) {
-        s->ns += end - beg;
-        s->runs++;
-    }
-    if (lg_trace_on() && (t->id == 0 || !s->serial) && !s->sub[0])
-        lg_trace_add(t->id, s, beg, end);
+    note_time(t, s, since);
     return true;
 }
 

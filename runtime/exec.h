@@ -158,6 +158,10 @@ typedef struct {
 typedef void (*lg_coded_fn)(const lg_product *p, const lg_coded c[2], const void *const *in,
                             void *y, void *scratch, int part, int parts);
 
+/* Rows [beg, end) of a product that is one matrix, else of its batch; in: as for codes. */
+typedef void (*lg_rows_fn)(const lg_product *p, const lg_coded *coded, const void *const *in, void *y,
+                           void *scratch, int64_t beg, int64_t end);
+
 /* ---- steps ---- */
 
 typedef enum { LG_S_LOOP, LG_S_DOT, LG_S_RUN, LG_S_COPY, LG_S_SCAN, LG_S_COND } lg_step_kind;
@@ -175,10 +179,16 @@ typedef struct lg_step {
     lg_product_fn product_fn; /* NULL where operands are coded */
     const lg_coded *coded;    /* of both operands, or NULL */
     lg_coded_fn coded_fn;
+    lg_rows_fn rows_fn;
     size_t product_scratch; /* bytes a thread */
     lg_plan *sub[2];        /* SCAN: body; COND: then, else */
     lg_place sub_arena;     /* their workspace, within ours */
     lg_place *swap;         /* SCAN: the other buffer of each carry; NONE: in place */
+    /* SCAN, by carry: the result whose rows are what the carry is (was: before each round; now: after
+     * it), so that it stands there and nowhere else; 0: none. */
+    int *was, *now;
+    int64_t rows, unit; /* SCAN: the body can be cut in so many rows, `unit` of them together; 0 */
+    bool lone;          /* SCAN: one thread would do every step of the body */
     size_t *stride;         /* SCAN: bytes a round of xs and yields, carries 0; inputs first */
     double cost;            /* estimate, ns on one thread */
     int64_t traffic;        /* bytes of what it reads and writes */
@@ -195,6 +205,7 @@ struct lg_plan {
     lg_plan_opts opts;
     int n_step, n_in, n_out;
     lg_step *step;
+    int64_t rows, unit;  /* body of a scan: see lg_step */
     bool *swaps;         /* body of a scan: carry output k must not share its input's buffer */
     size_t workspace;    /* bytes of ARENA places */
     int peak;            /* the step in which most of them are in use */
@@ -254,6 +265,33 @@ bool lg_loop_finish(const lg_loop *k, const lg_frame *f, char *scratch, lg_fault
 /* Copies past the caches; lg_stream_done before others may read it. */
 void lg_stream(void *to, const void *from, unsigned long bytes);
 void lg_stream_done(void);
+
+/* Bytes of a workspace of the plan that one thread has for itself. */
+static inline size_t lg_plan_apart(const lg_plan *p) {
+    return (p->workspace + 63) / 64 * 64;
+}
+
+/* The tables that the body of a scan is given, round by round. */
+typedef struct {
+    const lg_step *s;
+    const lg_frame *f;
+    const void **in;
+    void **out;
+    char **even, **odd; /* by carry: where it stands before even and odd rounds */
+    int64_t index;
+} lg_rounds;
+/* Takes its tables from *pointer on, which it moves. */
+lg_rounds lg_rounds_of(const lg_step *s, const lg_frame *f, const void ***pointer);
+/* Starts the carries, ends them, or gives the tables of a round. Of the carries only the part of rows
+ * [beg, end) of `of` is copied. */
+void lg_rounds_first(const lg_rounds *r, int64_t beg, int64_t end, int64_t of);
+void lg_rounds_set(lg_rounds *r, int64_t round);
+void lg_rounds_last(const lg_rounds *r, int64_t round, int64_t beg, int64_t end, int64_t of);
+bool lg_rounds_stop(const lg_rounds *r, int64_t round); /* by its condition, before this round */
+/* Yields of rounds that were not run. */
+void lg_rounds_rest(const lg_rounds *r, int64_t round);
+/* Copies a part of `bytes`. */
+void lg_copy_part(void *to, const void *from, size_t bytes, int64_t beg, int64_t end, int64_t of);
 
 /* Memory for a plan of its own, with big pages where it is large. False: no memory. */
 bool lg_plan_reserve(lg_plan *p);

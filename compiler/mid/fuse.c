@@ -628,6 +628,7 @@ void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse) {
     f->row = lg_alloc(n);
     f->after_row = lg_alloc(n);
     f->stored = lg_alloc(n);
+    f->join = lg_alloc(n * sizeof *f->join);
     bool *needed = lg_alloc(n);
     mark_needed(f, needed);
     for (size_t k = 0; k < g->node.n; k++)
@@ -637,6 +638,8 @@ void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse) {
     for (size_t k = 0; k < g->output.n; k++)
         need(f, g->output.at[k].node);
     writers_last(f);
+    if (!no_fuse)
+        lg_fuse_joins(f);
 }
 
 void lg_fuse_free(lg_fusion *f) {
@@ -649,4 +652,5 @@ void lg_fuse_free(lg_fusion *f) {
     lg_free(f->row);
     lg_free(f->after_row);
     lg_free(f->stored);
+    lg_free(f->join);
 }

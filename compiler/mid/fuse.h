@@ -33,9 +33,17 @@ typedef struct lg_group {
     LG_VEC(lg_node *) node;
 } lg_group;
 
+/* A value that its kernel writes as a part of a joined one: from `at` on along the axis of the join. A
+ * join all of whose parts are so stands for itself, and nothing is done for it. */
+typedef struct {
+    lg_node *whole; /* NULL: has a place of its own */
+    int64_t at;
+} lg_landing;
+
 typedef struct {
     lg_graph *g;
     bool no_fuse;
+    lg_landing *join; /* by node id */
     int64_t next; /* position */
     LG_VEC(lg_group *) group;
     lg_group **of;                  /* by node id; NULL: none */
@@ -43,6 +51,7 @@ typedef struct {
 } lg_fusion;
 void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse);
 void lg_fuse_free(lg_fusion *f);
+void lg_fuse_joins(lg_fusion *f); /* once all groups are known */
 
 /* ---- computing again instead of storing ---- */
 

@@ -457,7 +457,11 @@ static lg_map own_map(const maker *m, const lg_node *x) {
 static void result(maker *m, lg_node *x) {
     lg_map map = own_map(m, x);
     int reg = value(m, x, &map, 0);
-    lg_access *a = access_under(m, &map, &x->type[0]);
+    const lg_landing *join = &m->f->join[x->id];
+    lg_node *to = join->whole ? join->whole : x;
+    if (join->whole)
+        map.off[to->attr.axis] += join->at;
+    lg_access *a = access_under(m, &map, &to->type[0]);
     if (!m->f->row[x->id] && m->g->reduces && m->l->n_i != 1)
         reg = as_full(m, reg, m->avail[reg]);
     lg_instr in = {.kind = LG_I_STORE,
@@ -468,7 +472,7 @@ static void result(maker *m, lg_node *x) {
                    .to = x->type[0].dtype,
                    .from = x->type[0].dtype,
                    .pass = m->avail[reg]};
-    touch(m, &a->at, x, a, true);
+    touch(m, &a->at, to, a, true);
     emit(m, in, 1, &reg);
 }
 

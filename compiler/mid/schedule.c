@@ -5,6 +5,7 @@
 #include "compiler/mid/order.h"
 #include "compiler/mid/place.h"
 #include "compiler/mid/remat.h"
+#include "compiler/mid/rows.h"
 #include "ops/gemm.h"
 #include "runtime/profile.h"
 #include <stdio.h>
@@ -24,7 +25,8 @@ typedef struct {
 typedef struct {
     lg_graph *g;
     lg_plan *p;
-    bool may_swap; /* carries may ask for a second buffer */
+    bool may_swap;         /* carries may ask for a second buffer */
+    const bool *elsewhere; /* outputs that whoever runs the plan has made already; or NULL */
     lg_fusion f;
     int *first; /* by node id: number of its first value */
     value *val;
@@ -36,7 +38,8 @@ typedef struct {
     int n_begin;     /* copies before everything else */
 } planner;
 
-static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, bool may_swap);
+static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, const lg_scan_attr *body,
+                           const bool *elsewhere);
 
 static int value_of(const planner *s, lg_node *x) {
     x = lg_storage_of(x);
@@ -134,6 +137,7 @@ static void add_product(planner *s, lg_node *n) {
     x->product_scratch = x->coded_fn == lg_gemm_bytes   ? lg_gemm_bytes_scratch(q)
                          : x->coded_fn == lg_gemm_coded ? lg_gemm_coded_scratch(q)
                                                         : lg_gemm_scratch(q);
+    x->rows_fn = lg_gemm_rows;
     x->cost = 30 + (double)(2 * q->batch * q->m * q->n) * (double)q->k / 100;
     x->serial = x->cost < SERIAL_NS;
 }
@@ -153,13 +157,52 @@ static size_t row_bytes(const lg_type *t) {
     return n;
 }
 
+/* Yields that are a carry as it was before the round, or is after it: then the carry stands in
+ * their rows. By yield: `elsewhere`. */
+static void join_carries(planner *s, const lg_scan_attr *a, lg_step *x, bool *elsewhere) {
+    const lg_graph *b = a->body;
+    x->was = LG_NEW_N(s->p->mem, int, a->n_carry + 1);
+    x->now = LG_NEW_N(s->p->mem, int, a->n_carry + 1);
+    for (int c = 0; c < a->n_carry && a->stop < 0; c++) {
+        lg_node *in = b->input.at[c], *out = lg_storage_of(b->output.at[c].node);
+        for (int k = a->n_carry; k < (int)b->output.n && !x->was[c]; k++)
+            if (lg_storage_of(b->output.at[k].node) == in)
+                x->was[c] = k;
+        bool made = out->op->cls != LG_C_INPUT && out->op->cls != LG_C_CONST && !x->was[c];
+        for (int j = 0; j < c; j++) /* two carries that are one value have it in one place */
+            made = made && lg_storage_of(b->output.at[j].node) != out;
+        for (int k = a->n_carry; k < (int)b->output.n && made && !x->now[c]; k++)
+            if (lg_storage_of(b->output.at[k].node) == out)
+                x->now[c] = k;
+        if (x->was[c] || x->now[c])
+            elsewhere[x->was[c] ? x->was[c] : x->now[c]] = true;
+    }
+}
+
+/* Threads may take rows of the batch when the body keeps them apart. */
+static void cut_rows(const planner *s, lg_step *x) {
+    const lg_plan *body = x->sub[0];
+    x->lone = x->serial;
+    x->rows = body->rows;
+    x->unit = body->unit;
+    if (!x->rows || x->cost < 2 * SERIAL_NS || s->p->opts.check_nan) {
+        x->rows = 0;
+        return;
+    }
+    x->serial = false;
+    for (int k = 0; k < body->n_step; k++)
+        body->step[k].serial = false;
+}
+
 static void add_scan(planner *s, lg_node *n) {
     const lg_scan_attr *a = n->attr.scan;
-    for (int k = 0; k < a->n_carry; k++)
-        a->body->output.at[k].donates = k;
-    lg_plan *body = plan_graph(a->body, &s->p->opts, true);
+    bool *elsewhere = LG_NEW_N(s->p->mem, bool, a->body->output.n + 1);
     lg_step *x = add_step(s, LG_S_SCAN, n);
     int at = (int)s->step.n - 1;
+    join_carries(s, a, x, elsewhere);
+    for (int k = 0; k < a->n_carry; k++)
+        a->body->output.at[k].donates = x->was[k] || x->now[k] ? -1 : k;
+    lg_plan *body = plan_graph(a->body, &s->p->opts, a, elsewhere);
     room_for_places(s, x, n->n_in, n->n_out);
     x->sub[0] = body;
     x->swap = LG_NEW_N(s->p->mem, lg_place, a->n_carry + 1);
@@ -172,6 +215,7 @@ static void add_scan(planner *s, lg_node *n) {
     x->serial = true;
     for (int k = 0; k < body->n_step; k++)
         x->serial = x->serial && body->step[k].serial;
+    cut_rows(s, x);
     for (int k = 0; k < a->n_carry; k++)
         if (body->swaps[k])
             attach(s, OWN_SWAP + k, at, own_block(s, s->val[s->first[n->id] + k].bytes, at));
@@ -179,8 +223,8 @@ static void add_scan(planner *s, lg_node *n) {
 }
 
 static void add_cond(planner *s, lg_node *n) {
-    lg_plan *yes = plan_graph(n->attr.cond->then_, &s->p->opts, false);
-    lg_plan *no = plan_graph(n->attr.cond->else_, &s->p->opts, false);
+    lg_plan *yes = plan_graph(n->attr.cond->then_, &s->p->opts, NULL, NULL);
+    lg_plan *no = plan_graph(n->attr.cond->else_, &s->p->opts, NULL, NULL);
     lg_step *x = add_step(s, LG_S_COND, n);
     int at = (int)s->step.n - 1;
     room_for_places(s, x, n->n_in, n->n_out);
@@ -213,6 +257,8 @@ static void add_group(planner *s, const lg_group *g) {
     lg_node *n = g->node.at[0];
     if (!g->opaque)
         add_loop(s, g);
+    else if (s->f.join[n->id].whole == n)
+        return; /* its parts are where they belong */
     else if (n->op->cls == LG_C_DOT && !s->f.no_fuse)
         add_product(s, n);
     else if (n->op->cls == LG_C_SCAN)
@@ -364,12 +410,16 @@ static bool pass_through(planner *s, size_t k, int v) {
     return s->val[v].at.base == LG_AT_IN && o->donates != slot && donated(s, slot, k);
 }
 
+static bool is_elsewhere(const planner *s, size_t k) {
+    return s->elsewhere && s->elsewhere[k];
+}
+
 /* Copies at the start: what later steps may overwrite. Made before the steps are numbered. */
 static void begin_copies(planner *s) {
     for (size_t k = 0; k < s->g->output.n; k++) {
         lg_output *o = &s->g->output.at[k];
         int v = value_of(s, o->node);
-        if (!pass_through(s, k, v))
+        if (is_elsewhere(s, k) || !pass_through(s, k, v))
             continue;
         lg_step *x = add_copy(s, lg_storage_of(o->node), s->val[v].bytes);
         x->in[0] = s->val[v].at;
@@ -396,6 +446,8 @@ static void place_output(planner *s, size_t k, int *nth) {
     const lg_output *o = &s->g->output.at[k];
     int v = value_of(s, o->node);
     value *w = &s->val[v];
+    if (is_elsewhere(s, k))
+        return;
     if (pass_through(s, k, v)) {
         int mine = (*nth)++;
         if (s->step.at[mine].out[0].base == LG_AT_NONE)
@@ -643,7 +695,8 @@ static void count(planner *s) {
                 p->stats.bytes += rounds * x->sub[b]->stats.bytes;
                 p->stats.n_kernels += x->sub[b]->stats.n_kernels;
                 p->stats.n_nodes += x->sub[b]->stats.n_nodes;
-                mine = x->sub[b]->thread_bytes > mine ? x->sub[b]->thread_bytes : mine;
+                size_t its = x->sub[b]->thread_bytes + (x->rows ? lg_plan_apart(x->sub[b]) : 0);
+                mine = its > mine ? its : mine;
             }
         p->thread_bytes = mine > p->thread_bytes ? mine : p->thread_bytes;
         int n = pointers(x);
@@ -673,7 +726,8 @@ static void release(planner *s) {
     lg_fuse_free(&s->f);
 }
 
-static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, bool may_swap) {
+static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, const lg_scan_attr *body,
+                           const bool *elsewhere) {
     lg_plan *p = lg_alloc(sizeof *p);
     p->mem = lg_arena_new();
     p->graph = g;
@@ -681,7 +735,7 @@ static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, bool may_swap) {
     p->n_in = (int)g->input.n;
     p->n_out = (int)g->output.n;
     p->swaps = LG_NEW_N(p->mem, bool, p->n_out + 1);
-    planner s = {.g = g, .p = p, .may_swap = may_swap};
+    planner s = {.g = g, .p = p, .may_swap = body != NULL, .elsewhere = elsewhere};
     lg_fuse(&s.f, g, o->no_fuse || o->check_nan);
     number_values(&s);
     begin_copies(&s);
@@ -705,6 +759,8 @@ static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, bool may_swap) {
     p->step = lg_arena_dup(p->mem, s.step.n ? (const void *)s.step.at : (const void *)p,
                            s.step.n * sizeof *p->step);
     p->stats.plan_bytes += lg_arena_used(p->mem);
+    if (body && body->stop < 0 && !o->no_fuse)
+        p->rows = lg_rows_of(g, p->step, s.kernel.at, s.step.n, body->n_carry, &p->unit);
     release(&s);
     return p;
 }
@@ -734,7 +790,7 @@ static void verify(const lg_graph *g, const char *pass) {
 
 static lg_plan *plan_whole(lg_graph *g, const lg_plan_opts *o) {
     verify(g, "rematerialisation");
-    return plan_graph(g, o, false);
+    return plan_graph(g, o, NULL, NULL);
 }
 
 lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
@@ -755,7 +811,7 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
     lg_pass_dead(g);
     verify(g, "dead code");
     dump(&o, "grad", g, NULL);
-    lg_plan *p = plan_graph(g, &o, false);
+    lg_plan *p = plan_graph(g, &o, NULL, NULL);
     int most = lg_pool_threads();
     p->small = p->cost < ALONE_NS;
     p->threads = p->small ? 1 : o.threads > 0 && o.threads < most ? o.threads : most;
