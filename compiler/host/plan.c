@@ -551,6 +551,8 @@ void lg_train_nonfinite(lg_train *T, lg_step_plan *p, lg_tensor *const *const *f
                                      (long long)T->run_step);
     if (found && fault.row >= 0)
         lg_diag_note(d, "first at row %lld of the batch", (long long)fault.row);
+    if (found && isfinite(loss))
+        lg_diag_note(d, "in the derivative: the loss is %g", loss);
     if (again)
         note_parameters(T, d);
     if (again && isfinite(loss))

@@ -178,6 +178,26 @@ static lg_node *finite(lg_build *b, lg_node *loss) {
     return b->tested;
 }
 
+/* A loss that no trained parameter has a part in would train nothing, and say so nowhere. */
+static bool trains_nothing(lg_build *b, const targets *all) {
+    lg_elab *E = b->E;
+    const lg_ast *s = b->loss.n ? b->loss.at[0] : NULL;
+    const lg_ast *e = s && s->kid[LG_D_VALUE] ? s->kid[LG_D_VALUE] : s;
+    const lg_group *g = &b->group.at[all->t.at[0].group];
+    const char *first = leaf_path(E, g, all->t.at[0].leaf);
+    size_t others = all->t.n - 1;
+    lg_diag *d = lg_err(E, "E0447", e ? e->span : b->at,
+                        "the loss has no derivative by any parameter that is trained");
+    lg_diag_note(d, "trained %s `%s`%s", others ? "are" : "is", first,
+                 !others       ? ""
+                 : others == 1 ? " and one more"
+                               : lg_txt(E, " and %zu more", others));
+    lg_diag_help(d,
+                 "compute it from them; nothing passes through `stop_grad`, comparisons, rounding "
+                 "and integers");
+    return false;
+}
+
 static bool gradients(lg_build *b, targets *all) {
     lg_elab *E = b->E;
     int n = (int)all->t.n;
@@ -187,12 +207,19 @@ static bool gradients(lg_build *b, targets *all) {
         all->t.at[i].grad = lg_v_copy(E, v);
         x[i] = v->t.node;
     }
+    if (b->g && n && b->total->kind == LG_V_NUM)
+        return trains_nothing(b, all);
     if (!b->g || b->total->kind != LG_V_TENSOR)
         return true;
     lg_node *y = lg_import(E, b->total->t.node),
             *one = lg_g_scalar(b->g, b->total->t.dtype, 1.0, b->at);
     if (!lg_grad_vjp(E, b->g, 1, &y, &one, n, x, dx, b->at))
         return false;
+    bool any = !n;
+    for (int i = 0; i < n; i++)
+        any = any || dx[i];
+    if (!any)
+        return trains_nothing(b, all);
     lg_node *tested = large(b) ? finite(b, y) : NULL;
     for (int i = 0; i < n; i++) {
         lg_node *d = dx[i] ? dx[i] : lg_g_fill(b->g, x[i]->type[0], 0.0, b->at);
@@ -257,6 +284,12 @@ static void clip(lg_build *b, targets *all) {
     if (lg_v_static_real(E, most, &x) && !(x > 0)) {
         lg_err(E, "E0439", e->span, "`clip` is the largest norm of a gradient, above 0, got %g", x);
         return;
+    }
+    if (b->g && most->kind == LG_V_TENSOR) { /* known in the step alone */
+        lg_value *fits = lg_binary(E, ">", most, lg_v_real(E, 0, e->span), e->span);
+        if (fits->kind == LG_V_TENSOR)
+            lg_g_require(b->g, lg_import(E, fits->t.node),
+                         "`clip` is the largest norm of a gradient, above 0", e->span);
     }
     lg_value *in[2] = {lg_v_real(E, 1.0, b->at), NULL};
     lg_value *tiny = lg_v_real(E, 1e-30, b->at), *two[2] = {norm, tiny};

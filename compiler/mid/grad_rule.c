@@ -127,8 +127,12 @@ bool lg_adjoint_text(lg_adjoint *a, lg_node *y, lg_node *dy) {
         if (!y->op->vjp[k] || !lg_adjoint_wants(a, y->in[k]))
             continue;
         const lg_ast *rule = rule_of(y->op, k);
+        size_t made = E->g->node.n;
         lg_value *v = rule ? lg_expr_in(E, f, rule) : lg_v_error(E, y->span);
         lg_node *d = node_of(E, v, &y->in[k]->type[0], y->span);
+        for (; made < E->g->node.n; made++) /* the text of the rule has no place of its own */
+            if (!E->g->node.at[made]->span.file)
+                E->g->node.at[made]->span = y->span;
         if (!d) {
             if (v->kind != LG_V_ERROR || !E->diags->errors)
                 lg_err(E, "E0501", y->span.file ? y->span : a->at,
