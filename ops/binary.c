@@ -75,7 +75,8 @@ MOVES(64)
         T *y = out;                                                                                \
         LG_EACH(i, n) {                                                                            \
             T x = px[i], lo = plo[i], hi = phi[i];                                                 \
-            y[i] = x < lo ? lo : x > hi ? hi : x;                                                  \
+            T up = (x < lo) | (lo != lo) ? lo : x;                                                 \
+            y[i] = (up > hi) | (hi != hi) ? hi : up;                                               \
         }                                                                                          \
     }
 CLAMP(f64, double)
@@ -149,11 +150,15 @@ static const lg_op op_guard = {
 static const lg_op op_clamp = {
     .name = "clamp", .sig = "(x: N[...S], lo: N[...S], hi: N[...S]) -> N[...S]", .cls = LG_C_ELEM,
     .traits = LG_T_CHEAP, .arity = 3, .elem = {LG_FLOATS(clamp), LG_INTS(clamp)},
-    .out_dtype = LG_NO_DTYPE, .cexpr = "x < lo ? lo : x > hi ? hi : x",
-    .cexpr_int = "x < lo ? lo : x > hi ? hi : x",
-    .vjp = {"where(x >= lo and x <= hi, dy, 0)", "where(x < lo, dy, 0)",
-            "where(x >= lo and x > hi, dy, 0)"},
-    .lo = -3, .hi = 3, .doc = "x, but lo below it and hi above it.",
+    .out_dtype = LG_NO_DTYPE,
+    .cexpr = "(((x < lo) | (lo != lo) ? lo : x) > hi) | (hi != hi) ? hi"
+             " : (x < lo) | (lo != lo) ? lo : x",
+    .cexpr_int = "(x < lo ? lo : x) > hi ? hi : x < lo ? lo : x",
+    .vjp = {"where(x > lo and x < hi, dy, 0)", "where(x <= lo and lo < hi, dy, 0)",
+            "where(x >= hi or lo >= hi, dy, 0)"},
+    .lo = -3, .hi = 3,
+    .doc = "min(max(x, lo), hi): hi where lo > hi; NaN if one of them is. At a bound the bound has "
+           "the gradient.",
     .example = "clamp(5.0, 0.0, 1.0)", .result = "1.0"};
 
 #define FLOAT(nm, ...) &op_##nm,

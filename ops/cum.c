@@ -43,18 +43,18 @@ static run_of runs(const lg_type *t, int axis, bool rev) {
     }
 #define WRAP(op) (int64_t)((uint64_t)a op(uint64_t) b)
 typedef void (*run_fn)(run_of r, const void *in, void *out);
-#define RUNS(name, join, ijoin)                                                                    \
-    RUN(name, f64, double, double, join)                                                           \
-    RUN(name, f32, float, float, join)                                                             \
-    RUN(name, i64, int64_t, int64_t, ijoin)                                                        \
-    RUN(name, i32, int32_t, int64_t, ijoin)                                                        \
-    RUN(name, i8, int8_t, int64_t, ijoin)                                                          \
-    RUN(name, u8, uint8_t, int64_t, ijoin)                                                         \
-    static bool name##_run(const lg_call *c) {                                                     \
-        static const run_fn by_dtype[LG_N_DTYPES] = {                                              \
-            [LG_F64] = name##_f64, [LG_F32] = name##_f32, [LG_I64] = name##_i64,                   \
-            [LG_I32] = name##_i32, [LG_I8] = name##_i8,   [LG_U8] = name##_u8};                    \
-        return run_cum(c, by_dtype);                                                               \
+#define RUNS(name, join, ijoin)                                                  \
+    RUN(name, f64, double, double, join)                                         \
+    RUN(name, f32, float, float, join)                                           \
+    RUN(name, i64, int64_t, int64_t, ijoin)                                      \
+    RUN(name, i32, int32_t, int64_t, ijoin)                                      \
+    RUN(name, i8, int8_t, int64_t, ijoin)                                        \
+    RUN(name, u8, uint8_t, int64_t, ijoin)                                       \
+    static bool name##_run(const lg_call *c) {                                   \
+        static const run_fn by_dtype[LG_N_DTYPES] = {                            \
+            [LG_F64] = name##_f64, [LG_F32] = name##_f32, [LG_I64] = name##_i64, \
+            [LG_I32] = name##_i32, [LG_I8] = name##_i8,   [LG_U8] = name##_u8};  \
+        return run_cum(c, by_dtype);                                             \
     }
 
 static bool undefined(const lg_call *c) {
@@ -245,10 +245,11 @@ static bool cummin_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
                                   .doc = text,                            \
                                   .example = ex,                          \
                                   .result = res};
-CUM(cumsum, LG_T_LINEAR | LG_T_KEEPS_ZERO, "Sums up to and with each element.",
-    "cumsum([1.0, 2.0, 3.0])", "[1.0, 3.0, 6.0]")
-CUM(cumprod, 0, "Products up to and with each element.", "cumprod([1.0, 2.0, 3.0])",
-    "[1.0, 2.0, 6.0]")
+CUM(cumsum, LG_T_LINEAR | LG_T_KEEPS_ZERO | LG_T_WIDENS,
+    "Sums up to and with each element; of integers and bools an i64.", "cumsum([1.0, 2.0, 3.0])",
+    "[1.0, 3.0, 6.0]")
+CUM(cumprod, LG_T_WIDENS, "Products up to and with each element; of integers and bools an i64.",
+    "cumprod([1.0, 2.0, 3.0])", "[1.0, 2.0, 6.0]")
 CUM(cummax, 0, "Largest element up to and with each; the first of equals has the gradient.",
     "cummax([1.0, 3.0, 2.0])", "[1.0, 3.0, 3.0]")
 CUM(cummin, 0, "Smallest element up to and with each; the first of equals has the gradient.",

@@ -11,8 +11,8 @@
 
 /* ---- LAPACK by dtype: t is LG_F32 or LG_F64, arrays are by columns ---- */
 
-#define PICK(t, name, ...)                                                                         \
-    ((t) == LG_F64 ? lg_lapack_of.d##name(LAPACK_COL_MAJOR, __VA_ARGS__)                           \
+#define PICK(t, name, ...)                                               \
+    ((t) == LG_F64 ? lg_lapack_of.d##name(LAPACK_COL_MAJOR, __VA_ARGS__) \
                    : lg_lapack_of.s##name(LAPACK_COL_MAJOR, __VA_ARGS__))
 
 static lapack_int potrf(lg_dtype t, int n, void *a) {
@@ -146,9 +146,15 @@ static bool fail_singular(const lg_call *c, size_t b) {
                         "%s of a singular matrix", c->node->op->name);
 }
 
+/* An inverse that only a derivative asked for. */
+static bool fail_derivative(const lg_call *c, size_t b) {
+    return lg_fault_set(c->fault, c->node, "R0110", batch_row(c->node, b),
+                        "this derivative of a determinant has no value at a singular matrix");
+}
+
 static bool fail_rounds(const lg_call *c, size_t b) {
-    return lg_fault_set(c->fault, c->node, "R0112", batch_row(c->node, b),
-                        "%s did not converge", c->node->op->name);
+    return lg_fault_set(c->fault, c->node, "R0112", batch_row(c->node, b), "%s did not converge",
+                        c->node->op->name);
 }
 
 /* ---- shared pieces of the rules ---- */
@@ -355,8 +361,8 @@ static bool triangular_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
     lg_rule_ctx r = lg_rule_begin(ctx, y);
     bool lower = y->attr.p[0], transposed = y->attr.p[1], unit = y->attr.p[2];
     lg_node *db = triangular(&r, y->in[0], dy[0], lower, !transposed, unit);
-    lg_node *da = transposed ? lg_rule_dot(&r, y, lg_rule_t(&r, db))
-                             : lg_rule_dot(&r, db, lg_rule_t(&r, y));
+    lg_node *da =
+        transposed ? lg_rule_dot(&r, y, lg_rule_t(&r, db)) : lg_rule_dot(&r, db, lg_rule_t(&r, y));
     const char *part = lower ? (unit ? "gt" : "ge") : (unit ? "lt" : "le");
     dx[1] = db;
     dx[0] = lg_rule_part(&r, lg_rule_op1(&r, "neg", da), part);
@@ -420,7 +426,7 @@ static bool inv_run(const lg_call *c) {
         if (!all_finite(s.t, x, s.mn))
             return fail_finite(c, b);
         if (getrf(s.t, s.n, x, o.pivot) != 0)
-            return fail_singular(c, b);
+            return c->node->attr.p[0] ? fail_derivative(c, b) : fail_singular(c, b);
         getri(s.t, s.n, x, o.pivot, o.work, o.work_n);
     }
     return true;
@@ -502,23 +508,31 @@ static bool det_run(const lg_call *c) {
     return true;
 }
 
-/* dd[...] times the transposed inverse of a */
-static lg_node *times_cofactors(const lg_rule_ctx *r, lg_node *a, lg_node *dd) {
-    lg_node *inverse = lg_rule_kernel(r, &op_inv, 1, &a, a->type, NULL, 0);
-    lg_node *all = lg_rule_cols(r, lg_rule_cols(r, dd, last_axis(a, 1)), last_axis(a, 1));
-    return lg_rule_op2(r, "mul", all, lg_rule_t(r, inverse));
+/* v[...] as [..., N, N] */
+static lg_node *to_matrices(const lg_rule_ctx *r, lg_node *v, int64_t n) {
+    return lg_rule_cols(r, lg_rule_cols(r, v, n), n);
 }
 
+/* The transposed inverse of a, for a rule. */
+static lg_node *inverse_t(const lg_rule_ctx *r, lg_node *a) {
+    return lg_rule_t(r, lg_rule_kernel(r, &op_inv, 1, &a, a->type, (int64_t[]){true}, 1));
+}
+
+static const lg_op op_cofactors;
+
+/* da = dd times the cofactors, which a singular matrix has too. */
 static bool det_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
     lg_rule_ctx r = lg_rule_begin(ctx, y);
-    dx[0] = times_cofactors(&r, y->in[0], lg_rule_op2(&r, "mul", dy[0], y));
+    lg_node *a = y->in[0], *c = lg_rule_kernel(&r, &op_cofactors, 1, &a, a->type, NULL, 0);
+    dx[0] = lg_rule_op2(&r, "mul", to_matrices(&r, dy[0], last_axis(a, 1)), c);
     return true;
 }
 
 static bool slogdet_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
     lg_rule_ctx r = lg_rule_begin(ctx, y);
+    lg_node *a = y->in[0];
     if (dy[1])
-        dx[0] = times_cofactors(&r, y->in[0], dy[1]);
+        dx[0] = lg_rule_op2(&r, "mul", to_matrices(&r, dy[1], last_axis(a, 1)), inverse_t(&r, a));
     return true;
 }
 
@@ -532,7 +546,8 @@ static const lg_op op_det = {
     .run = det_run,
     .scratch = lu_scratch,
     .flops = cube_flops,
-    .doc = "Determinant. Its derivative needs a matrix that is not singular.",
+    .doc = "Determinant. Its derivative is the matrix of cofactors, also where it is 0; a second "
+           "derivative needs a matrix that is not singular.",
     .example = "det([[2.0, 1.0], [1.0, 2.0]])",
     .result = "3",
 };
@@ -548,7 +563,8 @@ static const lg_op op_slogdet = {
     .run = slogdet_run,
     .scratch = lu_scratch,
     .flops = cube_flops,
-    .doc = "Sign and logarithm of the absolute value of the determinant (0 and -inf when singular).",
+    .doc = "Sign and logarithm of the absolute value of the determinant (0 and -inf when singular; "
+           "there the derivative ends the run).",
     .example = "slogdet([[1.0, 0.0], [0.0, -1.0]]).sign",
     .result = "-1",
 };
@@ -610,8 +626,8 @@ static lg_node *qr_tall(const lg_rule_ctx *r, lg_node *q, lg_node *up, lg_node *
         m = lg_rule_dot(r, up, lg_rule_t(r, lg_rule_part(r, dr, "le")));
     if (dq)
         m = lg_rule_sum(r, m, lg_rule_op1(r, "neg", lg_rule_dot(r, lg_rule_t(r, dq), q)));
-    lg_node *sym = lg_rule_op2(r, "add", lg_rule_part(r, m, "ge"),
-                               lg_rule_t(r, lg_rule_part(r, m, "gt")));
+    lg_node *sym =
+        lg_rule_op2(r, "add", lg_rule_part(r, m, "ge"), lg_rule_t(r, lg_rule_part(r, m, "gt")));
     lg_node *w = lg_rule_sum(r, lg_rule_dot(r, q, sym), dq);
     return lg_rule_t(r, triangular(r, up, lg_rule_t(r, w), false, false, false));
 }
@@ -623,11 +639,11 @@ static lg_node *qr_wide(const lg_rule_ctx *r, lg_node *a, lg_node *q, lg_node *u
     int64_t m = last_axis(a, 2), n = last_axis(a, 1);
     lg_node *u = lg_g_slice(r->g, up, axis, 0, m, 1, r->at);
     if (!dr)
-        return lg_g_concat(r->g, 2,
-                           (lg_node *[]){qr_tall(r, q, u, dq, NULL),
-                                         lg_g_fill(r->g, lg_rule_type(a, 1, 1, &(int64_t){n - m}),
-                                                   0, r->at)},
-                           axis, r->at);
+        return lg_g_concat(
+            r->g, 2,
+            (lg_node *[]){qr_tall(r, q, u, dq, NULL),
+                          lg_g_fill(r->g, lg_rule_type(a, 1, 1, &(int64_t){n - m}), 0, r->at)},
+            axis, r->at);
     lg_node *z = lg_g_slice(r->g, a, axis, m, n - m, 1, r->at);
     lg_node *du = lg_g_slice(r->g, dr, axis, 0, m, 1, r->at);
     lg_node *dv = lg_g_slice(r->g, dr, axis, m, n - m, 1, r->at);
@@ -692,8 +708,8 @@ static size_t svd_scratch(const lg_node *y) {
     return svd_cut(y, NULL, &o);
 }
 
-/* in: a[.., M, N]; out: u[.., M, K], s[.., K] descending, vt[.., K, N]. By columns a is a' = v s u',
- * and v by columns is vt by rows: the two factors only change places. */
+/* in: a[.., M, N]; out: u[.., M, K], s[.., K] descending, vt[.., K, N]. By columns a is a' = v s
+ * u', and v by columns is vt by rows: the two factors only change places. */
 static bool svd_run(const lg_call *c) {
     mats s = mats_of(c->node->in[0]);
     size_t k = (size_t)(s.m < s.n ? s.m : s.n);
@@ -757,8 +773,8 @@ static bool svd_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
         left = lg_rule_sum(&r, left, svd_outside(&r, u, s, du));
     dx[0] = lg_rule_dot(&r, left, vt);
     if (dv && last_axis(v, 2) > k)
-        dx[0] = lg_rule_sum(&r, dx[0],
-                            lg_rule_dot(&r, u, lg_rule_t(&r, svd_outside(&r, v, s, dv))));
+        dx[0] =
+            lg_rule_sum(&r, dx[0], lg_rule_dot(&r, u, lg_rule_t(&r, svd_outside(&r, v, s, dv))));
     return true;
 }
 
@@ -854,6 +870,113 @@ static const lg_op op_eigh = {
     .result = "[1, 2]",
 };
 
-const lg_op *const lg_ops_linalg[] = {&op_cholesky, &op_solve, &op_triangular_solve, &op_inv,
-                                      &op_det,      &op_slogdet, &op_qr,             &op_svd,
-                                      &op_eigh,     NULL};
+/* ---- cofactors ---- */
+
+typedef struct {
+    svd_parts svd;
+    lapack_int *pivot;
+    void *u, *s, *vt, *lu;
+} cofactor_parts;
+
+static size_t cofactor_cut(const lg_node *y, char *base, cofactor_parts *o) {
+    mats s = mats_of(y->in[0]);
+    cutter k = {base, svd_cut(y, base, &o->svd)};
+    o->pivot = cut(&k, (size_t)s.n, sizeof(lapack_int));
+    o->u = cut(&k, s.mn, s.size);
+    o->s = cut(&k, (size_t)s.n, s.size);
+    o->vt = cut(&k, s.mn, s.size);
+    o->lu = cut(&k, s.mn, s.size);
+    return k.used;
+}
+
+static size_t cofactor_scratch(const lg_node *y) {
+    cofactor_parts o;
+    return cofactor_cut(y, NULL, &o);
+}
+
+/* 1 or -1: the determinant of an orthogonal matrix, which is overwritten. */
+static double turn_of(lg_dtype t, int n, void *q, lapack_int *pivot) {
+    double sign = 1;
+    getrf(t, n, q, pivot);
+    for (int i = 0; i < n; i++)
+        sign *= (get(t, q, (size_t)i * (size_t)n + (size_t)i) < 0) == (pivot[i] == i + 1) ? -1 : 1;
+    return sign;
+}
+
+/* w[k] = the product of all s but the k-th */
+static void others(lg_dtype t, const void *s, size_t n, double sign, void *w) {
+    for (size_t k = 0; k < n; k++) {
+        double p = sign;
+        for (size_t i = 0; i < n; i++)
+            p *= i == k ? 1 : get(t, s, i);
+        put(t, w, k, p);
+    }
+}
+
+/* in: a[.., N, N]; out: its cofactors. With a = u diag(s) v' they are det(u v') u diag(w) v', w[k]
+ * the product of the other singular values: without a division, so right for every rank. */
+static bool cofactors_run(const lg_call *c) {
+    mats s = mats_of(c->node->in[0]);
+    size_t n = (size_t)s.n;
+    cofactor_parts o;
+    cofactor_cut(c->node, c->scratch, &o);
+    if (!lg_lapack_ready(c->fault, c->node))
+        return false;
+    for (size_t b = 0; b < s.batch && n > 0; b++) {
+        const void *a = in_at(c, 0, b, s.mn, s.size);
+        void *y = out_at(c, 0, b, s.mn, s.size);
+        memcpy(o.svd.a, a, s.mn * s.size);
+        if (!all_finite(s.t, a, s.mn))
+            return fail_finite(c, b);
+        if (gesdd(s.t, s.n, s.n, o.svd.a, o.s, o.vt, o.u, o.svd.work, o.svd.work_n, o.svd.iwork) !=
+            0)
+            return fail_rounds(c, b);
+        memcpy(o.lu, o.u, s.mn * s.size);
+        double sign = turn_of(s.t, s.n, o.lu, o.pivot);
+        memcpy(o.lu, o.vt, s.mn * s.size);
+        sign *= turn_of(s.t, s.n, o.lu, o.pivot);
+        others(s.t, o.s, n, sign, o.svd.work);
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < n; j++) {
+                double sum = 0;
+                for (size_t k = 0; k < n; k++)
+                    sum += get(s.t, o.u, i * n + k) * get(s.t, o.svd.work, k) *
+                           get(s.t, o.vt, k * n + j);
+                put(s.t, y, i * n + j, sum);
+            }
+    }
+    return true;
+}
+
+/* With z = a^-T: da = sum(dy*y) z - y dy' z */
+static bool cofactors_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
+    lg_rule_ctx r = lg_rule_begin(ctx, y);
+    int rank = y->type[0].rank;
+    lg_node *z = inverse_t(&r, y->in[0]);
+    lg_node *sum = lg_g_reduce(r.g, lg_op_find("sum"), lg_rule_op2(&r, "mul", dy[0], y),
+                               3u << (rank - 2), r.at);
+    lg_node *all = lg_rule_op2(&r, "mul", to_matrices(&r, sum, last_axis(y, 1)), z);
+    lg_node *own = lg_rule_dot(&r, lg_rule_dot(&r, y, lg_rule_t(&r, dy[0])), z);
+    dx[0] = lg_rule_op2(&r, "sub", all, own);
+    return true;
+}
+
+static const lg_op op_cofactors = {
+    .name = "cofactors",
+    .sig = "(a: float[...S, N, N]) -> float[...S, N, N]",
+    .cls = LG_C_KERNEL,
+    .arity = 1,
+    .out_dtype = LG_NO_DTYPE,
+    .vjp_fn = cofactors_vjp,
+    .run = cofactors_run,
+    .scratch = cofactor_scratch,
+    .flops = cube_flops,
+    .doc = "Matrix of cofactors, the derivative of det: det(a) times the transposed inverse, and "
+           "its limit where a is singular. Its own derivative needs a matrix that is not singular.",
+    .example = "cofactors([[1.0, 2.0], [2.0, 4.0]])",
+    .result = "[[4, -2], [-2, 1]]",
+};
+
+const lg_op *const lg_ops_linalg[] = {
+    &op_cholesky, &op_solve, &op_triangular_solve, &op_inv, &op_det, &op_slogdet, &op_qr,
+    &op_svd,      &op_eigh,  &op_cofactors,        NULL};

@@ -227,16 +227,17 @@ static bool prod_vjp(void *ctx, lg_node *y, lg_node **dy, lg_node **dx) {
 #define SIG "(x: N[...S, K]) -> N[...S]"
 
 static const lg_op op_sum = {
-    .name = "sum", .sig = SIG, .cls = LG_C_REDUCE, .traits = LG_T_LINEAR | LG_T_KEEPS_ZERO,
+    .name = "sum", .sig = SIG, .cls = LG_C_REDUCE,
+    .traits = LG_T_LINEAR | LG_T_KEEPS_ZERO | LG_T_WIDENS,
     .arity = 1, .elem = {LG_FLOATS(sum), LG_INTS(sum)}, .out_dtype = LG_NO_DTYPE, .cexpr = "a + b",
     .cexpr_int = "a + b", .row = {ALL_ROWS(sum)}, .vjp = {"dy"}, .identity = 0, .lo = -3, .hi = 3,
-    .doc = "Sum of the elements.", .example = "sum([1.0, 2.0])", .result = "3.0"};
+    .doc = "Sum of the elements; of integers and bools an i64.", .example = "sum([1.0, 2.0])", .result = "3.0"};
 
 static const lg_op op_prod = {
-    .name = "prod", .sig = SIG, .cls = LG_C_REDUCE, .arity = 1,
+    .name = "prod", .sig = SIG, .cls = LG_C_REDUCE, .traits = LG_T_WIDENS, .arity = 1,
     .elem = {LG_FLOATS(prod), LG_INTS(prod)}, .out_dtype = LG_NO_DTYPE, .cexpr = "a * b",
     .cexpr_int = "a * b", .row = {ALL_ROWS(prod)}, .vjp_fn = prod_vjp, .identity = 1, .lo = -2,
-    .hi = 2, .doc = "Product of the elements.", .example = "prod([2.0, 3.0])", .result = "6.0"};
+    .hi = 2, .doc = "Product of the elements; of integers and bools an i64.", .example = "prod([2.0, 3.0])", .result = "6.0"};
 
 static const lg_op op_max = {
     .name = "reduce_max", .sig = SIG, .cls = LG_C_REDUCE, .arity = 1,

@@ -1,6 +1,6 @@
 /* sort.c: ordering along the last axis: sort, argsort, topk, searchsorted, unique_counts and the
  * inverse of a permutation. Not for what follows from these in the language (median, quantiles,
- * ranks). Sorting is stable; NaN stands last in either direction. */
+ * ranks). Sorting is stable; NaN counts as larger than every number. */
 #include "ops/build.h"
 #include "runtime/plan.h"
 #include <math.h>
@@ -36,13 +36,11 @@ static uint64_t float_key(double x) {
     return u >> 63 ? ~u : u | 1ull << 63;
 }
 
-/* Element i as a number that sorts as the element does. NaN stays last when descending. */
+/* Element i as a number that sorts as the element does. */
 static uint64_t key_of(lg_dtype t, const void *p, size_t i, bool descending) {
     uint64_t k = lg_dtype_is_float(t) ? float_key(lg_get_f64(t, p, i))
                                       : (uint64_t)lg_get_i64(t, p, i) ^ 1ull << 63;
-    if (!descending || (k == UINT64_MAX && lg_dtype_is_float(t)))
-        return k;
-    return ~k;
+    return descending ? ~k : k;
 }
 
 static void keys_of(lg_dtype t, const void *p, size_t beg, size_t n, bool descending, entry *e) {
@@ -197,7 +195,8 @@ static const lg_op op_sort = {
     .n_out = 2,
     .run = sort_run,
     .scratch = sort_scratch,
-    .doc = "Values in order along the last axis and where each came from. Stable, NaN last.",
+    .doc =
+        "Values in order along the last axis and where each came from. Stable; NaN is the largest.",
     .example = "sort([3, 1, 2]).values",
     .result = "[1, 2, 3]",
 };
@@ -211,14 +210,15 @@ static const lg_op op_argsort = {
     .out_dtype = LG_I32,
     .run = argsort_run,
     .scratch = sort_scratch,
-    .doc = "Positions that put the last axis in order. Stable, NaN last.",
+    .doc = "Positions that put the last axis in order. Stable; NaN is the largest.",
     .example = "argsort([3, 1, 2])",
     .result = "[1, 2, 0]",
 };
 
 static const lg_op op_topk = {
     .name = "topk",
-    .sig = "(x: E[...S, N], k <= N, smallest = false) -> {values: E[...S, k], indices: i32[...S, k]}",
+    .sig =
+        "(x: E[...S, N], k <= N, smallest = false) -> {values: E[...S, k], indices: i32[...S, k]}",
     .cls = LG_C_KERNEL,
     .traits = LG_T_PER_ROW,
     .arity = 1,
@@ -227,7 +227,8 @@ static const lg_op op_topk = {
     .n_out = 2,
     .run = topk_run,
     .scratch = sort_scratch,
-    .doc = "The k largest values of the last axis, largest first, and their positions.",
+    .doc = "The k largest values of the last axis, largest first, and their positions; NaN is the "
+           "largest, of equals the first comes first.",
     .example = "topk([3, 1, 2], 2).indices",
     .result = "[0, 2]",
 };
@@ -269,7 +270,8 @@ static const lg_op op_searchsorted = {
     .arity = 2,
     .out_dtype = LG_I32,
     .run = search_run,
-    .doc = "Where each v would go in a sorted row: how many entries are below it (right: or equal).",
+    .doc =
+        "Where each v would go in a sorted row: how many entries are below it (right: or equal).",
     .example = "searchsorted([1, 3, 5], [3, 4])",
     .result = "[1, 2]",
 };
@@ -307,7 +309,8 @@ static const lg_op op_unique_counts = {
     .n_out = 3,
     .run = unique_run,
     .scratch = sort_scratch,
-    .doc = "Distinct values in order (the first n; the rest repeats the last) and how often each is.",
+    .doc =
+        "Distinct values in order (the first n; the rest repeats the last) and how often each is.",
     .example = "unique_counts([2, 1, 2]).counts",
     .result = "[1, 2, 0]",
 };
@@ -347,6 +350,6 @@ static const lg_op op_inverse_permutation = {
     .result = "[1, 2, 0]",
 };
 
-const lg_op *const lg_ops_sort[] = {&op_sort,          &op_argsort,       &op_topk,
-                                    &op_searchsorted,  &op_unique_counts, &op_inverse_permutation,
-                                    NULL};
+const lg_op *const lg_ops_sort[] = {
+    &op_sort, &op_argsort, &op_topk, &op_searchsorted, &op_unique_counts, &op_inverse_permutation,
+    NULL};

@@ -391,7 +391,13 @@ LG_MATH float lg_erfc_f32(float x) {
     return x < 0.0f ? 2.0f - r : r;
 }
 
-/* ---- remainders, f32: exact by way of double while the quotient is below 2^53 ---- */
+/* ---- remainders, f32: exact by way of double while the quotient is below 2^53, and by fmod
+ * beyond ---- */
+
+static __attribute__((noinline, unused)) double lg_far_rest(double a, double b) {
+    double r = __builtin_fmod(a, b);
+    return r != 0.0 && (r < 0.0) != (b < 0.0) ? r + b : r;
+}
 
 /* The quotient rounded down, in double, and what is left of a. Division may round up to the next
  * whole number, which is put right afterwards. */
@@ -401,14 +407,14 @@ LG_MATH double lg_quotient_f32(float a, float b, double *rest) {
     int over = b < 0.0f ? r > 0.0 : r < 0.0;
     q = over ? q - 1.0 : q;
     r = over ? r + y : r;
-    double inside = b < 0.0f ? -r : r, size = b < 0.0f ? -y : y;
-    *rest = inside < 0.0 || inside > size ? 0.0 : r;
+    *rest = __builtin_fabs(q) < 0x1p53 ? r : lg_far_rest(x, y);
     return q;
 }
 
+/* As a less its remainder, over b: no number where a is infinite, except over 0. */
 LG_MATH float lg_floordiv_f32(float a, float b) {
-    double r;
-    return (float)lg_quotient_f32(a, b, &r);
+    double r, q = lg_quotient_f32(a, b, &r);
+    return a - a == 0.0f || b == 0.0f ? (float)q : a - a;
 }
 
 LG_MATH float lg_mod_f32(float a, float b) {
@@ -492,9 +498,12 @@ LG_MATH double lg_mod_f64(double a, double b) {
 }
 
 LG_MATH double lg_floordiv_f64(double a, double b) {
-    double q = (a - lg_mod_f64(a, b)) / b; /* whole but for rounding, and NaN where b is infinite */
-    double near = __builtin_rint(q);
-    return near == near ? near : __builtin_floor(a / b);
+    double near = __builtin_rint((a - lg_mod_f64(a, b)) / b); /* whole but for rounding */
+    if (near == near)
+        return near;
+    if (a - a == 0.0 && b == b && b != 0.0) /* b is infinite */
+        return a != 0.0 && (a < 0.0) != (b < 0.0) ? -1.0 : a / b;
+    return b == 0.0 ? a / b : a - a;
 }
 
 /* a times 2^b for a whole number b; beyond what a float spans it makes no difference. */
@@ -562,6 +571,8 @@ LG_MATH double lg_lgamma_f64(double x) {
 /* Reflected below 1/2; moved up to 10, where the asymptotic series is exact. */
 LG_MATH double lg_digamma_f64(double x) {
     double r = 0.0;
+    if (x == 0.0)
+        return -1.0 / x;
     if (x <= 0.0 && __builtin_floor(x) == x)
         return __builtin_nan("");
     if (x < 0.5) {
@@ -579,13 +590,17 @@ LG_MATH double lg_digamma_f64(double x) {
 }
 
 /* The n-th derivative of digamma: (-1)^(n+1) n! times the sum of (x + k)^-(n+1) over k >= 0, by
- * Euler and Maclaurin's formula past x + k = 12 + n. */
+ * Euler and Maclaurin's formula past x + k = 12 + n. At 0, -1, -2 ... it is infinite. */
 LG_MATH double lg_polygamma_f64(double n, double x) {
     if (n == 0.0)
         return lg_digamma_f64(x);
-    if (!(n > 0.0) || n > 150.0 || __builtin_floor(n) != n || !(x > -4096.0) ||
-        (x <= 0.0 && __builtin_floor(x) == x))
+    if (!(n > 0.0) || n > 150.0 || __builtin_floor(n) != n || !(x > -4096.0))
         return __builtin_nan("");
+    double sign = __builtin_fmod(n, 2.0) == 0.0 ? -1.0 : 1.0;
+    if (x <= 0.0 && __builtin_floor(x) == x)
+        return sign * __builtin_inf();
+    if (x == __builtin_inf())
+        return sign * 0.0;
     double s = n + 1.0, sum = 0.0;
     for (; x < 12.0 + n; x += 1.0)
         sum += __builtin_pow(x, -s);
@@ -600,7 +615,7 @@ LG_MATH double lg_polygamma_f64(double n, double x) {
     sum -= t / 1209600;
     t *= (s + 7) * (s + 8) * u;
     sum += t / 47900160;
-    double f = __builtin_fmod(n, 2.0) == 0.0 ? -1.0 : 1.0;
+    double f = sign;
     for (double k = 2.0; k <= n; k += 1.0)
         f *= k;
     return f * sum;
@@ -608,8 +623,8 @@ LG_MATH double lg_polygamma_f64(double n, double x) {
 
 LG_MATH double lg_trigamma_f64(double x) {
     if (x < 0.5) { /* pi^2 / sin^2(pi x) less the other side */
-        if (x <= 0.0 && __builtin_floor(x) == x)
-            return __builtin_nan("");
+        if (__builtin_floor(x) == x) /* -inf too has no value */
+            return x - x == 0.0 ? __builtin_inf() : __builtin_nan("");
         double s = 3.141592653589793 / __builtin_sin(3.141592653589793 * (x - __builtin_floor(x)));
         return s * s - lg_polygamma_f64(1.0, 1.0 - x);
     }

@@ -45,7 +45,8 @@ enum { /* traits */
     LG_T_PER_ROW = 16,    /* the last axis is one unit of work; leading dims independent */
     LG_T_BARRIER = 64,    /* MARK: never removed, merged with an equal node, or moved before in[1] */
     LG_T_LINEAR = 32,     /* linear in its first input when the others are held */
-    LG_T_PRODUCT = 128    /* KERNEL: sums of products of its float inputs (convolutions) */
+    LG_T_PRODUCT = 128,   /* KERNEL: sums of products of its float inputs (convolutions) */
+    LG_T_WIDENS = 256     /* REDUCE, CUM: integers and bools are joined as i64, so is the result */
 };
 
 /* Elementwise micro kernel: n elements, dense inputs of in_dtype, dense output. in[k] may equal out. */

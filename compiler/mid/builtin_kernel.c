@@ -3,6 +3,7 @@
  * results come as a record by the names of the signature. Open indices are one more batch in front.
  * Not for convolutions, whose sizes no signature states. */
 #include "compiler/mid/builtin.h"
+#include "compiler/mid/index.h"
 #include <ctype.h>
 #include <string.h>
 
@@ -501,6 +502,8 @@ lg_value *lg_cum_call(lg_elab *E, const lg_builtin *b, int n, const lg_arg *arg,
     if (axis < 0)
         return lg_v_error(E, at);
     bool rev = lg_bool_arg(E, v[2], false, b->name, "rev");
+    if (b->op->traits & LG_T_WIDENS)
+        x = lg_widened(E, x, at);
     lg_value *r = lg_v_copy(E, x);
     r->at = at;
     if (!LG_CHECKING(E))

@@ -10,11 +10,11 @@ static lg_value *reduction(lg_elab *E, const lg_builtin *b, int n, const lg_arg 
 #define KEEPS "(x, axis=-1): along one axis; [i where c](e): along an index, which stays"
 
 const lg_builtin lg_builtins_reduce[] = {
-    {"sum", OVER_ALL, "The sum; of nothing 0. Of bools: how many hold.", reduction, NULL},
-    {"prod", OVER_ALL, "The product; of nothing 1.", reduction, NULL},
+    {"sum", OVER_ALL, "The sum; of nothing 0. Of integers an i64; of bools: how many hold.", reduction, NULL},
+    {"prod", OVER_ALL, "The product; of nothing 1. Of integers an i64.", reduction, NULL},
     {"mean", OVER_ALL,
-     "Sum over count; of nothing an error, unless `empty=` says what it is. The mean of a weighted "
-     "loss is divided by the sum of its weights.",
+     "Sum over count, of integers and bools too a float; of nothing an error, unless `empty=` says "
+     "what it is. The mean of a weighted loss is divided by the sum of its weights.",
      reduction, NULL},
     {"max", OVER_ALL " (a, b, ...): the largest of them, element by element",
      "The largest; of nothing -inf, or `empty=`.", reduction, NULL},
@@ -35,5 +35,5 @@ const lg_builtin lg_builtins_reduce[] = {
     {"softmax", KEEPS, "e^x over the sum of e^x, without overflow; 0 where `where` leaves out.",
      reduction, NULL},
     {"log_softmax", KEEPS, "The logarithm of `softmax`, without overflow.", reduction, NULL},
-    {"cumsum", KEEPS, "Sums up to each place.", reduction, NULL},
+    {"cumsum", KEEPS, "Sums up to each place; of integers an i64.", reduction, NULL},
     {.name = NULL}};

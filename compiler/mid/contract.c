@@ -472,14 +472,29 @@ static bool take_dot(product *p, lg_node *dot) {
     return true;
 }
 
+/* Products of two bytes in i32 that are summed in i64: so many have the same sum in i32. */
+static bool fits_narrow(const product *p) {
+    enum { MOST = 32768 };
+    int64_t terms = 1;
+    for (int o = 0; o < p->rank && terms <= MOST; o++)
+        terms *= p->sum >> o & 1 ? p->size[o] : 1;
+    return p->n == 2 && terms <= MOST;
+}
+
 static lg_node *contract(lg_rewrite *R, lg_node *x, uint32_t sum, lg_span at) {
     product p;
     sides s;
-    if (x->op == R->op->add || x->op == R->op->sub)
+    bool widened =
+        x->op->cls == LG_C_CAST && x->type[0].dtype == LG_I64 && x->in[0]->type[0].dtype == LG_I32;
+    if (widened)
+        x = x->in[0];
+    else if (x->op == R->op->add || x->op == R->op->sub)
         return two_sums(R, x, sum, at);
     if (!begin(&p, R, x, sum, at))
         return NULL;
     if (x->op->cls == LG_C_DOT ? !take_dot(&p, x) : !take(&p, x))
+        return NULL;
+    if (widened && !fits_narrow(&p))
         return NULL;
     lg_node *y = x->op->cls == LG_C_DOT || p.dtype == LG_I32 ? NULL : pull_out(&p);
     if (y)
@@ -488,7 +503,8 @@ static lg_node *contract(lg_rewrite *R, lg_node *x, uint32_t sum, lg_span at) {
         return NULL;
     if (!is_matrix_product(&p, &s))
         return x->op->cls == LG_C_DOT || p.dtype == LG_I32 ? NULL : separate(&p, s);
-    return place_masks(&p, &s) ? multiply(&p, s) : NULL;
+    y = place_masks(&p, &s) ? multiply(&p, s) : NULL;
+    return y && widened ? lg_s_cast(R, y, LG_I64, at) : y;
 }
 
 /* A batched product of which one side is the same in the whole batch is a single larger one. */

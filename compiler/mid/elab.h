@@ -487,7 +487,8 @@ int64_t lg_dim_size(lg_elab *E, const lg_dim *d, lg_span at); /* run mode; repor
 lg_value *lg_elem(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_span at); /* aligns */
 lg_value *lg_elem_named(lg_elab *E, const char *op, int n, lg_value *const *in, lg_span at);
 lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_span at); /* "+" ... */
-void lg_divisor(lg_elab *E, const char *op, lg_value *b, lg_span at); /* integers: b must not be 0 */
+/* Of integers: a divisor b must not be 0, an exponent not negative. */
+void lg_right_side(lg_elab *E, const char *op, lg_value *b, lg_span at);
 lg_value *lg_unary(lg_elab *E, const char *op, lg_value *a, lg_span at);
 lg_value *lg_to_tensor(lg_elab *E, lg_value *v, lg_dtype t, lg_span at); /* number to scalar tensor */
 lg_value *lg_cast(lg_elab *E, lg_value *v, lg_dtype t, lg_span at);

@@ -860,6 +860,11 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
     if (!strcmp(op, "^") && b->kind == LG_V_NUM)
         b = lg_num_fixed(E, b); /* which power it is decides what is computed */
     if (!strcmp(op, "^") && b->kind == LG_V_NUM && b->num.known && b->num.is_int && a->kind != LG_V_NUM) {
+        if (b->num.i < 0 && a->kind == LG_V_TENSOR && lg_dtype_is_int(a->t.dtype)) {
+            lg_diag *d = lg_err(E, "E0214", at, "an integer to a negative power");
+            lg_diag_help(d, "write `float(...)` around what is raised");
+            return lg_v_error(E, at);
+        }
         /* small integer powers are products: exact, and they have plain derivatives */
         if (b->num.i == 2)
             return lg_elem_named(E, "square", 1, &a, at);
@@ -869,8 +874,8 @@ lg_value *lg_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_spa
     for (size_t i = 0; i < LG_COUNT(operators); i++)
         if (!strcmp(op, operators[i].sign)) {
             lg_value *in[2] = {a, b}, *r = lg_elem_named(E, operators[i].op, 2, in, at);
-            if (divides && r->kind == LG_V_TENSOR && lg_dtype_is_int(r->t.dtype))
-                lg_divisor(E, op, b, at);
+            if ((divides || op[0] == '^') && r->kind == LG_V_TENSOR && lg_dtype_is_int(r->t.dtype))
+                lg_right_side(E, op, b, at);
             return r;
         }
     lg_err(E, "E0208", at, "`%s` is not defined here", op);

@@ -67,7 +67,14 @@ static lg_value *fold(lg_elab *E, const lg_fold *r, const char *name, lg_value *
     return y;
 }
 
+/* Many integers are joined in i64, whatever they are themselves. */
+lg_value *lg_widened(lg_elab *E, lg_value *v, lg_span at) {
+    bool narrow = v->kind == LG_V_TENSOR && !lg_dtype_is_float(v->t.dtype) && v->t.dtype != LG_I64;
+    return narrow ? lg_cast(E, v, LG_I64, at) : v;
+}
+
 lg_value *lg_sum_over(lg_elab *E, const lg_fold *r, lg_value *v) {
+    v = lg_widened(E, v, r->at);
     return r->scatter ? lg_scatter_sum(E, r, v) : fold(E, r, "sum", v);
 }
 
@@ -167,7 +174,7 @@ static lg_value *red_sum(lg_elab *E, lg_fold *r, lg_value *v) {
 }
 
 static lg_value *red_prod(lg_elab *E, lg_fold *r, lg_value *v) {
-    return fold(E, r, "prod", masked(E, r, numbers(E, r, v), 1));
+    return fold(E, r, "prod", lg_widened(E, masked(E, r, numbers(E, r, v), 1), r->at));
 }
 
 static lg_value *extreme(lg_elab *E, lg_fold *r, lg_value *v, bool most) {
@@ -406,7 +413,7 @@ static lg_value *red_cumsum(lg_elab *E, lg_fold *r, lg_value *v) {
         lg_err(E, "E0257", r->at, "`%s` wants one index, got %d", r->name, r->n);
         return lg_v_error(E, r->at);
     }
-    v = masked(E, r, numbers(E, r, v), 0);
+    v = lg_widened(E, masked(E, r, numbers(E, r, v), 0), r->at);
     lg_index **open;
     int n = all_open(E, r, v, &open), axis = 0;
     lg_value *y = lg_v_open(E, v->t.dtype, n, open, v->t.rank, v->t.dim, NULL, r->at);

@@ -93,6 +93,7 @@ typedef struct {
 const lg_reduction *lg_reduction_find(const char *name);
 lg_value *lg_fold_value(lg_elab *E, lg_fold *r, lg_value *v);
 lg_value *lg_scatter_sum(lg_elab *E, const lg_fold *r, lg_value *v);
+lg_value *lg_widened(lg_elab *E, lg_value *v, lg_span at); /* integers and bools as i64 */
 lg_value *lg_sum_over(lg_elab *E, const lg_fold *r, lg_value *v); /* by reduction or scatter */
 lg_value *lg_root(lg_elab *E, lg_value *s, lg_span at); /* sqrt with derivative 0 at 0 */
 /* Finds such an equality in a flattened condition and its substitution; see scatter.c. */

@@ -189,25 +189,33 @@ void lg_must_hold(lg_elab *E, lg_value *ok, const char *text, lg_span at) {
         lg_g_require(E->g, lg_import(E, ok->t.node), text, at);
 }
 
-static bool has_no_zero(const lg_node *x) {
+/* Is every element of x a known one at which `op` has a value? */
+static bool is_safe(const lg_node *x, const char *op) {
     while (x->op->cls == LG_C_VIEW || x->op->cls == LG_C_CAST || x->op->cls == LG_C_RESHAPE)
         x = x->in[0];
+    if (x->op->cls == LG_C_IOTA)
+        return op[0] == '^';
     const lg_tensor *c =
         x->op->cls == LG_C_CONST && !x->attr.tensor->varies ? x->attr.tensor : NULL;
-    size_t i = 0;
-    while (c && i < c->n && lg_get_f64(c->dtype, c->data, i) != 0.0)
-        i++;
-    return c && i == c->n;
+    bool safe = c != NULL;
+    for (size_t i = 0; safe && i < c->n; i++) {
+        double v = lg_get_f64(c->dtype, c->data, i);
+        safe = op[0] == '^' ? v >= 0 : v != 0.0;
+    }
+    return safe;
 }
 
-void lg_divisor(lg_elab *E, const char *op, lg_value *b, lg_span at) {
+void lg_right_side(lg_elab *E, const char *op, lg_value *b, lg_span at) {
     if (b->kind == LG_V_NUM && b->num.varies) /* known here, but another run may have another */
         b = lg_to_tensor(E, b, LG_I64, at);
     if (b->kind != LG_V_TENSOR || !lg_dtype_is_int(b->t.dtype))
         return;
-    if (LG_CHECKING(E))
+    bool power = op[0] == '^';
+    if (LG_CHECKING(E) && !power)
         lg_late(E, at, "the divisor of `%s` is not 0", op);
-    else if (!has_no_zero(b->t.node))
-        lg_must_hold(E, lg_binary(E, "!=", b, lg_v_int(E, 0, at), at),
-                     lg_txt(E, "an integer is divided by 0 (`%s`)", op), at);
+    else if (!LG_CHECKING(E) && !is_safe(b->t.node, op))
+        lg_must_hold(E, lg_binary(E, power ? ">=" : "!=", b, lg_v_int(E, 0, at), at),
+                     power ? "an integer to a negative power (`^`)"
+                           : lg_txt(E, "an integer is divided by 0 (`%s`)", op),
+                     at);
 }
