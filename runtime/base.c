@@ -169,8 +169,14 @@ static void buf_reserve(lg_buf *b, size_t more) {
     b->at = lg_realloc(b->at, b->cap);
 }
 
+char *lg_buf_room(lg_buf *b, size_t n) {
+    if (n >= b->cap - b->n)
+        buf_reserve(b, n);
+    return b->at + b->n;
+}
+
 void lg_buf_put(lg_buf *b, const char *text, size_t n) {
-    buf_reserve(b, n);
+    lg_buf_room(b, n);
     if (n)
         memcpy(b->at + b->n, text, n);
     b->n += n;
@@ -178,12 +184,14 @@ void lg_buf_put(lg_buf *b, const char *text, size_t n) {
 }
 
 void lg_buf_vprintf(lg_buf *b, const char *fmt, va_list ap) {
+    enum { LIKELY = 128 };
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
-    buf_reserve(b, n > 0 ? (size_t)n : 0);
-    if (n > 0)
-        vsnprintf(b->at + b->n, (size_t)n + 1, fmt, again);
+    char *at = lg_buf_room(b, LIKELY);
+    size_t room = b->cap - b->n;
+    int n = vsnprintf(at, room, fmt, ap);
+    if (n > 0 && (size_t)n >= room)
+        vsnprintf(lg_buf_room(b, (size_t)n), (size_t)n + 1, fmt, again);
     b->n += n > 0 ? (size_t)n : 0;
     b->at[b->n] = 0;
     va_end(again);
@@ -351,8 +359,11 @@ const char *lg_size_text(char out[LG_SIZE_TEXT], double bytes) {
     size_t i = 0;
     for (; bytes >= 1000 && i + 1 < LG_COUNT(unit); i++)
         bytes /= 1000;
-    snprintf(out, LG_SIZE_TEXT, i == 0 ? "%.0f %s" : bytes < 1e5 ? "%.1f %s" : "%.2g %s", bytes,
-             unit[i]);
+    snprintf(out, LG_SIZE_TEXT,
+             i == 0        ? "%.0f %s"
+             : bytes < 1e5 ? "%.1f %s"
+                           : "%.2g %s",
+             bytes, unit[i]);
     return out;
 }
 

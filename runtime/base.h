@@ -83,6 +83,8 @@ typedef struct {
     char *at;
     size_t n, cap;
 } lg_buf;
+/* Room for n bytes more and a 0, which the caller writes and counts. */
+char *lg_buf_room(lg_buf *b, size_t n);
 void lg_buf_put(lg_buf *b, const char *text, size_t n);
 void lg_buf_printf(lg_buf *b, const char *fmt, ...) LG_PRINTF(2, 3);
 void lg_buf_vprintf(lg_buf *b, const char *fmt, va_list ap);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -234,21 +233,7 @@ lg_status lg_inflate(const lg_io *io, const char *file, const uint8_t *src, size
     return LG_OK;
 }
 
-/* ---- numbers and element types ---- */
-
-const char *lg_number_text(char out[40], double v, bool single) {
-    float s = (float)v;
-    bool tiny = single ? fabsf(s) < 1.2e-38f : fabs(v) < 2.3e-308;
-    for (int digits = tiny ? 1 : single ? 6 : 15; digits <= 17; digits++) {
-        snprintf(out, 40, "%.*g", digits, v);
-        if (single ? strtof(out, NULL) == s : strtod(out, NULL) == v)
-            break;
-    }
-    char *comma = strchr(out, ','); /* the decimal sign of some locales */
-    if (comma)
-        *comma = '.';
-    return out;
-}
+/* ---- element types ---- */
 
 lg_wire lg_wire_of(char kind, uint64_t size) {
     static const lg_wire all[] = {{'f', 8, LG_F64}, {'f', 4, LG_F32}, {'f', 2, LG_F16},

@@ -238,9 +238,15 @@ void lg_log_reals(lg_log *l, const char *key, size_t n, const double *v);
 void lg_log_json(lg_log *l, const char *key, const char *json); /* as it is */
 /* s as a JSON string; bytes that are no UTF-8 become the replacement character. */
 void lg_json_string(lg_buf *b, const char *s);
-/* Writes the line and flushes it. The first failure to write is reported once; later lines are
- * dropped without a word. */
+/* Writes the line, after those that are held. The first failure to write is reported once; later
+ * lines are dropped without a word. */
 lg_status lg_log_line(const lg_io *io, lg_log *l);
+/* For lines that may follow each other fast: written at once when the last ones were written a tenth
+ * of a second ago, or held until then, until lg_log_flush or until the process ends in any way but
+ * SIGKILL. */
+lg_status lg_log_line_soon(const lg_io *io, lg_log *l);
+lg_status lg_log_flush(const lg_io *io, lg_log *l); /* before something that takes long */
+void lg_log_rescue(void); /* writes what is held; may be called from signal handlers, before _exit */
 
 /* ---- progress: one bar at a time, on stderr ---- */
 typedef struct {

@@ -70,6 +70,8 @@ bool lg_ahead_take(lg_feed *s, int64_t rows, lg_tensor **out) {
         release(a);
         return false;
     }
+    for (int i = 0; i < a->n_cols; i++)
+        lg_tensor_release(out[i]);
     memcpy(out, a->out, sizeof *out * (size_t)a->n_cols);
     memset(a->out, 0, sizeof *out * (size_t)a->n_cols);
     return true;

@@ -9,16 +9,61 @@ static const size_t KEEP_BYTES = (size_t)1 << 31; /* more than that is made batc
 
 /* ---- rows of a source ---- */
 
+/* Rows of one element each are most labels. */
+#define PUT_ROWS(bits)                                                                       \
+    static void put_rows_##bits(void *to, const void *from, const int64_t *row, int64_t n) { \
+        const uint##bits##_t *x = from;                                                      \
+        uint##bits##_t *y = to;                                                              \
+        for (int64_t i = 0; i < n; i++)                                                      \
+            y[i] = x[row[i]];                                                                \
+    }
+PUT_ROWS(32)
+PUT_ROWS(64)
+#undef PUT_ROWS
+
+static void put_rows(lg_tensor *y, const lg_tensor *x, const int64_t *row, int64_t n) {
+    size_t bytes = x->shape[0] ? lg_tensor_bytes(x) / (size_t)x->shape[0] : 0;
+    if (bytes == 4 || bytes == 8) {
+        (bytes == 4 ? put_rows_32 : put_rows_64)(y->data, x->data, row, n);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        memcpy((char *)y->data + (size_t)i * bytes, (const char *)x->data + (size_t)row[i] * bytes,
+               bytes);
+}
+
 lg_tensor *lg_take_rows(lg_tensor *x, const int64_t *row, int64_t n) {
     int64_t shape[LG_MAX_RANK];
     memcpy(shape, x->shape, sizeof shape);
     shape[0] = n;
     lg_tensor *y = lg_tensor_new(x->dtype, x->rank, shape);
-    size_t bytes = x->shape[0] ? lg_tensor_bytes(x) / (size_t)x->shape[0] : 0;
-    for (int64_t i = 0; i < n; i++)
-        memcpy((char *)y->data + (size_t)i * bytes, (const char *)x->data + (size_t)row[i] * bytes,
-               bytes);
+    put_rows(y, x, row, n);
     return y;
+}
+
+/* May `was` become n other rows of x? */
+static bool serves_again(const lg_tensor *was, const lg_tensor *x, int64_t n, bool view) {
+    return was && was->refs == 1 && was->dtype == x->dtype && was->rank == x->rank &&
+           was->shape[0] == n &&
+           !memcmp(was->shape + 1, x->shape + 1, sizeof *x->shape * (size_t)(x->rank - 1)) &&
+           was->owner == (!view      ? NULL
+                          : x->owner ? x->owner
+                                     : x);
+}
+
+/* Rows of x, by the tensor that had those of the batch before where nobody else holds that. */
+static lg_tensor *rows_again(lg_tensor *was, lg_tensor *x, const int64_t *row, int64_t n,
+                             bool view) {
+    if (!serves_again(was, x, n, view)) {
+        lg_tensor_release(was);
+        return view ? lg_tensor_rows(x, row[0], row[0] + n) : lg_take_rows(x, row, n);
+    }
+    size_t bytes = n ? lg_tensor_bytes(was) / (size_t)n : 0;
+    if (view)
+        was->data = (char *)x->data + (size_t)row[0] * bytes;
+    else
+        put_rows(was, x, row, n);
+    return was;
 }
 
 static lg_tensor *take_windows(const lg_source *s, const int64_t *row, int64_t n) {
@@ -128,17 +173,20 @@ static bool make_all(lg_elab *E, lg_data *d) {
     return ok;
 }
 
-bool lg_data_rows(lg_elab *E, lg_data *d, const int64_t *pos, int64_t n, lg_tensor **out) {
+bool lg_data_rows_again(lg_elab *E, lg_data *d, const int64_t *pos, int64_t n, lg_tensor **out) {
     if (d->n >= 0 && !d->all && !make_all(E, d))
         return false;
     if (d->all) {
-        bool run = true; /* neighbours in order: a view is enough */
+        bool run = n > 0; /* neighbours in order: a view is enough */
         for (int64_t i = 1; run && i < n; i++)
             run = pos[i] == pos[0] + i;
         for (int i = 0; i < d->src->n_cols; i++)
-            out[i] = run && n ? lg_tensor_rows(d->all[i], pos[0], pos[0] + n)
-                              : lg_take_rows(d->all[i], pos, n);
+            out[i] = rows_again(out[i], d->all[i], pos, n, run);
         return true;
+    }
+    for (int i = 0; i < d->src->n_cols; i++) {
+        lg_tensor_release(out[i]);
+        out[i] = NULL;
     }
     int64_t *row = lg_alloc(sizeof *row * (size_t)(n ? n : 1));
     for (int64_t i = 0; i < n; i++)
@@ -146,6 +194,12 @@ bool lg_data_rows(lg_elab *E, lg_data *d, const int64_t *pos, int64_t n, lg_tens
     bool ok = lg_source_fetch(E, d->src, row, n, NULL, out);
     lg_free(row);
     return ok;
+}
+
+bool lg_data_rows(lg_elab *E, lg_data *d, const int64_t *pos, int64_t n, lg_tensor **out) {
+    for (int i = 0; i < d->src->n_cols; i++)
+        out[i] = NULL;
+    return lg_data_rows_again(E, d, pos, n, out);
 }
 
 /* ---- instances ---- */

@@ -259,6 +259,8 @@ bool lg_source_type(lg_elab *E, lg_source *s);
 size_t lg_data_kept_bytes(const lg_data *d);
 /* Rows at positions pos[0..n) of the data (epoch order); owned. */
 bool lg_data_rows(lg_elab *E, lg_data *d, const int64_t *pos, int64_t n, lg_tensor **out);
+/* The same where out[] has other rows (or NULL): tensors that nobody else holds serve again. */
+bool lg_data_rows_again(lg_elab *E, lg_data *d, const int64_t *pos, int64_t n, lg_tensor **out);
 lg_value *lg_data_whole(lg_elab *E, lg_data *d, int64_t most, lg_span at); /* record of arrays */
 int64_t *lg_data_epoch(const lg_data *d,
                        int64_t epoch);   /* heap: positions in the order of this epoch */

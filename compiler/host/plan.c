@@ -212,8 +212,8 @@ static int slot_of_var(const lg_build *b, int var) {
     return -1;
 }
 
-/* Where much is kept or memory is limited, next values take the place of the old ones; when the loss is tested first,
- * only those that wait for the test. */
+/* Where much is kept or memory is limited, next values take the place of the old ones; when the
+ * loss is tested first, only those that wait for the test. */
 static void choose_in_place(lg_train *T, lg_step_plan *p) {
     const lg_build *b = p->b;
     p->in_place = LG_NEW_N(T->E->arena, bool, b->result.n + 1);
@@ -236,6 +236,13 @@ static void choose_in_place(lg_train *T, lg_step_plan *p) {
     lg_free(after);
 }
 
+static int result_of(const lg_build *b, lg_result_kind kind) {
+    for (size_t i = 0; i < b->result.n; i++)
+        if (b->result.at[i].kind == kind)
+            return (int)i;
+    return -1;
+}
+
 static void buffers(lg_train *T, lg_step_plan *p) {
     lg_build *b = p->b;
     const lg_part_sum *sum;
@@ -243,6 +250,10 @@ static void buffers(lg_train *T, lg_step_plan *p) {
     p->in = LG_NEW_N(T->E->arena, const void *, b->slot.n + n_sum + 1);
     p->out = LG_NEW_N(T->E->arena, void *, b->result.n + 1);
     p->extra = LG_NEW_N(T->E->arena, lg_tensor *, b->result.n + 1);
+    p->loss = result_of(b, LG_R_LOSS);
+    p->norm = result_of(b, LG_R_NORM);
+    p->stop = result_of(b, LG_R_STOP);
+    p->series = -1;
     for (size_t i = 0; i < b->result.n; i++) {
         const lg_result *r = &b->result.at[i];
         const lg_type *t = r->node->type;

@@ -299,7 +299,7 @@ void lg_train_log_step(lg_train *T, double loss, bool is_eval) {
             lg_log_real(l, s->name, s->values.at[s->values.n - 1], false);
     }
     lg_log_real(l, "seconds", lg_now() - T->started, true);
-    lg_log_line(&io, l);
+    (is_eval ? lg_log_line : lg_log_line_soon)(&io, l);
 }
 
 /* The line that ends a program which is a train. */

@@ -11,8 +11,10 @@
 volatile sig_atomic_t lg_host_signal;
 
 static void on_signal(int sig) {
-    if (lg_host_signal)
-        _Exit(128 + sig); /* the second one does not wait for the step */
+    if (lg_host_signal) { /* the second one does not wait for the step */
+        lg_log_rescue();
+        _Exit(128 + sig);
+    }
     lg_host_signal = sig;
 }
 
@@ -57,7 +59,7 @@ static bool fetch(lg_train *T, lg_feed *s, int64_t rows, lg_tensor **out) {
         int64_t *pos = lg_alloc(sizeof *pos * (size_t)(rows ? rows : 1));
         for (int64_t i = 0; i < rows; i++)
             pos[i] = s->at + i;
-        bool ok = lg_data_rows(T->E, d, pos, rows, out);
+        bool ok = lg_data_rows_again(T->E, d, pos, rows, out);
         lg_free(pos);
         s->at += rows;
         return ok;
@@ -65,27 +67,33 @@ static bool fetch(lg_train *T, lg_feed *s, int64_t rows, lg_tensor **out) {
     if (s->at >= d->n || (d->drop_last && s->at + rows > d->n)) {
         s->at = 0;
         s->epoch++;
-        lg_free(s->order);
-        s->order = NULL;
+        if (d->shuffle) {
+            lg_free(s->order);
+            s->order = NULL;
+        }
     }
     if (!s->order)
         s->order = lg_data_epoch(d, s->epoch);
-    bool ok = lg_ahead_take(s, rows, out) || lg_data_rows(T->E, d, s->order + s->at, rows, out);
+    bool ok =
+        lg_ahead_take(s, rows, out) || lg_data_rows_again(T->E, d, s->order + s->at, rows, out);
     s->at += rows;
     if (ok)
         lg_ahead_start(s, next_rows(s));
     return ok;
 }
 
+/* The rows of a step; their tensors serve the next one. */
 typedef struct {
     lg_tensor **field[MOST_FEEDS];
 } batch;
 
 static bool next_batch(lg_train *T, batch *b, int64_t *rows) {
     for (size_t i = 0; i < T->feed.n; i++) {
-        rows[i] = next_rows(&T->feed.at[i]);
-        b->field[i] = lg_alloc(sizeof(lg_tensor *) * (size_t)(T->feed.at[i].data->src->n_cols + 1));
-        if (!fetch(T, &T->feed.at[i], rows[i], b->field[i]))
+        lg_feed *s = &T->feed.at[i];
+        rows[i] = next_rows(s);
+        if (!b->field[i])
+            b->field[i] = lg_alloc(sizeof(lg_tensor *) * (size_t)(s->data->src->n_cols + 1));
+        if (!fetch(T, s, rows[i], b->field[i]))
             return false;
     }
     return true;
@@ -156,10 +164,17 @@ static lg_step_plan *eval_plan(lg_train *T, const lg_ast *eval, lg_data **data, 
     return lg_step_plan_for(T, eval, d, rows, true, d && rows[0] > part ? part : 0);
 }
 
+/* What takes longer than a step finds the log complete. */
+static void catch_up(lg_train *T) {
+    lg_io io = lg_host_io(T->E, T->at);
+    lg_log_flush(&io, T->H->log);
+}
+
 static bool evaluate(lg_train *T, const lg_ast *eval) {
     lg_elab *E = T->E;
     lg_data *d;
     int64_t rows[1];
+    catch_up(T);
     lg_step_plan *p = eval_plan(T, eval, &d, rows);
     if (!p)
         return false;
@@ -177,43 +192,64 @@ static bool evaluate(lg_train *T, const lg_ast *eval) {
     return ok;
 }
 
-/* Blocks of the train and of the phase, with fn for each statement. */
-static bool each(lg_train *T, bool (*fn)(lg_train *T, const lg_ast *s, void *ctx), void *ctx) {
+/* Statements of the train and of the phase that come between steps. */
+typedef struct {
+    LG_VEC(const lg_ast *) eval, save;
+} pauses;
+
+static bool is_save(const lg_ast *s) {
+    if (s->kind != LG_A_EFFECT || strcmp(s->name, "save") != 0 || !s->n)
+        return false;
+    return s->n <= (s->kid[s->n - 1]->kind == LG_A_EVERY ? 2u : 1u);
+}
+
+static pauses pauses_of(const lg_train *T) {
+    pauses all = {{0}, {0}};
     const lg_ast *block[2] = {T->decl->kid[LG_D_BLOCK],
                               T->phase ? T->phase->kid[LG_D_BLOCK] : NULL};
     for (int k = 0; k < 2; k++)
-        for (uint32_t i = 0; block[k] && i < block[k]->n; i++)
-            if (!fn(T, block[k]->kid[i], ctx))
+        for (uint32_t i = 0; block[k] && i < block[k]->n; i++) {
+            const lg_ast *s = block[k]->kid[i];
+            if (lg_is_word(s, "eval"))
+                LG_PUSH(all.eval, s);
+            else if (is_save(s) && !T->H->trial)
+                LG_PUSH(all.save, s);
+        }
+    return all;
+}
+
+static void pauses_free(pauses *all) {
+    lg_free(all->eval.at);
+    lg_free(all->save.at);
+}
+
+static bool run_evals(lg_train *T, const pauses *all, bool epoch_ends, bool last) {
+    for (size_t i = 0; i < all->eval.n; i++)
+        if (due(all->eval.at[i]->kid[LG_D_EVERY], T, epoch_ends) || last)
+            if (!evaluate(T, all->eval.at[i]))
                 return false;
     return true;
 }
 
-typedef struct {
-    bool epoch_ends, last;
-} moment;
-
-static bool run_eval(lg_train *T, const lg_ast *s, void *ctx) {
-    const moment *m = ctx;
-    if (!lg_is_word(s, "eval"))
-        return true;
-    const lg_ast *every = s->kid[LG_D_EVERY];
-    return !(due(every, T, m->epoch_ends) || m->last) || evaluate(T, s);
-}
-
-static bool run_save(lg_train *T, const lg_ast *s, void *ctx) {
-    const moment *m = ctx;
-    if (s->kind != LG_A_EFFECT || strcmp(s->name, "save") != 0 || !s->n || T->H->trial)
-        return true;
-    const lg_ast *every = s->kid[s->n - 1]->kind == LG_A_EVERY ? s->kid[s->n - 1] : NULL;
-    if (s->n > (every ? 2u : 1u) || !(m->last || (every && due(every, T, m->epoch_ends))))
-        return true;
+static bool run_save(lg_train *T, const lg_ast *s) {
     lg_value *dir = lg_host_expr(T->E, T->settings_frame, s->kid[0]);
     if (dir->kind != LG_V_STR || !dir->str) {
         lg_err(T->E, "E0243", s->span,
                "`save` of a train wants a directory: `save \"runs/name\" every 10 epochs`");
         return false;
     }
+    catch_up(T);
     return lg_train_save(T, dir->str);
+}
+
+static bool run_saves(lg_train *T, const pauses *all, bool epoch_ends, bool last) {
+    for (size_t i = 0; i < all->save.n; i++) {
+        const lg_ast *s = all->save.at[i], *every = s->kid[s->n - 1];
+        if (last || (every->kind == LG_A_EVERY && due(every, T, epoch_ends)))
+            if (!run_save(T, s))
+                return false;
+    }
+    return true;
 }
 
 static bool has_save(lg_train *T) {
@@ -226,14 +262,9 @@ static bool has_save(lg_train *T) {
 
 /* ---- steps ---- */
 
-static double result_f64(const lg_step_plan *p, lg_result_kind kind, bool *found) {
-    for (size_t i = 0; i < p->b->result.n; i++)
-        if (p->b->result.at[i].kind == kind) {
-            *found = true;
-            return lg_get_f64(p->extra[i]->dtype, p->extra[i]->data, 0);
-        }
-    *found = false;
-    return (double)NAN;
+static double scalar_of(const lg_step_plan *p, int result) {
+    return result < 0 ? (double)NAN
+                      : lg_get_f64(p->extra[result]->dtype, p->extra[result]->data, 0);
 }
 
 /* Loss lines of which no item counted: a loss and a gradient of 0. Said once a run. */
@@ -242,9 +273,9 @@ static void warn_of_nothing(lg_train *T, const lg_step_plan *p) {
         const lg_result *r = &p->b->result.at[i];
         if (r->kind != LG_R_WEIGHT || lg_get_f64(LG_F64, p->extra[i]->data, 0) != 0)
             continue;
-        lg_diag *d = lg_diag_add(T->E->diags, "W0604", p->b->loss.at[r->index]->span,
-                                 "at step %lld no item of this loss has weight",
-                                 (long long)T->run_step);
+        lg_diag *d =
+            lg_diag_add(T->E->diags, "W0604", p->b->loss.at[r->index]->span,
+                        "at step %lld no item of this loss has weight", (long long)T->run_step);
         lg_diag_note(d, "its value and its gradient are 0 there");
         T->warned_of_nothing = true;
     }
@@ -264,23 +295,23 @@ static bool take_step(lg_train *T, lg_tensor *const *const *fields, const int64_
         p = lg_step_plan_for(T, NULL, NULL, rows, true, 0);
     if (!p || !lg_step_plan_run(T, p, fields))
         return false;
-    bool has_loss, has_norm, has_stop;
-    double loss = result_f64(p, LG_R_LOSS, &has_loss), norm = result_f64(p, LG_R_NORM, &has_norm);
-    if ((has_loss && !isfinite(loss)) || (has_norm && T->set.stop_nonfinite && !isfinite(norm))) {
+    double loss = scalar_of(p, p->loss), norm = scalar_of(p, p->norm);
+    if ((p->loss >= 0 && !isfinite(loss)) ||
+        (p->norm >= 0 && T->set.stop_nonfinite && !isfinite(norm))) {
         lg_train_nonfinite(T, p, fields, loss);
         return false;
     }
     lg_step_plan_commit(T, p);
-    if (has_loss) {
-        int k = lg_train_series(T, lg_intern("loss"), false);
-        LG_PUSH(T->series.at[k].values, loss);
-    }
+    if (p->loss >= 0 && p->series < 0)
+        p->series = lg_train_series(T, lg_intern("loss"), false);
+    if (p->loss >= 0)
+        LG_PUSH(T->series.at[p->series].values, loss);
     keep_series(T, p);
     warn_of_nothing(T, p);
     lg_step_plan_effects(T, p);
     T->gradients += T->gradients_a_step;
     lg_train_log_step(T, loss, false);
-    T->stopped = T->stopped || result_f64(p, LG_R_STOP, &has_stop) > 0.5;
+    T->stopped = T->stopped || scalar_of(p, p->stop) > 0.5;
     return lg_host_ok(T->E);
 }
 
@@ -298,18 +329,21 @@ static bool one_step(lg_train *T, const batch *b, const int64_t *rows) {
     return take_step(T, fields, rows);
 }
 
-/* At the prompt what a run has reached is its result. */
 static void stopped_early(const lg_train *T) {
     lg_progress_end();
     fflush(stdout);
     fprintf(stderr, "stopped at step %lld; what was reached is kept\n", (long long)T->run_step);
 }
 
-static bool rehearse_eval(lg_train *T, const lg_ast *s, void *ctx) {
+static bool rehearse_evals(lg_train *T) {
+    pauses all = pauses_of(T);
     lg_data *d;
     int64_t rows[1];
-    (void)ctx;
-    return !lg_is_word(s, "eval") || eval_plan(T, s, &d, rows) != NULL;
+    bool ok = true;
+    for (size_t i = 0; ok && i < all.eval.n; i++)
+        ok = eval_plan(T, all.eval.at[i], &d, rows) != NULL;
+    pauses_free(&all);
+    return ok;
 }
 
 /* The plans of this phase, and no step: of a whole batch, of the short one at the end of an epoch,
@@ -329,7 +363,7 @@ static bool rehearse(lg_train *T) {
     lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
     bool ok = p && (!p->b->action.n || lg_step_plan_for(T, NULL, NULL, rows, true, 0)) &&
               (!shorter || lg_step_plan_for(T, NULL, NULL, last, false, 0));
-    return ok && each(T, rehearse_eval, NULL);
+    return ok && rehearse_evals(T);
 }
 
 /* A limit of memory is held against every plan before the first step. */
@@ -356,58 +390,71 @@ static bool phase_length(lg_train *T) {
     return true;
 }
 
-static bool run_phase(lg_train *T) {
-    if (T->H->o.planned) {
-        LG_PUSH(T->H->told, T->decl);
-        return rehearse(T);
-    }
-    lg_elab *E = T->E;
-    int64_t an_epoch = steps_an_epoch(T);
-    if (!phase_length(T))
-        return false;
-    bool ok = true, told = false;
+/* Before the first step: the plans that a limit is held against, and what the user is told. */
+static bool open_phase(lg_train *T, const int64_t *rows) {
     lg_progress_opts po = {.quiet = T->H->o.quiet || T->H->trial};
+    lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
+    bool ok = p && (!all_plans_first(T) || rehearse(T));
+    if (ok)
+        lg_train_begin_report(T, p);
+    lg_progress_begin(T->decl->name, T->steps, &po);
+    return ok;
+}
+
+/* A signal ends the run; at the prompt what it reached is its result. */
+static bool end_by_signal(lg_train *T, bool ok) {
+    lg_elab *E = T->E;
+    T->by_signal = T->stopped = true;
+    if (lg_host_of(E)->session && ok)
+        stopped_early(T);
+    if (lg_host_of(E)->session && ok)
+        return true;
+    lg_err(E, "R0701", T->at,
+           has_save(T)
+               ? "stopped by a signal at step %lld; the run is saved and goes on with --resume"
+               : "stopped by a signal at step %lld; nothing was saved",
+           (long long)T->run_step);
+    return false;
+}
+
+static bool run_steps(lg_train *T, const pauses *between) {
+    int64_t an_epoch = steps_an_epoch(T), rows[MOST_FEEDS];
+    bool ok = true, told = false;
+    batch b = {{0}};
     while (ok && T->step < T->steps && !T->stopped) {
-        batch b = {{0}};
-        int64_t rows[MOST_FEEDS];
         ok = next_batch(T, &b, rows);
-        if (ok && !told) {
-            lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
-            ok = p && (!all_plans_first(T) || rehearse(T));
-            if (ok)
-                lg_train_begin_report(T, p);
-            lg_progress_begin(T->decl->name, T->steps, &po);
-            told = true;
-        }
+        if (ok && !told)
+            ok = told = open_phase(T, rows);
         ok = ok && one_step(T, &b, rows);
-        drop_batch(T, &b);
         if (!ok)
             break;
         advance(T);
         bool epoch_ends = an_epoch > 0 && T->step % an_epoch == 0;
         bool last = T->step == T->steps || T->stopped || lg_host_signal,
              final = T->phase_no + 1 >= T->n_phases;
-        moment m = {epoch_ends, last && !lg_host_signal && final},
-               s = {epoch_ends, last && (lg_host_signal || final)};
-        ok = each(T, run_eval, &m) && each(T, run_save, &s);
-        if (lg_host_signal) {
-            T->by_signal = T->stopped = true;
-            ok = ok && lg_host_of(E)->session;
-            if (ok)
-                stopped_early(T);
-            else if (!has_save(T))
-                lg_err(E, "R0701", T->at, "stopped by a signal at step %lld; nothing was saved",
-                       (long long)T->run_step);
-            else
-                lg_err(
-                    E, "R0701", T->at,
-                    "stopped by a signal at step %lld; the run is saved and goes on with --resume",
-                    (long long)T->run_step);
-        }
+        ok = run_evals(T, between, epoch_ends, last && !lg_host_signal && final) &&
+             run_saves(T, between, epoch_ends, last && (lg_host_signal || final));
+        if (lg_host_signal)
+            ok = end_by_signal(T, ok);
     }
+    drop_batch(T, &b);
+    return ok;
+}
+
+static bool run_phase(lg_train *T) {
+    if (T->H->o.planned) {
+        LG_PUSH(T->H->told, T->decl);
+        return rehearse(T);
+    }
+    if (!phase_length(T))
+        return false;
+    pauses between = pauses_of(T);
+    bool ok = run_steps(T, &between);
+    pauses_free(&between);
     for (size_t i = 0; i < T->feed.n; i++)
         lg_ahead_stop(&T->feed.at[i]);
     lg_progress_end();
+    catch_up(T);
     return ok;
 }
 

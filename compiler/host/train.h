@@ -232,6 +232,8 @@ typedef struct lg_step_plan {
     void **out;
     const void **in;
     lg_tensor **extra;    /* buffers of results that are no variables */
+    int loss, norm, stop; /* numbers of these results; -1: there are none */
+    int series;           /* that of the loss in T->series; -1: not known yet */
     int64_t now[4], seed; /* step, epoch, steps, run_step as the plan reads them */
     lg_graph *cond_g;     /* conditions of effects that depend on the step alone */
     lg_plan *cond;

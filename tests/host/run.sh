@@ -129,6 +129,28 @@ run short.lg fit --quiet --log log.jsonl >/dev/null 2>&1
 [ "$(grep -c '"loss"' log.jsonl)" -eq 30 ]
 check "a line of the log for every step" $?
 
+# However the process ends, the log has all steps before, also when they follow each other fast.
+cat >ends.lg <<'END'
+fn raise(sig: i32) -> i32 from "libc.so.6"
+data pts() { field x: float[4] = rand normal([4]) }
+train fit(how: i64 = 0) {
+  part net = Linear(4, 1)
+  data = pts() |> batch(4)
+  loss = net(x)[:, 0]^2
+  metric code = float(raise(if step == 300 then i32(how) else i32(0)))
+  optimizer = sgd(lr=1e-3)
+  max_steps = 400
+}
+END
+for signal in 1 3 6 11 15; do
+    rm -f ends.jsonl
+    timeout 60 "$lg" run ends.lg fit --allow-foreign --quiet --how $signal --log ends.jsonl \
+        >/dev/null 2>&1 </dev/null
+    steps=$(grep -c '^{.*"step": .*"code": .*}$' ends.jsonl)
+    [ "$steps" -ge 300 ] && [ "$steps" -le 301 ] && tail -c 2 ends.jsonl | grep -q '}'
+    check "a log that ends with signal $signal" $?
+done
+
 # The programs of the examples, shortened, go on like one run.
 for name in digits qat own; do
     [ -f "$root/examples/$name.lg" ] || continue
