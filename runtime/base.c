@@ -8,6 +8,7 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -56,6 +57,19 @@ void *lg_alloc_aligned(size_t size, size_t align) {
         return NULL;
     size_t rounded = (size + align - 1) / align * align;
     return aligned_alloc(align, rounded ? rounded : align);
+}
+
+void *lg_alloc_data(size_t size) {
+    enum { LINE = 64, PAGE = 1 << 21 };
+    if (size < 2 * (size_t)PAGE)
+        return lg_alloc_aligned(size ? size : 1, LINE);
+    void *p = NULL;
+    if (!may_allocate() || posix_memalign(&p, PAGE, size) != 0)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    madvise(p, size / PAGE * PAGE, MADV_HUGEPAGE);
+#endif
+    return p;
 }
 
 void lg_free_aligned(void *p) {

@@ -47,7 +47,9 @@ void *lg_alloc(size_t size); /* zeroed */
 void *lg_realloc(void *p, size_t size);
 void lg_free(void *p);
 void *lg_alloc_aligned(size_t size, size_t align); /* NULL when there is no memory */
-void lg_free_aligned(void *p);
+/* For arrays: aligned to 64 bytes; large ones lie on large pages where the system has them. */
+void *lg_alloc_data(size_t size);
+void lg_free_aligned(void *p); /* of either */
 extern void (*lg_out_of_memory)(size_t wanted);
 extern _Atomic int64_t lg_alloc_left; /* for tests: so many more succeed; negative: all do */
 bool lg_mul_ok(size_t a, size_t b, size_t *out); /* false on overflow */

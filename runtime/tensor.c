@@ -3,8 +3,6 @@
 #include "runtime/tensor.h"
 #include <string.h>
 
-enum { ALIGN = 64 };
-
 /* Elements of a shape; false when they, or their bytes, do not fit a size_t. */
 static bool count(lg_dtype t, int rank, const int64_t *shape, size_t *n) {
     *n = 1;
@@ -34,7 +32,7 @@ lg_tensor *lg_tensor_new(lg_dtype t, int rank, const int64_t *shape) {
     if (!count(t, rank, shape, &n))
         return NULL;
     size_t bytes = n * lg_dtype_size(t);
-    void *data = lg_alloc_aligned(bytes ? bytes : 1, ALIGN);
+    void *data = lg_alloc_data(bytes);
     if (!data)
         return NULL;
     memset(data, 0, bytes ? bytes : 1);
