@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 bool lg_fault_set(lg_fault *f, const lg_node *n, const char *code, int64_t row, const char *fmt,
                   ...) {
@@ -365,11 +364,68 @@ static bool time_step(thread *t, const lg_plan *p, const lg_step *s, const lg_fr
     return true;
 }
 
-static bool walk(thread *t, const lg_plan *p, const lg_frame *f) {
-    bool timed = (t->id == 0 && lg_profile_on()) || lg_trace_on();
-    for (int k = 0; k < p->n_step; k += p->step[k].code ? p->step[k].n_code : 1)
-        if (!(timed ? time_step(t, p, &p->step[k], f) : run_step(t, p, &p->step[k], f)))
+/* ---- loops together ---- */
+
+/* Tiles of loop l that begin before `at`, a place within what all loops cost, of which those before
+ * it cost `before`. */
+static int64_t tiles_before(const lg_step *l, double before, double at) {
+    int64_t n = lg_loop_units(l->loop);
+    double k = (at - before) / l->cost * (double)n;
+    return k <= 0 ? 0 : k >= (double)n ? n : (int64_t)k;
+}
+
+/* Threads take equal parts of the tiles of all loops, in order, and meet when all are done. */
+static bool run_shared(thread *t, const lg_step *s, const lg_frame *f) {
+    double all = 0, before = 0;
+    bool split = false;
+    for (int k = 0; k < s->together; k++) {
+        all += s[k].cost;
+        split = split || s[k].loop->split;
+    }
+    double beg = all * t->id / t->n, end = all * (t->id + 1) / t->n;
+    for (int k = 0; k < s->together; before += s[k++].cost) {
+        int64_t from = tiles_before(&s[k], before, beg),
+                to =
+                    t->id + 1 == t->n ? lg_loop_units(s[k].loop) : tiles_before(&s[k], before, end);
+        if (!lg_loop_run(s[k].loop, f, t->scratch, from, to, &t->fault))
             return false;
+    }
+    t->state = ALL_WROTE;
+    if (!split)
+        return true;
+    if (!meet(t, true))
+        return false;
+    t->state = FIRST_WROTE;
+    for (int k = 0; t->id == 0 && k < s->together; k++)
+        if (!lg_loop_finish(s[k].loop, f, t->scratch, &t->fault))
+            return false;
+    return true;
+}
+
+static bool run_together(thread *t, const lg_plan *p, const lg_step *s, const lg_frame *f) {
+    if (!meet(t, false))
+        return false;
+    bool ok = true;
+    if (t->id == 0 && p->opts.stop && *p->opts.stop)
+        ok = lg_fault_set(&t->fault, s->node, "R0104", -1, "interrupted before this was finished");
+    ok = ok && run_shared(t, s, f);
+    if (!ok && t->fault.set && t->barrier)
+        lg_barrier_break(t->barrier);
+    return ok;
+}
+
+/* With a profile or a trace every step has a time of its own. */
+static bool walk(thread *t, const lg_plan *p, const lg_frame *f) {
+    bool each = lg_profile_on() || lg_trace_on(), timed = each && (t->id == 0 || lg_trace_on());
+    for (int k = 0, n; k < p->n_step; k += n) {
+        lg_step *s = &p->step[k];
+        bool many = s->together && t->n > 1 && !each;
+        n = many ? s->together : s->code ? s->n_code : 1;
+        if (!(many    ? run_together(t, p, s, f)
+              : timed ? time_step(t, p, s, f)
+                      : run_step(t, p, s, f)))
+            return false;
+    }
     return true;
 }
 
@@ -440,8 +496,6 @@ bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *
     return true;
 }
 
-enum { BIG_PAGE = 1 << 21 };
-
 bool lg_plan_reserve(lg_plan *p) {
     size_t tables = ((size_t)p->n_pointer * sizeof(void *) + 63) / 64 * 64;
     p->thread_bytes = (p->thread_bytes + tables + 63) / 64 * 64;
@@ -450,14 +504,11 @@ bool lg_plan_reserve(lg_plan *p) {
     p->stats.room_bytes = p->base_bytes;
     lg_room *r = p->opts.room ? p->opts.room : &p->own;
     if (!r->base || r->bytes < p->base_bytes) {
-        bool big = p->base_bytes >= 2 * BIG_PAGE;
         lg_room_free(r);
-        r->base = lg_alloc_aligned(p->base_bytes ? p->base_bytes : 64, big ? BIG_PAGE : 64);
+        r->base = lg_alloc_data(p->base_bytes);
         if (!r->base)
             return false;
         r->bytes = p->base_bytes;
-        if (big)
-            madvise(r->base, r->bytes, MADV_HUGEPAGE);
     }
     p->room = r;
     return true;

@@ -169,6 +169,7 @@ typedef enum { LG_S_LOOP, LG_S_DOT, LG_S_RUN, LG_S_COPY, LG_S_SCAN, LG_S_COND } 
 typedef struct lg_step {
     lg_step_kind kind;
     bool serial;         /* one thread does it all */
+    int together;        /* LOOP: this and so many steps in all wait for none of each other; or 0 */
     const lg_node *node; /* for faults and printing; LOOP: the first of its nodes */
     int n_in, n_out;
     lg_place *in, *out;

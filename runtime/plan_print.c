@@ -93,6 +93,8 @@ static void print_plan(const lg_plan *p, int depth, FILE *out);
 
 static void print_step(const lg_step *s, int nth, int depth, FILE *out) {
     fprintf(out, "%*s%d%s ", depth * 2, "", nth, s->serial ? "" : "*");
+    if (s->together)
+        fprintf(out, "together %d: ", s->together);
     switch (s->kind) {
     case LG_S_LOOP:
         print_loop(s->loop, depth, out);

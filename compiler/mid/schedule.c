@@ -1,9 +1,8 @@
 /* schedule.c: from a graph to a plan: the order of its kernels, where every value stands, which
  * results overwrite what they are made from. Not for which nodes share a kernel (fuse.c), nor for
  * running (runtime/exec.c). */
-#include "compiler/mid/fuse.h"
 #include "compiler/mid/order.h"
-#include "compiler/mid/place.h"
+#include "compiler/mid/planner.h"
 #include "compiler/mid/remat.h"
 #include "compiler/mid/rows.h"
 #include "ops/gemm.h"
@@ -12,36 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SERIAL_NS = 6000, ALONE_NS = 20000 };
-
-/* A value that has a buffer. */
-typedef struct {
-    lg_place at;
-    size_t bytes;
-    int def, last; /* steps; def -1: there from the start */
-    int block;     /* in the workspace; -1: elsewhere */
-} value;
-
-typedef struct {
-    lg_graph *g;
-    lg_plan *p;
-    bool may_swap;         /* carries may ask for a second buffer */
-    const bool *elsewhere; /* outputs that whoever runs the plan has made already; or NULL */
-    lg_fusion f;
-    int *first; /* by node id: number of its first value */
-    value *val;
-    int n_val;
-    LG_VEC(lg_step) step;
-    LG_VEC(lg_kernel) kernel; /* by step; empty for others */
-    LG_VEC(lg_block) block;
-    LG_VEC(int) own; /* triples: what, step, block: what a step has of its own */
-    int n_begin;     /* copies before everything else */
-} planner;
+enum { ALONE_NS = 20000 };
 
 static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, const lg_scan_attr *body,
                            const bool *elsewhere);
 
-static int value_of(const planner *s, lg_node *x) {
+int lg_value_of(const planner *s, lg_node *x) {
     x = lg_storage_of(x);
     return x->op->cls == LG_C_ITEM ? s->first[x->in[0]->id] + x->attr.axis : s->first[x->id];
 }
@@ -310,7 +285,7 @@ static void order_steps(planner *s) {
 /* ---- lifetimes ---- */
 
 static void reads(planner *s, lg_node *x, int step) {
-    value *v = &s->val[value_of(s, x)];
+    value *v = &s->val[lg_value_of(s, x)];
     v->last = step > v->last ? step : v->last;
 }
 
@@ -328,7 +303,7 @@ static void live(planner *s) {
             continue;
         for (size_t j = 0; j < l->touch.n; j++)
             if (l->touch.at[j].write)
-                writes(s, value_of(s, l->touch.at[j].node), k);
+                writes(s, lg_value_of(s, l->touch.at[j].node), k);
             else
                 reads(s, l->touch.at[j].node, k);
         if (x->kind == LG_S_LOOP)
@@ -360,11 +335,12 @@ static bool loop_in_place(const planner *s, int step, int u, int v) {
     if (!k->loop->whole && k->loop->n_passes > 1)
         return false;
     for (size_t j = 0; j < k->touch.n; j++)
-        if (k->touch.at[j].write && value_of(s, k->touch.at[j].node) == v)
+        if (k->touch.at[j].write && lg_value_of(s, k->touch.at[j].node) == v)
             to = k->touch.at[j].acc;
     for (size_t j = 0; j < k->touch.n; j++) {
         const lg_touch *t = &k->touch.at[j];
-        if (!t->write && value_of(s, t->node) == u && (!t->acc || !to || !same_access(t->acc, to)))
+        if (!t->write && lg_value_of(s, t->node) == u &&
+            (!t->acc || !to || !same_access(t->acc, to)))
             return false;
     }
     return to != NULL;
@@ -380,10 +356,11 @@ static bool in_place(const planner *s, int step, int u, int v) {
     bool scan = x->kind == LG_S_SCAN && mine < n->attr.scan->n_carry;
     if (!scan && n->op->cls != LG_C_SCATTER)
         return false;
-    if (mine >= n->n_in || value_of(s, n->in[mine]) != u) /* most fail here, before the long look */
+    if (mine >= n->n_in ||
+        lg_value_of(s, n->in[mine]) != u) /* most fail here, before the long look */
         return false;
     for (int k = 0; k < n->n_in; k++)
-        if ((value_of(s, n->in[k]) == u) != (k == mine))
+        if ((lg_value_of(s, n->in[k]) == u) != (k == mine))
             return false;
     return true;
 }
@@ -418,7 +395,7 @@ static bool is_elsewhere(const planner *s, size_t k) {
 static void begin_copies(planner *s) {
     for (size_t k = 0; k < s->g->output.n; k++) {
         lg_output *o = &s->g->output.at[k];
-        int v = value_of(s, o->node);
+        int v = lg_value_of(s, o->node);
         if (is_elsewhere(s, k) || !pass_through(s, k, v))
             continue;
         lg_step *x = add_copy(s, lg_storage_of(o->node), s->val[v].bytes);
@@ -444,7 +421,7 @@ static void late_copy(planner *s, int nth, size_t k, size_t bytes) {
 
 static void place_output(planner *s, size_t k, int *nth) {
     const lg_output *o = &s->g->output.at[k];
-    int v = value_of(s, o->node);
+    int v = lg_value_of(s, o->node);
     value *w = &s->val[v];
     if (is_elsewhere(s, k))
         return;
@@ -487,9 +464,9 @@ static bool take_over(planner *s, int v) {
     for (; j < n; j++) {
         if (x->kind == LG_S_LOOP && l->touch.at[j].write)
             continue;
-        int u = value_of(s, x->kind == LG_S_LOOP ? l->touch.at[j].node : x->node->in[j]);
+        int u = lg_value_of(s, x->kind == LG_S_LOOP ? l->touch.at[j].node : x->node->in[j]);
         const value *from = &s->val[u];
-        if (from->block < 0 || from->last != w->def || from->def == w->def ||
+        if (from->block < 0 || from->last != w->def || from->def == w->def || from->shared ||
             from->bytes != w->bytes || s->block.at[from->block].to != w->def ||
             !in_place(s, w->def, u, v))
             continue;
@@ -538,6 +515,7 @@ static void place_values(planner *s) {
         w->block = (int)s->block.n;
         LG_PUSH(s->block, b);
     }
+    lg_together_widen(s);
     s->p->workspace = lg_blocks_place(s->block.at, s->block.n);
     s->p->peak = peak_of(s);
     for (size_t k = 0; k < n; k++)
@@ -566,7 +544,7 @@ static void place_owned(planner *s) {
 }
 
 static lg_place place_of(const planner *s, lg_node *x) {
-    return s->val[value_of(s, x)].at;
+    return s->val[lg_value_of(s, x)].at;
 }
 
 static void fill_places(planner *s) {
@@ -612,13 +590,13 @@ static int64_t touched_bytes(const planner *s, size_t k) {
     const lg_kernel *l = &s->kernel.at[k];
     int64_t n = 0;
     for (size_t j = 0; j < l->touch.n; j++)
-        n += (int64_t)s->val[value_of(s, l->touch.at[j].node)].bytes;
+        n += (int64_t)s->val[lg_value_of(s, l->touch.at[j].node)].bytes;
     if (x->kind == LG_S_COPY)
         return 2 * (int64_t)x->bytes;
     lg_dot d;
     lg_node *const *in = inputs_of(x, &d);
     for (int j = 0; j < x->n_in && x->kind != LG_S_LOOP; j++)
-        n += (int64_t)s->val[value_of(s, in[j])].bytes;
+        n += (int64_t)s->val[lg_value_of(s, in[j])].bytes;
     for (int j = 0; j < x->n_out && x->kind != LG_S_LOOP; j++)
         n += (int64_t)s->val[s->first[x->node->id] + j].bytes;
     return n;
@@ -635,7 +613,7 @@ static void mark_streams(const planner *s, int step) {
         return;
     for (size_t j = 0; j < k->touch.n; j++) {
         const lg_touch *t = &k->touch.at[j];
-        const value *v = &s->val[value_of(s, t->node)];
+        const value *v = &s->val[lg_value_of(s, t->node)];
         bool fits = t->write && t->acc && v->bytes >= LEAST && v->last <= step;
         for (size_t i = 0; i < k->touch.n && fits; i++)
             fits = k->touch.at[i].write || !may_alias(&ctx, k->touch.at[i].place, t->place);
@@ -711,7 +689,7 @@ static void count(planner *s) {
     }
     for (size_t k = 0; k < s->g->output.n; k++)
         if (s->g->output.at[k].donates < 0)
-            p->stats.io_bytes += s->val[value_of(s, s->g->output.at[k].node)].bytes;
+            p->stats.io_bytes += s->val[lg_value_of(s, s->g->output.at[k].node)].bytes;
 }
 
 static void release(planner *s) {
@@ -747,6 +725,7 @@ static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, const lg_scan_att
     if (!s.f.no_fuse)
         order_steps(&s);
     live(&s);
+    lg_together_find(&s);
     int nth = 0;
     for (size_t k = 0; k < g->output.n; k++)
         place_output(&s, k, &nth);

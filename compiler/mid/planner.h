@@ -1,0 +1,40 @@
+/* planner.h: a plan while it is made: what schedule.c and together.c share. Not for others. */
+#ifndef LG_PLANNER_H
+#define LG_PLANNER_H
+#include "compiler/mid/fuse.h"
+#include "compiler/mid/place.h"
+
+enum { SERIAL_NS = 6000 }; /* less is not worth sharing out */
+
+/* A value that has a buffer. */
+typedef struct {
+    lg_place at;
+    size_t bytes;
+    int def, last; /* steps; def -1: there from the start */
+    int block;     /* in the workspace; -1: elsewhere */
+    bool shared;   /* several steps that run together read it */
+} value;
+
+typedef struct {
+    lg_graph *g;
+    lg_plan *p;
+    bool may_swap;         /* carries may ask for a second buffer */
+    const bool *elsewhere; /* outputs that whoever runs the plan has made already; or NULL */
+    lg_fusion f;
+    int *first; /* by node id: number of its first value */
+    value *val;
+    int n_val;
+    LG_VEC(lg_step) step;
+    LG_VEC(lg_kernel) kernel; /* by step; empty for others */
+    LG_VEC(lg_block) block;
+    LG_VEC(int) own; /* triples: what, step, block: what a step has of its own */
+    int n_begin;     /* copies before everything else */
+} planner;
+
+int lg_value_of(const planner *s, lg_node *x); /* number of the value that x stands in */
+
+/* together.c: steps[k].together, once it is known what reads and writes what; then the lifetimes of
+ * buffers become those of whole runs of such steps. */
+void lg_together_find(planner *s);
+void lg_together_widen(planner *s);
+#endif
