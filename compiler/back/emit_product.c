@@ -14,6 +14,7 @@ typedef struct {
     lg_gemm_order order;
     bool packed; /* B is copied, row after row, first */
     bool padded; /* to whole vectors */
+    bool across; /* rows and columns are exchanged; the result is turned round at the end */
 } writer;
 
 /* Vectors side by side: pieces of columns, the last of which may go beyond them. */
@@ -123,7 +124,8 @@ static int64_t b_row(const writer *w) {
 
 static void tile_store(writer *w, const panel *c, int r, int v) {
     char to[96];
-    snprintf(to, sizeof to, "y + (m + %d) * %" PRId64 " + %" PRId64, r, w->p.n, c->at[v]);
+    snprintf(to, sizeof to, "%s + (m + %d) * %" PRId64 " + %" PRId64, w->across ? "z" : "y", r,
+             w->p.n, c->at[v]);
     if (c->cols[v] < c->width[v])
         lg_buf_printf(w->out, "            __builtin_memcpy(%s, &c%d_%d, %d);\n", to, r, v,
                       4 * c->cols[v]);
@@ -211,6 +213,15 @@ static void pack(writer *w) {
     pack_each(w, tall, p->k, p->n, b_row(w), true);
 }
 
+/* What was computed with rows and columns exchanged, as it is wanted. */
+static void turn(writer *w) {
+    lg_buf_printf(w->out,
+                  "        for (long n = 0; n < %" PRId64 "; n++)\n"
+                  "            for (long m = 0; m < %" PRId64 "; m++)\n"
+                  "                y[n * %" PRId64 " + m] = z[m * %" PRId64 " + n];\n",
+                  w->p.n, w->p.m, w->p.m, w->p.n);
+}
+
 static void tiles(writer *w) {
     if (w->packed)
         pack(w);
@@ -226,6 +237,24 @@ static void tiles(writer *w) {
         }
         strip(w, &c);
     }
+    if (w->across)
+        turn(w);
+}
+
+/* A narrow product of which A has its columns side by side: lanes run along the rows of the result.
+ * Each element is the same sum. */
+static void look_across(writer *w, bool *swaps) {
+    enum { MOST_TURNED = 4096 };
+    const lg_product p = w->p;
+    int64_t lanes = w->order.lanes, across = p.n * ((p.m + lanes - 1) / lanes);
+    if (p.a_m != 1 || p.n >= lanes || p.m * p.n > MOST_TURNED || p.m <= across)
+        return;
+    w->across = true;
+    *swaps = !*swaps;
+    w->p.m = p.n, w->p.n = p.m;
+    w->p.a_m = p.b_n, w->p.a_k = p.b_k, w->p.b_k = p.a_k, w->p.b_n = p.a_m;
+    w->p.a_batch = p.b_batch, w->p.a_head = p.b_head, w->p.a_off = p.b_off;
+    w->p.b_batch = p.a_batch, w->p.b_head = p.a_head, w->p.b_off = p.a_off;
 }
 
 /* ---- one row with both operands dense: running sums side by side, then a tree ---- */
@@ -267,6 +296,8 @@ void lg_c_product(lg_buf *out, const lg_step *s, lg_isa isa, int number) {
     w.p = lg_gemm_turned(s->product, &swaps);
     const lg_product *p = &w.p;
     bool inner = p->m == 1 && p->b_k == 1 && p->a_k == 1;
+    if (!inner)
+        look_across(&w, &swaps);
     int64_t heads = p->heads ? p->heads : 1;
     w.padded = !inner && p->m >= ROWS_PADDED;
     w.packed = !inner && (p->b_n != 1 || padded_n(&w) > p->n);
@@ -280,6 +311,8 @@ void lg_c_product(lg_buf *out, const lg_step *s, lg_isa isa, int number) {
     if (w.packed)
         lg_buf_printf(out, "    float t[%" PRId64 "] __attribute__((aligned(64)));\n",
                       p->k * b_row(&w));
+    if (w.across)
+        lg_buf_printf(out, "    float z[%" PRId64 "] __attribute__((aligned(64)));\n", p->m * p->n);
     lg_buf_printf(out,
                   "    for (long i = 0; i < %" PRId64 "; i++) {\n"
                   "        const float *a = (const float *)%s + %" PRId64 " + i / %" PRId64
