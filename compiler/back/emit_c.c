@@ -71,6 +71,7 @@ static void end_part(lg_unit *u) {
     lg_buf_free(&u->body);
     u->known.n = 0;
     u->in_file = 0;
+    lg_c_forget_shared(u);
 }
 
 /* The last file: loops that are left, products, runs of steps. */
@@ -141,6 +142,8 @@ void lg_emit_c(const lg_plan *p, lg_emit_how how, lg_emitted *e) {
     lg_buf_free(&u.ops);
     lg_buf_free(&u.body);
     lg_buf_free(&u.runs);
+    lg_c_forget_shared(&u);
+    lg_free(u.shared.at);
     lg_free(u.known.at);
     lg_free(u.run_loop.at);
     lg_free(u.run_product.at);

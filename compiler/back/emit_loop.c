@@ -32,6 +32,7 @@ typedef struct {
     bool *room;  /* by instruction, REDUCE: has an array b<in> of its input */
     bool gathers;
     bool ahead; /* what comes next has been asked for in this function */
+    bool table; /* operands stand where a table says */
     size_t kept_bytes;
 } writer;
 
@@ -911,14 +912,19 @@ static void arrays(writer *w) {
 }
 
 static void bases(writer *w) {
+    int nth = 0;
     for (int j = 0; j < w->k->n_instr; j++) {
         const lg_instr *x = &w->k->instr[j];
         if (!has_address(x))
             continue;
         const char *t = lg_c_type(x->to), *c = is_store(x) ? "" : "const ";
         lg_buf_printf(w->out, "    %s%s *a%d = (%s%s *)", c, t, j, c, t);
-        lg_c_place(w->u->e, w->out, &x->acc->at);
-        lg_buf_printf(w->out, " + %" PRId64 ";\n", x->acc->base);
+        if (w->table) {
+            lg_buf_printf(w->out, "at[%d];\n", nth++);
+        } else {
+            lg_c_place(w->u->e, w->out, &x->acc->at);
+            lg_buf_printf(w->out, " + %" PRId64 ";\n", x->acc->base);
+        }
         if (x->kind == LG_I_LOAD && x->uniform) {
             lg_buf_printf(w->out, "    %s v%d = *a%d;\n", t, x->out, j);
             w->lives[x->out] = true;
@@ -980,6 +986,81 @@ static void function(writer *w, int number) {
     lg_buf_printf(w->out, "    }\n    return 0;\n}\n\n");
 }
 
+/* ---- loops that share a function ---- */
+
+enum { SHARED_LEAST = 256 };
+
+/* Elements alone, one after the other: what such loops do depends neither on where their operands
+ * stand nor on how many there are, so the many updates of a model are few functions. */
+static bool can_share(const writer *w) {
+    const lg_loop *k = w->k;
+    if (w->p->small || w->shape != ELEMS || k->n_o < SHARED_LEAST || w->n_levels > 1)
+        return false;
+    for (int j = 0; j < k->n_instr; j++) {
+        const lg_instr *x = &k->instr[j];
+        if (x->kind == LG_I_RAND || x->kind == LG_I_IOTA || x->kind == LG_I_GATHER || x->stream ||
+            w->kept[x->out])
+            return false;
+        if (has_address(x) && !x->uniform && (x->acc->o.rank != 1 || x->acc->o.stride[0] != 1))
+            return false;
+    }
+    return true;
+}
+
+/* The number of the function of that text, which is written if it is new. */
+static int shared_number(lg_unit *u, const lg_buf *text) {
+    for (size_t k = 0; k < u->shared.n; k++) {
+        const lg_shared_text *x = &u->shared.at[k];
+        if (x->text.n == text->n && !memcmp(x->text.at, text->at, text->n))
+            return x->number;
+    }
+    lg_shared_text x = {.number = (int)u->shared.n};
+    lg_buf_put(&x.text, text->at, text->n);
+    LG_PUSH(u->shared, x);
+    lg_buf_printf(&u->body,
+                  "static void lgt_%d(void *const *at, int64_t o0, int64_t o1) {\n"
+                  "    enum { N = 1 };\n",
+                  x.number);
+    lg_buf_put(&u->body, text->at, text->n);
+    lg_buf_printf(&u->body, "}\n\n");
+    return x.number;
+}
+
+void lg_c_forget_shared(lg_unit *u) {
+    for (size_t k = 0; k < u->shared.n; k++)
+        lg_buf_free(&u->shared.at[k].text);
+    u->shared.n = 0;
+}
+
+static void shared_function(writer *w, int number) {
+    const lg_loop *k = w->k;
+    lg_buf *out = w->out, text = {0};
+    w->out = &text;
+    w->table = true;
+    bases(w);
+    levels(w, 1);
+    w->out = out;
+    int shared = shared_number(w->u, &text);
+    lg_buf_free(&text);
+    lg_buf_printf(out,
+                  "LGK_%d int64_t lgk_%d(const lg_code_env *e, int64_t beg, int64_t end) {\n"
+                  "    void *const at[] = {\n",
+                  number, number);
+    for (int j = 0; j < k->n_instr; j++) {
+        if (!has_address(&k->instr[j]))
+            continue;
+        lg_buf_printf(out, "        (char *)");
+        lg_c_place(w->u->e, out, &k->instr[j].acc->at);
+        lg_buf_printf(out, " + %" PRId64 ",\n",
+                      k->instr[j].acc->base * (int64_t)k->instr[j].acc->size);
+    }
+    lg_buf_printf(out,
+                  "    };\n    int64_t o1 = end * %" PRId64 ";\n"
+                  "    lgt_%d(at, beg * %" PRId64 ", o1 < %" PRId64 " ? o1 : %" PRId64
+                  ");\n    return 0;\n}\n\n",
+                  k->ob, shared, k->ob, k->n_o, k->n_o);
+}
+
 /* Rows in chunks of which a later one needs what an earlier one kept have no text. */
 static bool keeps_little(const writer *w) {
     for (int r = 0; r < w->k->n_reg; r++)
@@ -1007,7 +1088,9 @@ bool lg_c_loop(lg_unit *u, const lg_plan *p, const lg_loop *k, int number) {
         keep_values(&w);
         ok = direct_is_safe(&w);
     }
-    if (ok) {
+    if (ok && can_share(&w)) {
+        shared_function(&w, number);
+    } else if (ok) {
         function(&w, number);
         ok = keeps_little(&w);
     }

@@ -4,6 +4,12 @@
 #define LG_EMITTING_H
 #include "compiler/back/emit_c.h"
 
+/* A function that several loops share, by its text. */
+typedef struct {
+    lg_buf text;
+    int number;
+} lg_shared_text;
+
 /* A file being written: functions first, so that every op is written once a file. Runs of steps
  * (emit_run.c) are gathered for the last one. */
 typedef struct {
@@ -13,6 +19,7 @@ typedef struct {
     int in_file;                        /* loops */
     LG_VEC(bool) run_loop, run_product; /* by number: part of a run */
     LG_VEC(const void *) known;         /* pairs: op and a number of the form it was written in */
+    LG_VEC(lg_shared_text) shared;      /* of this file */
 } lg_unit;
 
 const char *lg_c_type(lg_dtype t); /* NULL: this dtype is left to the prebuilt kernels */
@@ -23,6 +30,7 @@ bool lg_c_cast(lg_unit *u, lg_dtype to, lg_dtype from, char name[64]);
 bool lg_c_row(lg_unit *u, const lg_op *op, lg_dtype t, char name[64]);    /* T (x, n) */
 bool lg_c_column(lg_unit *u, const lg_op *op, lg_dtype t, char name[64]); /* (in, work, out, ...) */
 
+void lg_c_forget_shared(lg_unit *u); /* the file is complete */
 /* Writes the function `lgk_<number>`; false, with nothing written, when it has no text. */
 bool lg_c_loop(lg_unit *u, const lg_plan *p, const lg_loop *k, int number);
 /* A small product. */

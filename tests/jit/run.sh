@@ -47,7 +47,9 @@ same() {
         run "$scratch/off" "$program" "$@" --threads $threads --jit=off
         run "$scratch/on" "$program" "$@" --threads $threads --jit=on
         check "$name on $threads threads" diff -r "$scratch/off" "$scratch/on"
+        [ $threads -eq 1 ] && rm -rf "$scratch/one" && mv "$scratch/off" "$scratch/one"
     done
+    check "$name on two threads as on one" diff -r "$scratch/one" "$scratch/off"
 }
 
 for program in tests/jit/*.lg; do
@@ -136,5 +138,13 @@ check 'another word is refused' grep -q 'off, auto or on' "$scratch/err"
 check 'C can be read' grep -q 'lgk_0' "$scratch/text.c"
 check 'and needs no header' test -z "$(grep '^ *# *include' "$scratch/text.c")"
 check 'with steps in a row as one function' grep -q 'lgs_0' "$scratch/text.c"
+
+# ---- the updates of many parameters ----
+"$lg" check "$root/tests/jit/updates.lg" --dump=c >"$scratch/text.c" 2>&1
+check 'share functions' test "$(grep -c '^    lgt_' "$scratch/text.c")" -gt \
+    "$(grep -c '^static void lgt_' "$scratch/text.c")"
+"$lg" check "$root/tests/jit/updates.lg" --dump=plan >"$scratch/text" 2>&1
+check 'and meetings' test -n "$(sed -n 's/.*together \([0-9][0-9]*\):.*/\1/p' "$scratch/text" |
+    awk '$1 >= 10')"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
