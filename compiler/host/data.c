@@ -41,6 +41,14 @@ lg_tensor *lg_take_rows(lg_tensor *x, const int64_t *row, int64_t n) {
     return y;
 }
 
+/* Neighbours in order, of which a view is enough. */
+static bool in_a_row(const int64_t *row, int64_t n) {
+    bool run = n > 0;
+    for (int64_t i = 1; run && i < n; i++)
+        run = row[i] == row[0] + i;
+    return run;
+}
+
 /* May `was` become n other rows of x? */
 static bool serves_again(const lg_tensor *was, const lg_tensor *x, int64_t n, bool view) {
     return was && was->refs == 1 && was->dtype == x->dtype && was->rank == x->rank &&
@@ -107,7 +115,7 @@ bool lg_source_fetch(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, co
         return fetch_windows(E, s, row, n, want, out);
     for (int i = 0; i < s->n_cols; i++)
         out[i] = want && !want[i] ? NULL
-                 : s->col[i].x    ? lg_take_rows(s->col[i].x, row, n)
+                 : s->col[i].x    ? rows_again(NULL, s->col[i].x, row, n, in_a_row(row, n))
                                   : take_windows(s, row, n);
     return true;
 }
@@ -177,9 +185,7 @@ bool lg_data_rows_again(lg_elab *E, lg_data *d, const int64_t *pos, int64_t n, l
     if (d->n >= 0 && !d->all && !make_all(E, d))
         return false;
     if (d->all) {
-        bool run = n > 0; /* neighbours in order: a view is enough */
-        for (int64_t i = 1; run && i < n; i++)
-            run = pos[i] == pos[0] + i;
+        bool run = in_a_row(pos, n);
         for (int i = 0; i < d->src->n_cols; i++)
             out[i] = rows_again(out[i], d->all[i], pos, n, run);
         return true;

@@ -281,7 +281,9 @@ static void release_all(lg_tensor **x, int n) {
     }
 }
 
-static bool run_rows(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, lg_tensor **out) {
+/* Rows [at, at + n) of `all`: out[], which is made when it is not there. */
+static bool run_rows(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, int64_t at,
+                     int64_t all, lg_tensor **out) {
     row_plan *p = plan_for(E, s, n);
     if (!p)
         return false;
@@ -303,14 +305,16 @@ static bool run_rows(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, lg
                  : p->slot_col[i] == -2 ? (const void *)&first
                                         : in[p->slot_col[i]]->data;
     for (int i = 0; ok && i < s->n_cols; i++) {
-        const lg_type *t = p->g->output.at[i].node->type;
-        out[i] = lg_tensor_new(t->dtype, t->rank, t->shape);
-        res[i] = out[i]->data;
+        lg_type t = *p->g->output.at[i].node->type;
+        t.shape[0] = all;
+        if (!out[i])
+            out[i] = lg_tensor_new(t.dtype, t.rank, t.shape);
+        res[i] =
+            (char *)out[i]->data + (all ? lg_tensor_bytes(out[i]) / (size_t)all : 0) * (size_t)at;
     }
     lg_fault fault = {.row = -1};
     if (ok && !lg_plan_run(p->plan, buf, res, &fault)) {
         lg_host_fault(E, &fault, s->block ? s->block->span : s->fn->at);
-        release_all(out, s->n_cols);
         ok = false;
     }
     release_all(in, np);
@@ -318,29 +322,12 @@ static bool run_rows(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, lg
 }
 
 bool lg_source_mapped(lg_elab *E, lg_source *s, const int64_t *row, int64_t n, lg_tensor **out) {
-    if (n <= CHUNK)
-        return run_rows(E, s, row, n, out);
     for (int i = 0; i < s->n_cols; i++)
         out[i] = NULL;
-    lg_tensor **part = LG_NEW_N(E->arena, lg_tensor *, s->n_cols + 1);
-    for (int64_t at = 0; at < n; at += CHUNK) {
-        int64_t m = n - at < CHUNK ? n - at : CHUNK;
-        if (!run_rows(E, s, row + at, m, part)) {
-            release_all(out, s->n_cols);
-            return false;
-        }
-        for (int i = 0; i < s->n_cols; i++) {
-            if (!out[i]) {
-                int64_t shape[LG_MAX_RANK];
-                memcpy(shape, part[i]->shape, sizeof shape);
-                shape[0] = n;
-                out[i] = lg_tensor_new(part[i]->dtype, part[i]->rank, shape);
-            }
-            size_t one = lg_tensor_bytes(part[i]) / (size_t)m;
-            memcpy((char *)out[i]->data + (size_t)at * one, part[i]->data,
-                   lg_tensor_bytes(part[i]));
-            lg_tensor_release(part[i]);
-        }
-    }
-    return true;
+    bool ok = true;
+    for (int64_t at = 0; ok && (at < n || at == 0); at += CHUNK)
+        ok = run_rows(E, s, row + at, n - at < CHUNK ? n - at : CHUNK, at, n, out);
+    if (!ok)
+        release_all(out, s->n_cols);
+    return ok;
 }

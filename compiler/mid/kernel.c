@@ -12,10 +12,11 @@ enum {
     MOST_BLOCKS = 16
 };
 
+/* A value that a register has: under a map, whose numbers begin at `map` in maker.number. */
 typedef struct {
     const lg_node *node;
-    lg_map map;
-    int pass, reg;
+    int pass, reg, to;
+    size_t map;
 } memo;
 
 typedef struct {
@@ -28,6 +29,7 @@ typedef struct {
                  */
     size_t cap;
     LG_VEC(memo) memo;
+    LG_VEC(int64_t) number;
     LG_VEC(int) spread; /* row reg, pass, full reg */
 } maker;
 
@@ -167,13 +169,15 @@ static bool is_row_reg(const maker *m, int reg) {
 static int find_memo(const maker *m, const lg_node *x, const lg_map *map, int pass) {
     for (size_t k = 0; k < m->memo.n; k++) {
         const memo *e = &m->memo.at[k];
-        if (e->node != x || e->map.to != map->to)
+        if (e->node != x || e->to != map->to)
             continue;
         if (!m->l->whole && !is_row_reg(m, e->reg) && e->pass != pass)
             continue;
-        bool same = memcmp(e->map.off, map->off, (size_t)map->to * sizeof *map->off) == 0;
-        for (int a = 0; a < map->to && same; a++)
-            same = memcmp(e->map.c[a], map->c[a], (size_t)m->g->rank * sizeof(int64_t)) == 0;
+        const int64_t *n = m->number.at + e->map;
+        size_t rank = (size_t)m->g->rank;
+        bool same = true;
+        for (int a = 0; a < map->to && same; a++, n += rank + 1)
+            same = n[0] == map->off[a] && memcmp(n + 1, map->c[a], rank * sizeof *n) == 0;
         if (same)
             return e->reg;
     }
@@ -181,7 +185,12 @@ static int find_memo(const maker *m, const lg_node *x, const lg_map *map, int pa
 }
 
 static int keep(maker *m, const lg_node *x, const lg_map *map, int reg) {
-    memo e = {x, *map, m->avail[reg], reg};
+    memo e = {x, m->avail[reg], reg, map->to, m->number.n};
+    for (int a = 0; a < map->to; a++) {
+        LG_PUSH(m->number, map->off[a]);
+        for (int d = 0; d < m->g->rank; d++)
+            LG_PUSH(m->number, map->c[a][d]);
+    }
     LG_PUSH(m->memo, e);
     return reg;
 }
@@ -524,6 +533,7 @@ void lg_kernel_make(lg_kernel *k, const lg_fusion *f, const lg_group *g, lg_aren
     order(&m);
     split(&m);
     lg_free(m.memo.at);
+    lg_free(m.number.at);
     lg_free(m.spread.at);
     lg_free(m.avail);
 }
