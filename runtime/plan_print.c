@@ -112,6 +112,8 @@ static void print_step(const lg_step *s, int nth, int depth, FILE *out) {
         break;
     case LG_S_SCAN:
         fprintf(out, "scan %" PRId64, s->node->attr.scan->trip);
+        if (s->rows)
+            fprintf(out, " rows %" PRId64 " by %" PRId64, s->rows, s->unit);
         break;
     case LG_S_COND:
         fputs("cond", out);

@@ -629,6 +629,7 @@ void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse) {
     f->after_row = lg_alloc(n);
     f->stored = lg_alloc(n);
     f->join = lg_alloc(n * sizeof *f->join);
+    f->joined = lg_alloc(n);
     bool *needed = lg_alloc(n);
     mark_needed(f, needed);
     for (size_t k = 0; k < g->node.n; k++)
@@ -653,4 +654,5 @@ void lg_fuse_free(lg_fusion *f) {
     lg_free(f->after_row);
     lg_free(f->stored);
     lg_free(f->join);
+    lg_free(f->joined);
 }

@@ -33,17 +33,20 @@ typedef struct lg_group {
     LG_VEC(lg_node *) node;
 } lg_group;
 
-/* A value that its kernel writes as a part of a joined one: from `at` on along the axis of the join. A
- * join all of whose parts are so stands for itself, and nothing is done for it. */
+/* The joined values that a kernel writes a result of its own into: from `at` on along their axes. */
+enum { LG_LANDINGS = 2 };
 typedef struct {
-    lg_node *whole; /* NULL: has a place of its own */
-    int64_t at;
+    int n;
+    bool only; /* nobody reads it in a place of its own */
+    lg_node *whole[LG_LANDINGS];
+    int64_t at[LG_LANDINGS];
 } lg_landing;
 
 typedef struct {
     lg_graph *g;
     bool no_fuse;
     lg_landing *join; /* by node id */
+    bool *joined;     /* by node id: all parts are written by who makes them, nothing is left to do */
     int64_t next; /* position */
     LG_VEC(lg_group *) group;
     lg_group **of;                  /* by node id; NULL: none */

@@ -463,16 +463,9 @@ static lg_map own_map(const maker *m, const lg_node *x) {
     return r;
 }
 
-static void result(maker *m, lg_node *x) {
-    lg_map map = own_map(m, x);
-    int reg = value(m, x, &map, 0);
-    const lg_landing *join = &m->f->join[x->id];
-    lg_node *to = join->whole ? join->whole : x;
-    if (join->whole)
-        map.off[to->attr.axis] += join->at;
-    lg_access *a = access_under(m, &map, &to->type[0]);
-    if (!m->f->row[x->id] && m->g->reduces && m->l->n_i != 1)
-        reg = as_full(m, reg, m->avail[reg]);
+/* Register reg, which holds x, is stored as a part of `to` (or all of it) under the map. */
+static void store(maker *m, lg_node *x, int reg, lg_node *to, const lg_map *map) {
+    lg_access *a = access_under(m, map, &to->type[0]);
     lg_instr in = {.kind = LG_I_STORE,
                    .row = is_row_reg(m, reg),
                    .out = reg,
@@ -483,6 +476,21 @@ static void result(maker *m, lg_node *x) {
                    .pass = m->avail[reg]};
     touch(m, &a->at, to, a, true);
     emit(m, in, 1, &reg);
+}
+
+static void result(maker *m, lg_node *x) {
+    lg_map map = own_map(m, x);
+    const lg_landing *join = &m->f->join[x->id];
+    int reg = value(m, x, &map, 0);
+    if (!m->f->row[x->id] && m->g->reduces && m->l->n_i != 1)
+        reg = as_full(m, reg, m->avail[reg]);
+    if (!join->only)
+        store(m, x, reg, x, &map);
+    for (int k = 0; k < join->n; k++) {
+        lg_map part = map;
+        part.off[join->whole[k]->attr.axis] += join->at[k];
+        store(m, x, reg, join->whole[k], &part);
+    }
 }
 
 /* Row stores come last; passes are put in order, each with its row values first. */

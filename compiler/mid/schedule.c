@@ -232,7 +232,7 @@ static void add_group(planner *s, const lg_group *g) {
     lg_node *n = g->node.at[0];
     if (!g->opaque)
         add_loop(s, g);
-    else if (s->f.join[n->id].whole == n)
+    else if (s->f.joined[n->id])
         return; /* its parts are where they belong */
     else if (n->op->cls == LG_C_DOT && !s->f.no_fuse)
         add_product(s, n);
