@@ -1,6 +1,7 @@
 /* remat.c: values that are computed again rather than kept, for a plan that must fit a limit. Not
  * for the `remat` of a program, which is a matter of derivatives (grad_rule.c); both rely on
- * barriers, which keep what is computed again behind what comes before it.
+ * barriers, which keep what is computed again behind what comes before it. Loops keep less first
+ * (segments.c).
  *
  * The border is the node that runs when most of the workspace is in use. What stands before it and
  * is read behind it has to be kept across it, unless it is dropped: then readers behind the border
@@ -11,6 +12,7 @@
  * Deep Nets with Sublinear Memory Cost, 2016.) */
 #include "compiler/mid/remat.h"
 #include "compiler/mid/passes.h"
+#include "compiler/mid/segments.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -461,9 +463,40 @@ static lg_plan *smaller(lg_graph *g, lg_plan *p, const lg_plan_opts *o,
     return p;
 }
 
+/* Loops that keep less. Gives p itself when that takes no less. */
+static lg_plan *segmented(lg_graph *g, lg_plan *p, const lg_plan_opts *o,
+                          lg_plan *(*plan)(lg_graph *g, const lg_plan_opts *o)) {
+    remat r = {0};
+    begin(&r, g, 0);
+    int n = lg_segment(g);
+    if (n) {
+        lg_plan *q = plan(g, o);
+        q->threads = p->threads;
+        size_t before = lg_plan_room(p), now = lg_plan_room(q);
+        if (now < before) {
+            q->stats.n_again = p->stats.n_again + n;
+            q->stats.saved_bytes = p->stats.saved_bytes + before - now;
+            q->stats.more_flops = p->stats.more_flops + q->stats.flops - p->stats.flops;
+            lg_plan_free(p);
+            p = q;
+        } else {
+            lg_plan_free(q);
+            undo(&r);
+        }
+    }
+    end(&r);
+    return p;
+}
+
 lg_plan *lg_remat(lg_graph *g, lg_plan *p, const lg_plan_opts *o,
                   lg_plan *(*plan)(lg_graph *g, const lg_plan_opts *o)) {
-    enum { BORDERS = 4 }; /* what takes most is then elsewhere */
+    enum { BORDERS = 4, LOOPS = 64 }; /* what takes most is then elsewhere */
+    for (int k = 0; k < LOOPS && lg_plan_room(p) > o->most; k++) {
+        lg_plan *q = segmented(g, p, o, plan);
+        if (q == p)
+            break;
+        p = q;
+    }
     for (int k = 0; k < BORDERS && lg_plan_room(p) > o->most; k++) {
         lg_plan *q = smaller(g, p, o, plan);
         if (q == p)
