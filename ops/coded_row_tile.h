@@ -7,20 +7,22 @@
 /* Rows whose codes are read together, so that sums of one need not wait for the last. */
 enum { TILE(ROWS) = LANES == 16 ? 4 : 2 };
 
-/* Where a row of codes is read, and its scales from the group at hand on. */
+/* Where a row of codes is read, and its scales from the group at hand on, of which `left` elements
+ * are left (or more than there are). */
 typedef struct {
     const char *at;
     const float *scale, *zero;
+    int64_t left;
 } TILE(line);
 
-/* The line of row e; false when its groups do not begin with it. What has no scale has a one. */
+/* The line of row e; false when a group ends amid a vector. What has no scale has a one. */
 static inline __attribute__((always_inline)) TARGET bool
 TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(line) * l) {
     static const float one = 1;
     const lg_coded *c = s->c;
     int64_t per = c->bits ? 8 / c->bits : 1, at = e + c->code_off;
     int64_t size = c->code == LG_BF16 || c->code == LG_F16 ? 2 : 1;
-    *l = (TILE(line)){.at = (const char *)s->code + at / per * size, .scale = &one};
+    *l = (TILE(line)){(const char *)s->code + at / per * size, &one, NULL, INT64_MAX};
     if (at % per)
         return false;
     if (!s->scale && !s->zero)
@@ -30,7 +32,10 @@ TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(line) * l) {
         l->scale = s->scale + row * c->scale_row + g * c->scale_group;
     if (s->zero)
         l->zero = s->zero + row * c->zero_row + g * c->zero_group;
-    return in == g * c->group && in + n <= c->width && c->group % (per * LANES) == 0;
+    int64_t left = (g + 1) * c->group - in, step = per * LANES;
+    if (left < n)
+        l->left = left;
+    return in + n <= c->width && (left >= n || (left % step == 0 && c->group % step == 0));
 }
 
 /* What a line is scaled with now: of small codes the table, scaled. */
@@ -66,10 +71,10 @@ static inline __attribute__((always_inline)) TARGET int64_t TILE(vectors)(
     const int per = bits ? 8 / bits : 1;
     const int64_t size = t == LG_BF16 ? 2 : 1;
     const int64_t group = s->c->group;
-    int64_t i = 0, left = 0;
+    int64_t i = 0, left = 0, next = l[0].left;
     VEC base[TILE(TABLE)];
     TILE(factors) now[TILE(ROWS)];
-    memcpy(base, s->c->table, sizeof base);
+    memcpy(base, s->table, sizeof base);
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++)
         memcpy(now[r].table, base, sizeof base);
@@ -79,7 +84,8 @@ static inline __attribute__((always_inline)) TARGET int64_t TILE(vectors)(
         for (int v = 0; v < 4; v++) {
             if (scaled && v % per == 0) {
                 if (left == 0) {
-                    left = group;
+                    left = next;
+                    next = group;
 #pragma GCC unroll 4
                     for (int r = 0; r < rows; r++)
                         TILE(next_group)(s, &l[r], base, &now[r], bits, plus);
@@ -140,7 +146,7 @@ TILE(coded_inner)(const coded_side *s, int64_t e, int64_t step, const int rows, 
     TILE(line) l[TILE(ROWS)];
     VEC acc[TILE(ROWS)][4];
     for (int r = 0; r < rows; r++) {
-        whole = TILE(line_of)(s, e + r * step, n, &l[r]) && whole;
+        whole = TILE(line_of)(s, e + r * step, n, &l[r]) && whole && l[r].left == l[0].left;
         for (int v = 0; v < 4; v++)
             acc[r][v] = SPLAT(0);
     }

@@ -54,10 +54,10 @@ TILE(unpacked)(const coded_side *s, int64_t e, int64_t n, float *restrict out, c
     int64_t i = 0, at = e % per;
     VEC table[TILE(TABLE)];
     for (; at != 0 && i < n; i++, at = (at + 1) % per)
-        out[i] = s->c->table[*p >> (at * bits) & mask];
+        out[i] = s->table[*p >> (at * bits) & mask];
     p += e % per && !at;
     if (n - i >= TILE(AT_ONCE))
-        memcpy(table, s->c->table, sizeof table);
+        memcpy(table, s->table, sizeof table);
     for (; n - i >= TILE(AT_ONCE); i += TILE(AT_ONCE), p += TILE(AT_ONCE) / per) {
         VEC v[4];
 #pragma GCC unroll 4
@@ -70,7 +70,7 @@ TILE(unpacked)(const coded_side *s, int64_t e, int64_t n, float *restrict out, c
             *(TILE(vec_u) *)(out + i + q * LANES) = (TILE(vec_u))v[q];
     }
     for (int64_t q = 0; i + q < n; q++)
-        out[i + q] = s->c->table[p[q / per] >> (q % per * bits) & mask];
+        out[i + q] = s->table[p[q / per] >> (q % per * bits) & mask];
 }
 
 /* Codes e .. e+n of a side as numbers. */

@@ -21,6 +21,8 @@ typedef struct {
     const void *code;
     const float *scale, *zero; /* of row 0, group 0; or NULL */
     float sign;                /* what zero is added with */
+    const float *table;        /* of codes of few bits */
+    float book[16];            /* the same, when it is held */
 } coded_side;
 typedef void (*coded_fn)(const lg_product *p, const coded_side s[2], void *y, float *room,
                          const int64_t m[2], const int64_t n[2]);
@@ -305,13 +307,21 @@ static coded_side side_of(const lg_coded *c, const void *at, const void *const *
     s.sign = c->minus ? -1.0F : 1.0F;
     s.scale = c->scale ? (const float *)in[c->scale] + c->scale_off : NULL;
     s.zero = c->zero ? (const float *)in[c->zero] + c->zero_off : NULL;
+    for (int k = 0; k < 16 && c->book; k++)
+        s.book[k] = ((const float *)in[c->book])[c->book_off + (k ^ 8)];
     return s;
+}
+
+static const float *table_of(const coded_side *s) {
+    return s->c && s->c->book ? s->book : s->c ? s->c->table : NULL;
 }
 
 static void from_codes(lg_product p, const cut *c, int first, const lg_coded coded[2],
                        const void *const *in, void *y, void *scratch) {
     coded_side s[2] = {side_of(&coded[first], in[first], in),
                        side_of(&coded[!first], in[!first], in)};
+    s[0].table = table_of(&s[0]);
+    s[1].table = table_of(&s[1]);
     int64_t at[2], off[2] = {p.a_off, p.b_off};
     if (c->m[0] >= c->m[1] || c->n[0] >= c->n[1])
         return;

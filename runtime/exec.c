@@ -68,7 +68,7 @@ static bool run_loop(thread *t, const lg_step *s, const lg_frame *f, bool shared
 }
 
 static bool run_coded(thread *t, const lg_step *s, const lg_frame *f, bool shared) {
-    const void *in[6];
+    const void *in[8];
     assert(s->n_in <= (int)LG_COUNT(in));
     for (int k = 0; k < s->n_in; k++)
         in[k] = lg_place_at(f, &s->in[k]);
@@ -120,7 +120,7 @@ static void note_time(const thread *t, const lg_step *s, double since) {
 /* Rows [beg, end) of `of` of a step whose rows are apart. */
 static bool run_rows(thread *t, const lg_step *s, const lg_frame *f, int64_t beg, int64_t end,
                      int64_t of) {
-    const void *in[6];
+    const void *in[8];
     if (s->kind == LG_S_LOOP) {
         int64_t row = s->loop->n_o / of, ob = s->loop->ob;
         return lg_loop_run(s->loop, f, t->scratch, beg * row / ob, (end * row + ob - 1) / ob,

@@ -153,6 +153,8 @@ typedef struct {
     int64_t scale_off, zero_off;
     bool by_table;   /* codes of few bits stand for numbers, not for themselves */
     float table[16]; /* what they stand for, by their bits; repeated for those of 2 */
+    int book;        /* of 4 bits: which input holds these 16 numbers, by code + 8; 0: the table does */
+    int64_t book_off;
 } lg_coded;
 /* The product of operands c[0] and c[1]; in: those, then scales and zeros. */
 typedef void (*lg_coded_fn)(const lg_product *p, const lg_coded c[2], const void *const *in,

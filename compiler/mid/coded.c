@@ -130,19 +130,19 @@ static bool is_code(lg_dtype t) {
     return t == LG_I8 || t == LG_U8 || t == LG_BF16 || t == LG_F16;
 }
 
-/* The numbers that x picks from by a signed code of 4 or 2 bits: `table[code + 8]` of 16 or
- * `table[code + 2]` of 4; else NULL. */
-static const float *table_of(const lg_node *x, lg_node **code) {
-    const lg_node *table = is_pick(x) ? x->in[0] : NULL;
-    if (!table || table->op->cls != LG_C_CONST || table->type[0].dtype != LG_F32)
+/* What x picks from by a signed code of 4 or 2 bits: constant numbers, `table[code + 8]` of 16 or
+ * `table[code + 2]` of 4, or 16 that are held; else NULL. */
+static lg_node *table_of(const lg_node *x, lg_node **code) {
+    lg_node *table = is_pick(x) ? x->in[0] : NULL;
+    if (!table || table->type[0].dtype != LG_F32)
         return NULL;
     int64_t n = table->type[0].shape[0];
     lg_node *at = uncast(lg_storage_of(x->in[1]));
-    if ((n != 16 && n != 4) || at->op != lg_known_ops()->add ||
+    if ((n != 16 && (n != 4 || table->op->cls != LG_C_CONST)) || at->op != lg_known_ops()->add ||
         !lg_is_fill(at->in[1], (double)(n / 2)))
         return NULL;
     *code = at;
-    return table->attr.tensor->data;
+    return table;
 }
 
 /* Codes of few bits: the bytes that `x` takes apart. false: it does not. */
@@ -171,7 +171,7 @@ static void fill_table(lg_coded *c, const float *table) {
 static bool picked_of(lg_node *x, const lg_map *under, const lg_type *t, lg_decoded *d) {
     lg_node *at, *from;
     int64_t off;
-    const float *table = table_of(x, &at);
+    lg_node *table = table_of(x, &at);
     if (!table || !walks_in_order(under, &x->type[0], t, &d->c.code_off) ||
         !is_dense(uncast(at->in[0]), &from, &off) ||
         1 << from->op->unpacks != (int)x->in[0]->type[0].shape[0])
@@ -179,8 +179,10 @@ static bool picked_of(lg_node *x, const lg_map *under, const lg_type *t, lg_deco
     d->c.code_off += off;
     if (!packed_in(from, d))
         return false;
-    fill_table(&d->c, table);
-    return true;
+    bool held = table->op->cls != LG_C_CONST;
+    fill_table(&d->c, held ? NULL : table->attr.tensor->data);
+    d->c.by_table = true;
+    return !held || is_dense(table, &d->book, &d->c.book_off);
 }
 
 /* The codes under the cast x. */

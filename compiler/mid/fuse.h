@@ -74,10 +74,10 @@ bool lg_cone_before(const lg_fusion *f, const lg_cone *c, int64_t seq);
 /* Is u computed again by a reader at position seq? Then *c is what it is made from. */
 bool lg_again(const lg_fusion *f, lg_node *u, int64_t seq, lg_cone *c);
 
-/* What an elementwise value is decoded from; scale and zero may be NULL. */
+/* What an elementwise value is decoded from; scale, zero and book may be NULL. */
 typedef struct {
     lg_coded c;
-    lg_node *codes, *scale, *zero;
+    lg_node *codes, *scale, *zero, *book;
 } lg_decoded;
 bool lg_decoded_of(lg_node *x, lg_decoded *d); /* false: from nothing of that kind */
 /* What an i32 value is cast from, when that is i8 or u8; else NULL. */
@@ -88,7 +88,7 @@ lg_node *lg_bytes_of(lg_node *x, lg_coded *c);
 typedef struct {
     lg_product p;
     int n_in;
-    lg_node *in[6];
+    lg_node *in[8];
     bool is_coded;
     lg_coded coded[2];
 } lg_dot;

@@ -102,6 +102,7 @@ static void decode(lg_dot *d, int k) {
     d->in[k] = c.codes;
     add_input(d, c.scale, &c.c.scale);
     add_input(d, c.zero, &c.c.zero);
+    add_input(d, c.book, &c.c.book);
     d->coded[k] = c.c;
 }
 

@@ -189,6 +189,60 @@ static void try_kinds(shape s, lg_isa isa) {
         }
 }
 
+/* ---- codes of a table that is held ---- */
+
+/* [n, k] codes of 4 bits as numbers of an input, times a vector or several; `decoded`: as given. */
+static lg_plan *make_book(bool decoded, int64_t m, int64_t n, int64_t k, int threads) {
+    int64_t half[] = {n, k / 2}, whole[] = {n, k}, flat = n * k;
+    g = lg_graph_new(NULL);
+    lg_node *x = input(LG_F32, 2, (int64_t[]){m, k}), *w;
+    if (decoded) {
+        w = input(LG_F32, 2, whole);
+    } else {
+        lg_type t = lg_type_make(LG_I8, 2, whole);
+        lg_node *c = input(LG_U8, 2, half), *book = input(LG_F32, 1, (int64_t[]){16});
+        c = lg_g_kernel(g, lg_op_find("unpack4"), 1, &c, 1, &t, NULL, at);
+        c = lg_g_cast(g, lg_g_reshape(g, c, 1, &flat, at), LG_I32, at);
+        lg_node *eight = lg_g_fill(g, c->type[0], 8, at);
+        c = op2("add", c, eight);
+        w = lg_g_reshape(g, lg_g_gather(g, book, 0, 1, &c, at), 2, whole, at);
+    }
+    lg_g_output(g, lg_g_dot(g, x, transposed(w), at), -1, NULL);
+    return lg_plan_new(g, &(lg_plan_opts){.threads = threads, .no_simplify = true});
+}
+
+static void try_book(int64_t m, int64_t n, int64_t k, lg_isa isa) {
+    float *x = lg_alloc((size_t)(m * k) * 4), *w = lg_alloc((size_t)(n * k) * 4), book[16];
+    float *want = lg_alloc((size_t)(m * n) * 4), *got = lg_alloc((size_t)(m * n) * 4);
+    uint8_t *codes = lg_alloc((size_t)(n * k / 2));
+    lg_fault f = {0};
+    fill(x, (size_t)(m * k));
+    fill(book, 16);
+    for (int64_t i = 0; i < n * k / 2; i++) {
+        codes[i] = (uint8_t)(rand() >> 5);
+        w[2 * i] = book[(codes[i] & 15) ^ 8];
+        w[2 * i + 1] = book[codes[i] >> 4 ^ 8];
+    }
+    lg_plan *p = make_book(true, m, n, k, 1);
+    bool ok = lg_plan_run(p, (const void *[]){x, w}, (void *[]){want}, &f);
+    lg_plan_free(p);
+    lg_graph_free(g);
+    for (int threads = 1; threads <= 4; threads *= 2) {
+        p = make_book(false, m, n, k, threads);
+        ok = ok && lg_plan_run(p, (const void *[]){x, codes, book}, (void *[]){got}, &f);
+        ok = ok && !memcmp(got, want, (size_t)(m * n) * 4) && lg_plan_get_stats(p).n_kernels == 1;
+        lg_plan_free(p);
+        lg_graph_free(g);
+    }
+    n_passed += ok;
+    n_failed += !ok;
+    if (!ok)
+        printf("FAILED isa %d: a held table, %d x %d x %d\n", (int)isa, (int)m, (int)n, (int)k);
+    void *all[] = {x, w, want, got, codes};
+    for (size_t i = 0; i < LG_COUNT(all); i++)
+        lg_free(all[i]);
+}
+
 /* ---- bytes times bytes, exact ---- */
 
 static int64_t byte_at(lg_dtype t, const uint8_t *x, int64_t i) {
@@ -258,6 +312,8 @@ int main(void) {
         if (!lg_isa_set((lg_isa)isa))
             continue;
         try_all_bytes((lg_isa)isa);
+        for (int64_t m = 1; m < 20; m += 6)
+            try_book(m, 70, 192, (lg_isa)isa);
         for (size_t k = 0; k < LG_COUNT(size); k++)
             try_kinds(
                 (shape){.m = size[k][0], .n = size[k][1], .k = size[k][2], .group = size[k][3]},
