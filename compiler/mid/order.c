@@ -147,11 +147,15 @@ static int place_of(state *s, int k, const lg_step *x, const lg_kernel *l) {
     return moves(s, l, &at) ? at : k;
 }
 
+static void note_made(state *s, const lg_node *n, int at) {
+    s->made[n->id] = later(s->made[n->id], at);
+}
+
 static void done_at(state *s, int at, const lg_step *x, const lg_kernel *l) {
     each_read(x, l, note_read, s, &at);
-    for (size_t j = 0; j < l->touch.n; j++)
+    for (size_t j = 0; j < l->touch.n; j++) /* several steps may write parts of a joined value */
         if (l->touch.at[j].write)
-            s->made[source(l->touch.at[j].node)->id] = at;
+            note_made(s, source(l->touch.at[j].node), at);
     if (x->kind != LG_S_LOOP && x->kind != LG_S_COPY)
         s->made[source((lg_node *)(uintptr_t)x->node)->id] = at;
     if (may_fail(s, x))
