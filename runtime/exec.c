@@ -458,7 +458,7 @@ enum { CROWDED = 3, ALONE = 100 };
 /* Threads that share a core with others wait for each other far too long: then one does better. */
 static void look_for_crowd(lg_plan *p, const lg_barrier *b) {
     int slow = b->slow, waits = (int)b->turn * (b->n - 1);
-    p->crowded = slow * 3 > waits && slow * 40000.0 > p->cost ? p->crowded + 1 : 0;
+    p->crowded = slow * 3 > waits && (double)slow * LG_WAIT_NS > p->cost ? p->crowded + 1 : 0;
     if (p->crowded >= CROWDED) {
         p->alone = ALONE;
         p->crowded = 0;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MAX_THREADS = 64, SPINS = 1000 };
@@ -80,6 +81,12 @@ void lg_pool_init(int threads) {
 
 int lg_pool_threads(void) {
     return pool.n ? pool.n : machine_threads();
+}
+
+static int64_t now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
 /* Parts that have no thread of their own are run after this thread's. */
@@ -185,20 +192,25 @@ void lg_barrier_wait(lg_barrier *b) {
         atomic_fetch_add(&b->turn, 1);
         return;
     }
+    int64_t since = 0; /* when spinning was over */
     for (int i = 0; atomic_load_explicit(&b->turn, memory_order_acquire) == turn; i++) {
         if (atomic_load_explicit(&b->broken, memory_order_relaxed))
             return;
         if (help(b)) {
             i = 0;
+            since = 0;
             continue;
         }
         if (i == SPINS && !atomic_load_explicit(&b->serial, memory_order_relaxed))
-            atomic_fetch_add_explicit(&b->slow, 1, memory_order_relaxed);
+            since = now();
         if (i < SPINS)
             lg_pause();
         else
             sched_yield();
     }
+    if (since)
+        atomic_fetch_add_explicit(&b->slow, 1 + (int)((now() - since) / LG_WAIT_NS),
+                                  memory_order_relaxed);
 }
 
 void lg_barrier_break(lg_barrier *b) {
