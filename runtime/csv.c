@@ -138,9 +138,10 @@ static number_kind slow_real(const char *s, size_t n, double *v) {
     return isfinite(*v) ? REAL : NONFINITE;
 }
 
-/* Most cells of most tables: a few digits and nothing else. */
-static bool plain_digits(const cell *c, int64_t *whole) {
-    if (c->n == 0 || c->n > 15)
+/* Most cells of most tables: a few digits and nothing else. Not where some may mean that nothing is
+ * there. */
+static bool plain_digits(const reader *r, const cell *c, int64_t *whole) {
+    if (c->n == 0 || c->n > 15 || r->opts.n_na)
         return false;
     int64_t v = 0;
     for (size_t i = 0; i < c->n; i++) {
@@ -251,9 +252,18 @@ static lg_status each_row(reader *r, const char *from, size_t line, visit_fn vis
     return LG_OK;
 }
 
+/* Is nothing there, or a text that says so? */
+static bool is_missing(const reader *r, const cell *c) {
+    cell t = trimmed(*c);
+    bool missing = t.n == 0;
+    for (int i = 0; i < r->opts.n_na && !missing; i++)
+        missing = strlen(r->opts.na[i]) == t.n && !memcmp(r->opts.na[i], t.at, t.n);
+    return missing && !c->quoted;
+}
+
 /* What stands for an empty cell, if it may be empty. */
 static lg_status fill_missing(reader *r, size_t col, cell *c, bool *filled) {
-    *filled = !c->quoted && trimmed(*c).n == 0;
+    *filled = is_missing(r, c);
     if (!*filled)
         return LG_OK;
     if (r->opts.missing) {
@@ -271,7 +281,7 @@ static lg_status infer(reader *r, size_t col, cell c) {
     trait *t = &r->traits[col];
     int64_t i;
     double v;
-    if (plain_digits(&c, &i)) {
+    if (plain_digits(r, &c, &i)) {
         t->numbers = true;
         return LG_OK;
     }
@@ -298,7 +308,7 @@ static lg_status store(reader *r, size_t col, cell c) {
     lg_column *to = &r->t->cols[col];
     int64_t i = 0;
     double v = 0;
-    if (to->type != LG_COL_TEXT && plain_digits(&c, &i)) {
+    if (to->type != LG_COL_TEXT && plain_digits(r, &c, &i)) {
         if (to->type == LG_COL_I64)
             to->i64[r->row] = i;
         else

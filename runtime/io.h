@@ -122,6 +122,8 @@ typedef struct {
     char delimiter;        /* 0: comma */
     bool no_header;        /* columns are then called c0, c1, ... */
     const char *missing;   /* what an empty cell stands for; NULL: an empty cell is an error */
+    const char *const *na; /* texts that count as an empty cell, unless quoted */
+    int n_na;
     bool allow_nonfinite;  /* nan and inf are numbers */
 } lg_csv_opts;
 /* RFC 4180 with LF, CRLF or CR, an optional byte order mark, UTF-8 without NUL. Types are inferred

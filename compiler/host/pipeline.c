@@ -212,8 +212,8 @@ static lg_data *do_take(stage *s, lg_data *d, bool skip) {
     return r;
 }
 
-/* split(part, at=0.8, seed=1): part "train" is the first share, any other word the next one;
- * at=[0.8, 0.1] makes three. Windows over a text are split in place: they overlap. */
+/* split(part, at=0.8, seed=1): part "train" is the first share, "test" the rest; at=[0.8, 0.1] makes
+ * three, with "valid" between them. Windows over a text are split in place: they overlap. */
 static lg_data *do_split(stage *s, lg_data *d) {
     lg_value *part = arg_of(s, "part", 0), *share = arg_of(s, "at", 1);
     int64_t seed = 0;
@@ -245,11 +245,17 @@ static lg_data *do_split(stage *s, lg_data *d) {
     }
     if (!part->str || d->src->unknown)
         return lg_data_derive(s->E, d);
-    static const char *const second[] = {"test", "valid", "val", "eval", "dev", "validation"};
-    int which = !strcmp(part->str, "train") ? 0 : -1;
-    for (size_t i = 0; which < 0 && i < LG_COUNT(second); i++)
-        if (!strcmp(part->str, second[i]))
-            which = cuts == 1 || i > 0 ? 1 : 2;
+    static const char *const between[] = {"valid", "val", "eval", "dev", "validation"};
+    int which = !strcmp(part->str, "train") ? 0 : !strcmp(part->str, "test") ? cuts : -1;
+    for (size_t i = 0; which < 0 && i < LG_COUNT(between); i++)
+        if (!strcmp(part->str, between[i]))
+            which = 1;
+    if (which == 1 && cuts == 1 && strcmp(part->str, "test") != 0) {
+        lg_diag *x = lg_err(s->E, "E0628", part->at,
+                            "one share makes the parts train and test, there is no `%s`", part->str);
+        lg_diag_help(x, "two shares make three parts: `at=[0.8, 0.1]`");
+        return NULL;
+    }
     if (which < 0) {
         lg_err(s->E, "E0628", part->at, "`split` knows the parts train, valid and test, not `%s`",
                part->str);
@@ -571,7 +577,9 @@ static const lg_builtin builtins[] = {
     {"take", "take(data, n)", "The first n rows.", call_stage, NULL},
     {"skip", "skip(data, n)", "All but the first n rows.", call_stage, NULL},
     {"split", "split(data, part, at=0.8, seed=0)",
-     "A part (train, valid, test) of the rows, chosen by lot.", call_stage, NULL},
+     "A part of the rows, chosen by lot: \"train\" is the share `at`, \"test\" the rest; at=[0.8, 0.1] "
+     "makes \"train\", \"valid\" and \"test\".",
+     call_stage, NULL},
     {"map", "map(data, fn (row, index) = {x: ...})", "Other fields, computed row by row.",
      call_stage, NULL},
     {"filter", "filter(data, fn (row, index) = c)", "The rows for which c holds.", call_stage,
@@ -581,8 +589,11 @@ static const lg_builtin builtins[] = {
     {"rows_of", "rows_of(data)", "All rows as arrays, one for each field.", call_rows_of, NULL},
     {"encode", "encode(data, text)", "Ids of a text in the vocabulary of data.", call_encode, NULL},
     {"decode", "decode(data, ids)", "The text of ids.", call_decode, NULL},
-    {"csv", "csv(path, delimiter=, header=, missing=, nonfinite=, classes=)",
-     "Rows of a table: `columns`, `label`, each column by name.", call_reader, NULL},
+    {"csv", "csv(path, delimiter=, header=, na=, missing=, nonfinite=, classes=)",
+     "Rows of a table: `columns`, `label`, each column by name. `na=[\"NA\", \"?\"]` names texts that "
+     "count as an empty cell; an empty cell is an error unless `missing=` says what it stands for, as in "
+     "missing=\"0\" or missing=\"nan\".",
+     call_reader, NULL},
     {"npy", "npy(path)", "Rows of an array: `value`.", call_reader, NULL},
     {"npz", "npz(path)", "Rows of several arrays, by name.", call_reader, NULL},
     {"idx", "idx(pictures, labels)", "Rows of idx files: `image`, `label`.", call_reader, NULL},

@@ -58,6 +58,27 @@ static const char *text_arg(arglist *a, const char *name, int position) {
     return v->str;
 }
 
+/* One text or a list of them, `*n` in all. */
+static const char *const *texts_arg(arglist *a, const char *name, int *n) {
+    lg_value *v = take_arg(a, name, -1);
+    int count = !v || v->kind == LG_V_ERROR ? 0 : v->kind == LG_V_LIST ? v->list.n : 1;
+    const char **text = LG_NEW_N(a->E->arena, const char *, count + 1);
+    *n = 0;
+    for (int i = 0; i < count; i++) {
+        const lg_value *one = v->kind == LG_V_LIST ? v->list.at[i] : v;
+        if (one->kind != LG_V_STR) {
+            wrong_arg(a, "E0208", v->at,
+                      lg_txt(a->E, "`%s` of %s is a text or a list of texts, got %s", name,
+                             a->reader, lg_v_type_text(a->E, v)));
+            return text;
+        }
+        a->unknown = a->unknown || !one->str;
+        if (one->str)
+            text[(*n)++] = one->str;
+    }
+    return text;
+}
+
 static int64_t int_arg(arglist *a, const char *name, int64_t dflt) {
     lg_value *v = take_arg(a, name, -1);
     int64_t x = dflt;
@@ -168,11 +189,12 @@ static bool read_csv(arglist *a, lg_source *s, const char *path) {
                      .no_header = !bool_arg(a, "header", true),
                      .missing = missing,
                      .allow_nonfinite = bool_arg(a, "nonfinite", false)};
+    o.na = texts_arg(a, "na", &o.n_na);
     int64_t classes = classes_arg(a);
     s->nonfinite = o.allow_nonfinite;
     if (delimiter && (!delimiter[0] || delimiter[1] || strchr("\"\n\r", delimiter[0])))
         wrong_arg(a, "E0208", a->at, "`delimiter` of csv is one character, no quote or line end");
-    unused_args(a, "a path, delimiter=, header=, missing=, nonfinite=, classes=");
+    unused_args(a, "a path, delimiter=, header=, na=, missing=, nonfinite=, classes=");
     lg_table *t;
     if (lg_csv_load(&io, path, &o, &t) != LG_OK)
         return false;

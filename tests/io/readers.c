@@ -224,6 +224,16 @@ static void csv_options(void) {
     t = table_of("a,b\n1,\n,2\n", &(lg_csv_opts){.missing = "-1"});
     check(t && t->cols[0].i64[1] == -1 && t->cols[1].i64[0] == -1, "csv: missing value given");
     lg_table_free(t);
+    static const char *const na[] = {"NA", "?", "-999"};
+    t = table_of("a,b\n1,-999\n NA ,x\n-999,?\n3,\"NA\"\n",
+                 &(lg_csv_opts){.missing = "0", .na = na, .n_na = 3});
+    check(t && t->cols[0].type == LG_COL_I64 && t->cols[0].i64[1] == 0 && !t->cols[0].i64[2] &&
+              t->cols[0].i64[3] == 3 && t->cols[1].type == LG_COL_TEXT &&
+              !strcmp(t->cols[1].text[0], "0") && !strcmp(t->cols[1].text[3], "NA"),
+          "csv: texts that mean missing");
+    lg_table_free(t);
+    csv_refused("a,b\n1,2\n3,NA\n", &(lg_csv_opts){.na = na, .n_na = 3}, "E0605",
+                "line 3: row 1 has no value for `b`");
     t = table_of("a\nnan\n-inf\n1\n", &(lg_csv_opts){.allow_nonfinite = true});
     check(t && isnan(t->cols[0].f64[0]) && t->cols[0].f64[1] < 0, "csv: nan allowed");
     lg_table_free(t);
