@@ -465,8 +465,6 @@ static lg_node *weigh_bins(const lg_rule_ctx *r, lg_node *x, int64_t n, double e
     int64_t bins = last_axis(t);
     int from[LG_MAX_RANK];
     lg_tensor *w = lg_tensor_new(t->dtype, 1, &bins);
-    if (!w)
-        lg_out_of_memory((size_t)bins * lg_dtype_size(t->dtype));
     for (int64_t k = 0; k < bins; k++)
         lg_set_f64(t->dtype, w->data, (size_t)k, k == 0 || 2 * k == n ? ends : inside);
     for (int d = 0; d < t->rank; d++)

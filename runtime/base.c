@@ -29,7 +29,10 @@ static bool may_allocate(void) {
     return lg_alloc_left > 0 && lg_alloc_left-- > 0;
 }
 
+static void let_symbols_go(void);
+
 static _Noreturn void give_up(size_t wanted) {
+    let_symbols_go(); /* the prompt goes on from here */
     lg_out_of_memory(wanted);
     abort(); /* the handler must not return */
 }
@@ -179,8 +182,9 @@ static void buf_reserve(lg_buf *b, size_t more) {
     if (need <= b->cap)
         return;
     size_t cap = b->cap ? b->cap * 2 : 64;
-    b->cap = cap > need ? cap : need;
-    b->at = lg_realloc(b->at, b->cap);
+    cap = cap > need ? cap : need;
+    b->at = lg_realloc(b->at, cap);
+    b->cap = cap;
 }
 
 char *lg_buf_room(lg_buf *b, size_t n) {
@@ -262,6 +266,13 @@ static struct {
     size_t n, cap; /* cap is a power of two */
     lg_arena *text;
 } symbols = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static _Thread_local bool holds_symbols;
+
+static void let_symbols_go(void) {
+    if (holds_symbols)
+        pthread_mutex_unlock(&symbols.lock);
+    holds_symbols = false;
+}
 
 static char **find_slot(char **table, size_t cap, const char *text, size_t n) {
     size_t i = (size_t)lg_hash(text, n, 0) & (cap - 1);
@@ -286,6 +297,7 @@ lg_sym lg_intern_n(const char *text, size_t n) {
     if (nul) /* symbols are C strings */
         n = (size_t)((const char *)nul - text);
     pthread_mutex_lock(&symbols.lock);
+    holds_symbols = true;
     if (!symbols.text)
         symbols.text = lg_arena_new();
     if (symbols.n * 2 >= symbols.cap)
@@ -298,7 +310,7 @@ lg_sym lg_intern_n(const char *text, size_t n) {
         symbols.n++;
     }
     lg_sym s = *slot;
-    pthread_mutex_unlock(&symbols.lock);
+    let_symbols_go();
     return s;
 }
 

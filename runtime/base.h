@@ -60,11 +60,12 @@ bool lg_mul_ok(size_t a, size_t b, size_t *out); /* false on overflow */
         T *at;                                                                                     \
         size_t n, cap;                                                                             \
     }
+/* Grown first and told afterwards: memory that is not there leaves the vector as it is. */
 #define LG_PUSH(v, x)                                                                              \
     do {                                                                                           \
         if ((v).n == (v).cap) {                                                                    \
+            (v).at = lg_realloc((v).at, ((v).cap ? (v).cap * 2 : 8) * sizeof *(v).at);             \
             (v).cap = (v).cap ? (v).cap * 2 : 8;                                                   \
-            (v).at = lg_realloc((v).at, (v).cap * sizeof *(v).at);                                 \
         }                                                                                          \
         (v).at[(v).n++] = (x);                                                                     \
     } while (0)
@@ -73,9 +74,9 @@ bool lg_mul_ok(size_t a, size_t b, size_t *out); /* false on overflow */
 #define LG_ARENA_PUSH(a, v, x)                                                                     \
     do {                                                                                           \
         if ((v).n == (v).cap) {                                                                    \
-            (v).cap = (v).cap ? (v).cap * 2 : 4;                                                   \
             (v).at = lg_arena_more((a), (v).at, (v).n * sizeof *(v).at,                            \
-                                   (v).cap * sizeof *(v).at);                                      \
+                                   ((v).cap ? (v).cap * 2 : 4) * sizeof *(v).at);                  \
+            (v).cap = (v).cap ? (v).cap * 2 : 4;                                                   \
         }                                                                                          \
         (v).at[(v).n++] = (x);                                                                     \
     } while (0)

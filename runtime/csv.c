@@ -532,7 +532,7 @@ lg_status lg_table_block(const lg_io *io, const lg_table *t, size_t beg, size_t 
         if (numbers_only(io, t, &t->cols[c]) != LG_OK)
             return LG_FAILED;
     size_t width = end - beg;
-    lg_tensor *x = lg_tensor_new(LG_F64, 2, (int64_t[]){(int64_t)t->n_rows, (int64_t)width});
+    lg_tensor *x = lg_tensor_try(LG_F64, 2, (int64_t[]){(int64_t)t->n_rows, (int64_t)width});
     if (!x) {
         lg_io_report(io, "E0602", t->file, "no memory for %zu x %zu numbers", t->n_rows, width);
         return LG_FAILED;

@@ -50,7 +50,7 @@ static lg_status parse_plain(const lg_io *io, lg_bytes b, lg_tensor **out) {
                      b.n - head);
         return LG_FAILED;
     }
-    lg_tensor *x = lg_tensor_new(w.as, rank, shape);
+    lg_tensor *x = lg_tensor_try(w.as, rank, shape);
     if (!x)
         return bad(io, b, "no memory for it");
     lg_status st = lg_wire_decode(io, b.file, w, true, b.at + head, x->n, x->data);

@@ -110,7 +110,7 @@ static lg_status allocate(loader *l, const lg_tensor *first) {
     int64_t shape[4] = {(int64_t)l->files.n, first->shape[0], first->shape[1], first->shape[2]};
     size_t bytes;
     bool fits = lg_shape_bytes(4, shape, 1, &bytes) && bytes <= lg_io_limit(l->io);
-    l->x = fits ? lg_tensor_new(LG_U8, 4, shape) : NULL;
+    l->x = fits ? lg_tensor_try(LG_U8, 4, shape) : NULL;
     if (l->folders.n)
         l->y = lg_tensor_new(LG_I32, 1, shape);
     if (l->x && (l->y || !l->folders.n))

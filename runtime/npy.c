@@ -157,7 +157,7 @@ static lg_status fill(const lg_io *io, const char *file, const header *h, lg_wir
                       const uint8_t *data, lg_tensor *x) {
     if (!h->fortran || h->rank < 2)
         return lg_wire_decode(io, file, w, swap, data, x->n, x->data);
-    lg_tensor *flat = lg_tensor_new(x->dtype, x->rank, x->shape);
+    lg_tensor *flat = lg_tensor_try(x->dtype, x->rank, x->shape);
     if (!flat) {
         lg_io_report(io, "E0602", file, "no memory to reorder %zu elements", x->n);
         return LG_FAILED;
@@ -215,7 +215,7 @@ lg_status lg_npy_parse(const lg_io *io, lg_bytes b, lg_tensor **out) {
                      left);
         return LG_FAILED;
     }
-    lg_tensor *x = lg_tensor_new(w.as, h.rank, h.shape);
+    lg_tensor *x = lg_tensor_try(w.as, h.rank, h.shape);
     if (!x)
         return bad(io, b, "no memory for it");
     if (fill(io, b.file, &h, w, swap, data, x) != LG_OK) {
@@ -283,7 +283,7 @@ static void write_header(lg_out *out, const lg_tensor *x) {
 
 lg_status lg_npy_write(const lg_io *io, const char *path, const lg_tensor *x) {
     if (!descr_of(x->dtype)) {
-        lg_tensor *wide = lg_tensor_new(LG_F32, x->rank, x->shape);
+        lg_tensor *wide = lg_tensor_try(LG_F32, x->rank, x->shape);
         if (!wide) {
             lg_io_report(io, "E0602", path, "no memory to widen %zu elements", x->n);
             return LG_FAILED;

@@ -82,7 +82,7 @@ static bool decode(codec *c, size_t file_bytes) {
     choose_format(c);
     int64_t shape[3] = {png_get_image_height(c->png, c->info), png_get_image_width(c->png, c->info),
                         png_get_channels(c->png, c->info)};
-    c->x = lg_tensor_new(LG_U8, 3, shape);
+    c->x = lg_tensor_try(LG_U8, 3, shape);
     if (!c->x)
         png_error(c->png, "no memory for it");
     size_t row_bytes = (size_t)shape[1] * (size_t)shape[2];

@@ -160,7 +160,7 @@ static int by_name(const void *a, const void *b) {
 static lg_status read_data(const reader *r, lg_bundle *out) {
     for (size_t i = 0; i < r->entries.n; i++) {
         const entry *e = &r->entries.at[i];
-        lg_tensor *x = lg_tensor_new(e->wire.as, e->rank, e->shape);
+        lg_tensor *x = lg_tensor_try(e->wire.as, e->rank, e->shape);
         if (!x) {
             lg_io_report(r->io, "E0602", r->b.file, "no memory for tensor `%s`", e->name);
             return LG_FAILED;

@@ -1,6 +1,7 @@
 /* tensor.c: dense tensors with counted storage. Not for the inside of a step, which has planned
  * buffers only. Used at the edges: data, parameters, host values, constants of graphs. */
 #include "runtime/tensor.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* Elements of a shape; false when they, or their bytes, do not fit a size_t. */
@@ -26,7 +27,7 @@ static lg_tensor *header(lg_dtype t, int rank, const int64_t *shape, size_t n) {
     return x;
 }
 
-lg_tensor *lg_tensor_new(lg_dtype t, int rank, const int64_t *shape) {
+lg_tensor *lg_tensor_try(lg_dtype t, int rank, const int64_t *shape) {
     assert(rank >= 0 && rank <= LG_MAX_RANK);
     size_t n;
     if (!count(t, rank, shape, &n))
@@ -41,17 +42,25 @@ lg_tensor *lg_tensor_new(lg_dtype t, int rank, const int64_t *shape) {
     return x;
 }
 
+lg_tensor *lg_tensor_new(lg_dtype t, int rank, const int64_t *shape) {
+    lg_tensor *x = lg_tensor_try(t, rank, shape);
+    size_t n = 0;
+    if (!x) {
+        lg_out_of_memory(count(t, rank, shape, &n) ? n * lg_dtype_size(t) : SIZE_MAX);
+        abort(); /* the handler does not return */
+    }
+    return x;
+}
+
 lg_tensor *lg_tensor_scalar_f64(lg_dtype t, double v) {
     lg_tensor *x = lg_tensor_new(t, 0, NULL);
-    if (x)
-        lg_set_f64(t, x->data, 0, v);
+    lg_set_f64(t, x->data, 0, v);
     return x;
 }
 
 lg_tensor *lg_tensor_scalar_i64(lg_dtype t, int64_t v) {
     lg_tensor *x = lg_tensor_new(t, 0, NULL);
-    if (x)
-        lg_set_i64(t, x->data, 0, v);
+    lg_set_i64(t, x->data, 0, v);
     return x;
 }
 
@@ -67,8 +76,7 @@ lg_tensor *lg_tensor_rows(lg_tensor *x, int64_t beg, int64_t end) {
 
 lg_tensor *lg_tensor_cast(lg_tensor *x, lg_dtype t) {
     lg_tensor *y = lg_tensor_new(t, x->rank, x->shape);
-    if (y)
-        lg_convert(t, y->data, x->dtype, x->data, x->n);
+    lg_convert(t, y->data, x->dtype, x->data, x->n);
     return y;
 }
 

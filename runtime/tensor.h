@@ -16,7 +16,9 @@ typedef struct lg_tensor {
     struct lg_tensor *owner; /* a view of rows keeps its owner alive */
 } lg_tensor;
 
-lg_tensor *lg_tensor_new(lg_dtype t, int rank, const int64_t *shape); /* zeroed; NULL: no memory */
+/* Zeroed. Without memory lg_tensor_try gives NULL, and lg_tensor_new ends in lg_out_of_memory. */
+lg_tensor *lg_tensor_new(lg_dtype t, int rank, const int64_t *shape);
+lg_tensor *lg_tensor_try(lg_dtype t, int rank, const int64_t *shape);
 lg_tensor *lg_tensor_scalar_f64(lg_dtype t, double v);
 lg_tensor *lg_tensor_scalar_i64(lg_dtype t, int64_t v);
 lg_tensor *lg_tensor_rows(lg_tensor *x, int64_t beg, int64_t end); /* view along the first axis */

@@ -284,7 +284,7 @@ lg_status lg_vocab_encode(const lg_io *io, const lg_vocab *v, const char *file, 
         encode_words(v, text, n, &ids);
         break;
     }
-    lg_tensor *x = ok ? lg_tensor_new(LG_I32, 1, (int64_t[]){(int64_t)ids.n}) : NULL;
+    lg_tensor *x = ok ? lg_tensor_try(LG_I32, 1, (int64_t[]){(int64_t)ids.n}) : NULL;
     if (!ok)
         lg_io_report(io, "E0612", file, "byte %zu begins a character outside the vocabulary", bad);
     else if (!x)

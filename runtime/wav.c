@@ -58,7 +58,7 @@ static lg_status read_samples(const lg_io *io, lg_bytes b, const format *f, cons
     size_t bytes;
     if (!lg_shape_bytes(2, shape, 4, &bytes) || bytes > lg_io_limit(io))
         return bad(io, b, "it is too large");
-    lg_tensor *x = lg_tensor_new(LG_F32, 2, shape);
+    lg_tensor *x = lg_tensor_try(LG_F32, 2, shape);
     if (!x)
         return bad(io, b, "no memory for it");
     float *to = x->data;

@@ -103,7 +103,7 @@ bool lossgraph_set(lossgraph *s, const char *name, const char *dtype, int rank,
     bool ok = t != LG_NO_DTYPE && rank >= 0 && rank <= LG_MAX_RANK;
     for (int i = 0; ok && i < rank; i++)
         ok = shape[i] >= 0;
-    lg_tensor *x = ok ? lg_tensor_new(t, rank, shape) : NULL;
+    lg_tensor *x = ok ? lg_tensor_try(t, rank, shape) : NULL;
     if (!x) {
         lg_diag_add(&s->in.ds, "E0608", (lg_span){0}, "`%s` cannot be an array of %s with rank %d",
                     name, dtype, rank);

@@ -119,7 +119,7 @@ static bool batch(lg_stepper *S, int64_t n, const void *const *field, lg_tensor 
         int64_t shape[LG_MAX_RANK] = {n};
         for (int k = 0; k < t.rank && k + 1 < LG_MAX_RANK; k++)
             shape[k + 1] = t.shape[k];
-        out[i] = lg_tensor_new(t.dtype, t.rank + 1, shape);
+        out[i] = lg_tensor_try(t.dtype, t.rank + 1, shape);
         if (!out[i])
             lg_err(S->E, "E0437", S->T->at, "there is no memory for a batch of %lld items",
                    (long long)n);

@@ -316,8 +316,8 @@ void lg_library_names(lg_elab *E, const char ***at, size_t *n, size_t *cap) {
     for (size_t i = 0; i < LG_COUNT(library_names); i++)
         for (name_row *r = library_names[i]; r; r = r->next) {
             if (*n == *cap) {
+                *at = lg_realloc(*at, (*cap ? *cap * 2 : 64) * sizeof **at);
                 *cap = *cap ? *cap * 2 : 64;
-                *at = lg_realloc(*at, *cap * sizeof **at);
             }
             (*at)[(*n)++] = r->name;
         }

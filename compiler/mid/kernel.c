@@ -146,8 +146,9 @@ static int new_reg(maker *m, lg_dtype t, bool row, int pass) {
     lg_reg r = {.row = row, .type = t};
     LG_PUSH(m->k->reg, r);
     if (m->k->reg.n > m->cap) {
-        m->cap = 2 * m->k->reg.n + 16;
-        m->avail = lg_realloc(m->avail, m->cap * sizeof *m->avail);
+        size_t cap = 2 * m->k->reg.n + 16;
+        m->avail = lg_realloc(m->avail, cap * sizeof *m->avail);
+        m->cap = cap;
     }
     m->avail[m->k->reg.n - 1] = pass;
     return (int)m->k->reg.n - 1;

@@ -154,8 +154,6 @@ bool lg_is_fill(const lg_node *x, double v) {
 lg_node *lg_s_const(lg_rewrite *R, lg_dtype t, const void *value, int rank, const int64_t *shape,
                     lg_span at) {
     lg_tensor *x = lg_tensor_new(t, rank, shape);
-    if (!x)
-        lg_out_of_memory(lg_dtype_size(t));
     memcpy(x->data, value, lg_tensor_bytes(x));
     size_t before = R->g->node.n;
     lg_node *n = lg_g_const(R->g, x, at);
