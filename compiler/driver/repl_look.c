@@ -196,7 +196,7 @@ static bool measure(lg_plan *plan, const lg_graph *g, const void *const *in, dou
     void **out = lg_alloc(sizeof *out * (n + 1));
     for (size_t k = 0; k < n; k++) {
         const lg_type *type = &g->output.at[k].node->type[0];
-        made[k] = lg_tensor_new(type->dtype, type->rank, type->shape);
+        made[k] = lg_tensor_try(type->dtype, type->rank, type->shape);
         room = room && made[k];
         out[k] = made[k] ? made[k]->data : NULL;
     }

@@ -186,7 +186,7 @@ static bool run_once(lg_plan_use *u, const lg_graph *g, lg_tensor **out, lg_faul
     double bytes = 0;
     for (size_t k = 0; k < n; k++) {
         const lg_type *t = &g->output.at[k].node->type[0];
-        out[k] = lg_tensor_new(t->dtype, t->rank, t->shape);
+        out[k] = lg_tensor_try(t->dtype, t->rank, t->shape);
         fits = fits && out[k];
         bytes += lg_type_room(t);
         to[k] = out[k] ? out[k]->data : NULL;

@@ -899,7 +899,7 @@ bool lg_graph_eval(lg_graph *g, lg_tensor *const *in, lg_tensor **out, lg_fault 
         from[k] = in[k]->data;
     for (int k = 0; k < p->n_out; k++) {
         const lg_type *t = &g->output.at[k].node->type[0];
-        out[k] = lg_tensor_new(t->dtype, t->rank, t->shape);
+        out[k] = lg_tensor_try(t->dtype, t->rank, t->shape);
         fits = fits && out[k];
         bytes += lg_type_room(t);
         to[k] = out[k] ? out[k]->data : NULL;
