@@ -15,27 +15,47 @@ typedef struct {
     int64_t left;
 } TILE(line);
 
+/* Where element e stands among scales: its row, its place in that, its group. The next line is
+ * often the next row. */
+typedef struct {
+    int64_t e, row, in, group;
+} TILE(spot);
+
+static inline __attribute__((always_inline)) TARGET void TILE(go_to)(const lg_coded *c,
+                                                                     TILE(spot) * at, int64_t e) {
+    if (at->e >= 0 && e - at->e == c->width) {
+        at->row++;
+    } else {
+        at->row = e / c->width;
+        at->in = e - at->row * c->width;
+        at->group = at->in / c->group;
+    }
+    at->e = e;
+}
+
 /* The line of row e; false when a group ends amid a vector. What has no scale has a one. */
 static inline __attribute__((always_inline)) TARGET bool
-TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(line) * l) {
+TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(spot) * at, TILE(line) * l) {
     static const float one = 1;
     const lg_coded *c = s->c;
-    int64_t per = c->bits ? 8 / c->bits : 1, at = e + c->code_off;
-    int64_t size = c->code == LG_BF16 || c->code == LG_F16 ? 2 : 1;
-    *l = (TILE(line)){(const char *)s->code + at / per * size, &one, NULL, INT64_MAX};
-    if (at % per)
+    int wide = c->code == LG_BF16 || c->code == LG_F16, few = c->bits == 4   ? 1
+                                                              : c->bits == 2 ? 2
+                                                                             : 0;
+    int64_t first = e + c->code_off, step = LANES << few;
+    *l = (TILE(line)){(const char *)s->code + (first >> few << wide), &one, NULL, INT64_MAX};
+    if (first & ((1 << few) - 1))
         return false;
     if (!s->scale && !s->zero)
         return true;
-    int64_t row = e / c->width, in = e - row * c->width, g = in / c->group;
+    TILE(go_to)(c, at, e);
     if (s->scale)
-        l->scale = s->scale + row * c->scale_row + g * c->scale_group;
+        l->scale = s->scale + at->row * c->scale_row + at->group * c->scale_group;
     if (s->zero)
-        l->zero = s->zero + row * c->zero_row + g * c->zero_group;
-    int64_t left = (g + 1) * c->group - in, step = per * LANES;
+        l->zero = s->zero + at->row * c->zero_row + at->group * c->zero_group;
+    int64_t left = (at->group + 1) * c->group - at->in;
     if (left < n)
         l->left = left;
-    return in + n <= c->width && (left >= n || (left % step == 0 && c->group % step == 0));
+    return at->in + n <= c->width && (left >= n || ((left | c->group) & (step - 1)) == 0);
 }
 
 /* What a line is scaled with now: of small codes the table, scaled. */
@@ -137,16 +157,46 @@ TILE(kinds)(const coded_side *s, TILE(line) l[TILE(ROWS)], const int rows, const
     return 0;
 }
 
+/* TILE(across) of several lines at once: in the end they lie side by side in one vector. */
+static inline __attribute__((always_inline)) TARGET void
+TILE(across_lines)(VEC acc[TILE(ROWS)][4], const int rows, float y[TILE(ROWS)]) {
+    typedef LG_OF(LG_WHOLE_, REAL) places __attribute__((vector_size(sizeof(VEC)), unused));
+    VEC s[TILE(ROWS)];
+    if (rows < TILE(ROWS)) {
+        for (int r = 0; r < rows; r++)
+            y[r] = TILE(across)(acc[r]);
+        return;
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < TILE(ROWS); r++)
+        s[r] = (acc[r][0] + acc[r][2]) + (acc[r][1] + acc[r][3]);
+#pragma GCC unroll 2
+    for (int r = 0; r < TILE(ROWS); r += 2)
+        s[r / 2] = LG_PICK(s[r], s[r + 1], places, LG_OF(LG_HALF_LOW_, LANES)) +
+                   LG_PICK(s[r], s[r + 1], places, LG_OF(LG_HALF_HIGH_, LANES));
+#if LANES == 16
+    s[0] = LG_PICK(s[0], s[1], places, LG_QUARTER_LOW_16) +
+           LG_PICK(s[0], s[1], places, LG_QUARTER_HIGH_16);
+#endif
+#if LANES >= 8
+    s[0] += LG_PICK(s[0], s[0], places, LG_OF(LG_SWAP_2_, LANES));
+#endif
+    s[0] += LG_PICK(s[0], s[0], places, LG_OF(LG_SWAP_1_, LANES));
+    for (int r = 0; r < TILE(ROWS); r++)
+        y[r] = s[0][r * LANES / TILE(ROWS)];
+}
+
 /* Rows e, e + step ... of the codes times a: `rows` elements of y. `turned`: a in the order of the
  * codes in their bytes; n: its length. */
 static inline __attribute__((always_inline)) TARGET void
 TILE(coded_inner)(const coded_side *s, int64_t e, int64_t step, const int rows, const float *a,
                   const float *turned, int64_t n, float *y) {
     bool whole = true;
+    TILE(spot) spot = {.e = -1};
     TILE(line) l[TILE(ROWS)];
     VEC acc[TILE(ROWS)][4];
     for (int r = 0; r < rows; r++) {
-        whole = TILE(line_of)(s, e + r * step, n, &l[r]) && whole && l[r].left == l[0].left;
+        whole = TILE(line_of)(s, e + r * step, n, &spot, &l[r]) && whole && l[r].left == l[0].left;
         for (int v = 0; v < 4; v++)
             acc[r][v] = SPLAT(0);
     }
@@ -154,21 +204,24 @@ TILE(coded_inner)(const coded_side *s, int64_t e, int64_t step, const int rows, 
                    : s->zero  ? TILE(kinds)(s, l, rows, turned, n, acc, true, true)
                    : s->scale ? TILE(kinds)(s, l, rows, turned, n, acc, true, false)
                               : TILE(kinds)(s, l, rows, turned, n, acc, false, false);
-    for (int r = 0; r < rows; r++, e += step) {
-        float value[TILE(AT_ONCE)], rest = 0;
-        int64_t i = done;
+    float rest[TILE(ROWS)] = {0};
+    for (int r = 0; r < rows && done < n; r++) {
+        float value[TILE(AT_ONCE)];
+        int64_t i = done, at = e + r * step;
         for (; i + TILE(AT_ONCE) <= n; i += TILE(AT_ONCE)) {
-            TILE(values)(s, e + i, TILE(AT_ONCE), value);
+            TILE(values)(s, at + i, TILE(AT_ONCE), value);
             for (int v = 0; v < 4; v++)
                 acc[r][v] = FMA((VEC) * (const TILE(vec_u) *)(value + v * LANES),
                                 (VEC) * (const TILE(vec_u) *)(a + i + v * LANES), acc[r][v]);
         }
         if (i < n)
-            TILE(values)(s, e + i, n - i, value);
+            TILE(values)(s, at + i, n - i, value);
         for (int64_t q = 0; i + q < n; q++)
-            rest += value[q] * a[i + q];
-        y[r] = TILE(across)(acc[r]) + rest;
+            rest[r] += value[q] * a[i + q];
     }
+    TILE(across_lines)(acc, rows, y);
+    for (int r = 0; r < rows; r++)
+        y[r] += rest[r];
 }
 
 /* Whole vectors of the row in the order of codes in their bytes. */

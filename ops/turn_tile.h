@@ -31,6 +31,15 @@
 #define LG_SWAP_4_16 LG_SWAP_4_8, 12, 13, 14, 15, 8, 9, 10, 11
 #define LG_SWAP_8_16 8, 9, 10, 11, 12, 13, 14, 15, LG_FIRST_8
 #define LG_FIRST_8 0, 1, 2, 3, 4, 5, 6, 7
+/* The lower (upper) halves of two vectors of n, side by side; and the same of each half of both. */
+#define LG_HALF_LOW_4 0, 1, 4, 5
+#define LG_HALF_HIGH_4 2, 3, 6, 7
+#define LG_HALF_LOW_8 0, 1, 2, 3, 8, 9, 10, 11
+#define LG_HALF_HIGH_8 4, 5, 6, 7, 12, 13, 14, 15
+#define LG_HALF_LOW_16 LG_FIRST_8, 16, 17, 18, 19, 20, 21, 22, 23
+#define LG_HALF_HIGH_16 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define LG_QUARTER_LOW_16 LG_HALF_LOW_8, 16, 17, 18, 19, 24, 25, 26, 27
+#define LG_QUARTER_HIGH_16 LG_HALF_HIGH_8, 20, 21, 22, 23, 28, 29, 30, 31
 #define LG_WHOLE_float int32_t
 #define LG_WHOLE_double int64_t
 #define LG_OF_(name, n) name##n
