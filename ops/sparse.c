@@ -7,6 +7,9 @@
 #include "ops/isa.h"
 #include "runtime/plan.h"
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 /* Running sums of a row with one column; columns at a time; parts; entries that are worth them. */
 enum { SUMS = 8, BLOCK = 64, SHARES = 16, LEAST = 1 << 15 };
@@ -47,36 +50,78 @@ static inline bool counts(job *s, int64_t j) {
 }
 
 /* One column: eight running sums, joined in a fixed tree. They stay in registers until a column is
- * outside. */
-#define ONE(T)                                                                     \
-    static void one_##T(job *s, int64_t j, int64_t end, int64_t i) {               \
-        const T *val = s->val, *x = s->x;                                          \
-        const int32_t *col = s->col;                                               \
-        const uint32_t size = s->size > INT32_MAX ? INT32_MAX : (uint32_t)s->size; \
-        T fast[SUMS] = {0}, sum[SUMS], rest = 0;                                   \
-        for (; j + SUMS <= end; j += SUMS) {                                       \
-            bool ok = true;                                                        \
-            for (int k = 0; k < SUMS; k++)                                         \
-                ok &= (uint32_t)col[j + k] < size;                                 \
-            if (!ok)                                                               \
-                break;                                                             \
-            for (int k = 0; k < SUMS; k++)                                         \
-                fast[k] += val[j + k] * x[col[j + k]];                             \
-        }                                                                          \
-        for (int k = 0; k < SUMS; k++)                                             \
-            sum[k] = fast[k];                                                      \
-        for (; j + SUMS <= end; j += SUMS)                                         \
-            for (int k = 0; k < SUMS; k++)                                         \
-                if (counts(s, j + k))                                              \
-                    sum[k] += val[j + k] * x[col[j + k]];                          \
-        for (; j < end; j++)                                                       \
-            if (counts(s, j))                                                      \
-                rest += val[j] * x[col[j]];                                        \
-        ((T *)s->y)[i] += ((sum[0] + sum[4]) + (sum[2] + sum[6])) +                \
-                          ((sum[1] + sum[5]) + (sum[3] + sum[7])) + rest;          \
+ * outside. FAST(s, j, end, sum): from entry j on to the first of such, or of fewer than eight. */
+#define ONE(T, unit, attribute, FAST)                                                \
+    static attribute void one_##T##unit(job *s, int64_t j, int64_t end, int64_t i) { \
+        const T *val = s->val, *x = s->x;                                            \
+        const int32_t *col = s->col;                                                 \
+        T sum[SUMS] = {0}, rest = 0;                                                 \
+        j = FAST(s, j, end, sum);                                                    \
+        for (; j + SUMS <= end; j += SUMS)                                           \
+            for (int k = 0; k < SUMS; k++)                                           \
+                if (counts(s, j + k))                                                \
+                    sum[k] += val[j + k] * x[col[j + k]];                            \
+        for (; j < end; j++)                                                         \
+            if (counts(s, j))                                                        \
+                rest += val[j] * x[col[j]];                                          \
+        ((T *)s->y)[i] += ((sum[0] + sum[4]) + (sum[2] + sum[6])) +                  \
+                          ((sum[1] + sum[5]) + (sum[3] + sum[7])) + rest;            \
     }
-ONE(float)
-ONE(double)
+
+static uint32_t columns(const job *s) {
+    return s->size > INT32_MAX ? INT32_MAX : (uint32_t)s->size;
+}
+
+#define FAST_ANY(T)                                                               \
+    static inline int64_t fast_##T(job *s, int64_t j, int64_t end, T sum[SUMS]) { \
+        const T *val = s->val, *x = s->x;                                         \
+        const int32_t *col = s->col;                                              \
+        const uint32_t size = columns(s);                                         \
+        T fast[SUMS] = {0};                                                       \
+        for (; j + SUMS <= end; j += SUMS) {                                      \
+            bool ok = true;                                                       \
+            for (int k = 0; k < SUMS; k++)                                        \
+                ok &= (uint32_t)col[j + k] < size;                                \
+            if (!ok)                                                              \
+                break;                                                            \
+            for (int k = 0; k < SUMS; k++)                                        \
+                fast[k] += val[j + k] * x[col[j + k]];                            \
+        }                                                                         \
+        for (int k = 0; k < SUMS; k++)                                            \
+            sum[k] = fast[k];                                                     \
+        return j;                                                                 \
+    }
+FAST_ANY(float)
+FAST_ANY(double)
+ONE(float, , , fast_float)
+ONE(double, , , fast_double)
+
+#if defined(__x86_64__)
+#define AVX2 __attribute__((target("avx2")))
+
+static inline AVX2 __m128 four_of(const float *x, const int32_t *col) {
+    __m128 a = _mm_unpacklo_ps(_mm_load_ss(x + col[0]), _mm_load_ss(x + col[1]));
+    return _mm_movelh_ps(a, _mm_unpacklo_ps(_mm_load_ss(x + col[2]), _mm_load_ss(x + col[3])));
+}
+
+/* Single loads take less time than a gather. */
+static inline AVX2 int64_t fast_float_avx2(job *s, int64_t j, int64_t end, float sum[SUMS]) {
+    const float *val = s->val, *x = s->x;
+    const int32_t *col = s->col;
+    const __m256i last = _mm256_set1_epi32((int)(columns(s) - 1));
+    __m256 fast = _mm256_setzero_ps();
+    for (; j + SUMS <= end && s->size > 0; j += SUMS) {
+        __m256i at = _mm256_loadu_si256((const __m256i *)(const void *)(col + j));
+        if (_mm256_movemask_epi8(_mm256_cmpeq_epi32(_mm256_max_epu32(at, last), last)) != -1)
+            break;
+        __m256 y = _mm256_set_m128(four_of(x, col + j + 4), four_of(x, col + j));
+        fast = _mm256_add_ps(fast, _mm256_mul_ps(_mm256_loadu_ps(val + j), y));
+    }
+    _mm256_storeu_ps(sum, fast);
+    return j;
+}
+ONE(float, _avx2, AVX2, fast_float_avx2)
+#endif
 
 /* More columns: a block of them at a time, entry after entry. */
 #define MANY(T, unit, attribute)                                                       \
@@ -103,12 +148,18 @@ ONE(double)
 MANY(float, _any, )
 MANY(double, _any, )
 #if defined(__x86_64__)
-MANY(float, _avx2, __attribute__((target("avx2"))))
-MANY(double, _avx2, __attribute__((target("avx2"))))
+MANY(float, _avx2, AVX2)
+MANY(double, _avx2, AVX2)
 #endif
 
 static void add(job *s, int64_t j, int64_t end, int64_t i) {
     bool f32 = s->call->node->type[0].dtype == LG_F32;
+#if defined(__x86_64__)
+    if (s->tail == 1 && f32 && lg_isa_of() != LG_ISA_BASELINE) {
+        one_float_avx2(s, j, end, i);
+        return;
+    }
+#endif
     if (s->tail == 1) {
         (f32 ? one_float : one_double)(s, j, end, i);
         return;

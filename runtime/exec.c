@@ -448,6 +448,8 @@ static void run_part(void *ctx, int part, int parts) {
     if (parts > 1 && part == 0)
         lg_pool_share(&j->barrier);
     walk(&t, p, &j->frame);
+    if (parts > 1 && t.state == FIRST_WROTE)
+        lg_barrier_wait(&j->barrier); /* and takes parts of what the first is still at */
     if (parts > 1 && part == 0)
         lg_pool_share(NULL);
     j->fault[part] = t.fault;
