@@ -28,6 +28,12 @@ void lg_cone_add(lg_cone *c, lg_node *x) {
     c->n_wide += !lg_cone_thin(c, x);
 }
 
+/* A costly value of the group in question. */
+static bool is_cut(const lg_fusion *f, const lg_cone *c, const lg_node *x) {
+    return c->of && f->of[x->id] == c->of && x->op->cls == LG_C_ELEM &&
+           !(x->op->traits & LG_T_CHEAP);
+}
+
 static void grow(const lg_fusion *f, lg_cone *c, lg_node *x) {
     lg_map m = lg_map_identity(&x->type[0]);
     x = lg_map_source(x, &m);
@@ -37,7 +43,8 @@ static void grow(const lg_fusion *f, lg_cone *c, lg_node *x) {
     }
     if (x->op->cls == LG_C_IOTA)
         return;
-    if ((x->op->cls != LG_C_ELEM && x->op->cls != LG_C_CAST) || f->stored[x->id]) {
+    if ((x->op->cls != LG_C_ELEM && x->op->cls != LG_C_CAST) || f->stored[x->id] ||
+        is_cut(f, c, x)) {
         lg_node *s = lg_storage_of(x);
         if ((s->op->cls == LG_C_VIEW || s->op->cls == LG_C_IOTA) && !f->stored[s->id])
             c->ok = false;
@@ -84,4 +91,21 @@ bool lg_again(const lg_fusion *f, lg_node *u, int64_t seq, lg_cone *c) {
     int64_t bytes = (int64_t)lg_type_count(&u->type[0]) * (int64_t)lg_dtype_size(u->type[0].dtype);
     bool far = bytes >= FAR_BYTES && c->costly <= 1 && c->ops <= 8;
     return is_blown(c, u) || (c->n_wide <= 3 && ((!c->costly && c->ops <= 4) || far));
+}
+
+bool lg_again_from(const lg_fusion *f, lg_node *u, int64_t seq, lg_cone *c) {
+    *c = (lg_cone){.ok = true, .n = (int64_t)lg_type_count(&u->type[0]), .of = f->of[u->id]};
+    if (f->no_fuse || f->stored[u->id] || !c->of || u->op->cls != LG_C_ELEM || is_cut(f, c, u))
+        return false;
+    grow(f, c, u);
+    if (!c->ok || c->costly || c->ops > 4 || c->n_wide != 1 || !lg_cone_before(f, c, seq))
+        return false;
+    for (int k = 0; k < c->n_leaf; k++) {
+        const lg_type *t = &c->leaf[k]->type[0];
+        bool larger = (int64_t)lg_type_count(t) > c->n ||
+                      lg_dtype_size(t->dtype) > lg_dtype_size(u->type[0].dtype);
+        if (larger || (!is_cut(f, c, c->leaf[k]) && !lg_cone_thin(c, c->leaf[k])))
+            return false;
+    }
+    return true;
 }

@@ -169,7 +169,7 @@ static void read_from(lg_fusion *f, lg_node *u, int64_t seq) {
     u = lg_storage_of(u);
     if (u->op->cls == LG_C_IOTA && !f->stored[u->id])
         return;
-    if (lg_again(f, u, seq, &c)) {
+    if (lg_again(f, u, seq, &c) || lg_again_from(f, u, seq, &c)) {
         for (int k = 0; k < c.n_leaf; k++) {
             store(f, c.leaf[k]);
             used_at(f, c.leaf[k], seq);

@@ -64,6 +64,7 @@ typedef struct {
     bool ok;
     int64_t n, most; /* elements of the value, of the largest leaf */
     lg_node *leaf[12];
+    const lg_group *of; /* costly values of this group are leaves; NULL: none are */
 } lg_cone;
 /* !ok: not of elementwise ops alone, or of too many. */
 lg_cone lg_cone_of(const lg_fusion *f, lg_node *x);
@@ -73,6 +74,9 @@ bool lg_cone_thin(const lg_cone *c, const lg_node *x); /* of few elements */
 bool lg_cone_before(const lg_fusion *f, const lg_cone *c, int64_t seq);
 /* Is u computed again by a reader at position seq? Then *c is what it is made from. */
 bool lg_again(const lg_fusion *f, lg_node *u, int64_t seq, lg_cone *c);
+/* Would a reader at position seq do better with the costly value that u is easily made from? Then
+ * it is c's leaf: several values may be made from the one, and only that is stored. */
+bool lg_again_from(const lg_fusion *f, lg_node *u, int64_t seq, lg_cone *c);
 
 /* What an elementwise value is decoded from; scale, zero and book may be NULL. */
 typedef struct {
