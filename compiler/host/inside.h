@@ -59,6 +59,7 @@ typedef struct { /* what an elaboration on the side puts aside */
 typedef struct {
     size_t from, seen, bytes; /* nodes of the graph of constants, twice; their bytes */
     size_t rows;              /* data whose rows were made */
+    size_t kept;              /* values and frames that the last look found */
 } lg_loop_mark;
 
 typedef struct lg_host {

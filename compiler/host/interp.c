@@ -553,9 +553,52 @@ static yields *yield_target(lg_frame *f) {
     return NULL;
 }
 
+/* Arrays of one type that are there already. */
+static bool equal_arrays(const yields *y) {
+    const lg_value *first = y->v.n ? y->v.at[0] : NULL;
+    for (size_t i = 0; i < y->v.n; i++) {
+        const lg_value *v = y->v.at[i];
+        bool array = v->kind == LG_V_TENSOR && v->t.node && v->t.node->op == &lg_op_const &&
+                     !v->t.weak && !v->t.n_open && !v->t.bound && !v->weight;
+        if (!array || !lg_type_equal(v->t.node->type, first->t.node->type))
+            return false;
+        for (int d = 0; d < v->t.rank; d++)
+            if (!lg_dim_equal(v->t.dim[d], first->t.dim[d]))
+                return false;
+    }
+    return first && !y->path && first->t.rank < LG_MAX_RANK;
+}
+
+/* Of those, without a graph: there may be very many. */
+static lg_value *rows_stacked(lg_elab *E, const yields *y, lg_span at) {
+    const lg_value *first = y->v.at[0];
+    const lg_type *t = first->t.node->type;
+    int64_t shape[LG_MAX_RANK] = {(int64_t)y->v.n};
+    lg_dim *dim[LG_MAX_RANK] = {lg_dim_num(E->dims, shape[0])};
+    for (int d = 0; d < t->rank; d++) {
+        shape[d + 1] = t->shape[d];
+        dim[d + 1] = first->t.dim[d];
+    }
+    lg_tensor *x = lg_tensor_new(t->dtype, t->rank + 1, shape);
+    if (!x)
+        lg_out_of_memory(lg_type_count(t) * y->v.n);
+    for (size_t i = 0; i < y->v.n; i++) {
+        const lg_tensor *row = y->v.at[i]->t.node->attr.tensor;
+        size_t bytes = lg_tensor_bytes(row);
+        if (bytes)
+            memcpy((char *)x->data + i * bytes, row->data, bytes);
+    }
+    lg_value *r = lg_v_tensor(E, t->dtype, t->rank + 1, dim, NULL, at);
+    r = lg_host_const(E, r, x, at);
+    lg_tensor_release(x);
+    return r;
+}
+
 static lg_value *stacked(lg_elab *E, lg_frame *f, const void *what) {
     const yields *y = what;
     lg_span at = y->v.n ? y->v.at[0]->at : (lg_span){0};
+    if (lg_host_of(E)->keep && equal_arrays(y))
+        return rows_stacked(E, y, at);
     lg_frame *was = E->frame;
     E->frame = f;
     lg_value *r = lg_loop_collected(E, y->over, (int)y->v.n, y->v.at, y->path, at);

@@ -189,13 +189,14 @@ static void drop_rows(sweeping *s, size_t from) {
 lg_loop_mark lg_host_mark(lg_elab *E) {
     lg_host *H = lg_host_of(E);
     size_t n = H->keep ? H->keep->node.n : 0;
-    return (lg_loop_mark){n, n, H->made_bytes, H->rows.n};
+    return (lg_loop_mark){n, n, H->made_bytes, H->rows.n, 0};
 }
 
 void lg_host_sweep(lg_elab *E, const lg_frame *f, lg_loop_mark *m, lg_value *const *also,
                    size_t n) {
     lg_host *H = lg_host_of(E);
-    if (!H->keep || (H->made_bytes - m->bytes < WORTH_IT && H->keep->node.n - m->seen < MANY))
+    size_t many = m->kept > MANY ? m->kept : MANY; /* a sweep looks at all that is kept */
+    if (!H->keep || (H->made_bytes - m->bytes < WORTH_IT && H->keep->node.n - m->seen < many))
         return;
     sweeping s = {.H = H};
     s.live = lg_alloc(H->keep->node.n + 1);
@@ -214,4 +215,5 @@ void lg_host_sweep(lg_elab *E, const lg_frame *f, lg_loop_mark *m, lg_value *con
     lg_free(s.live);
     m->bytes = H->made_bytes;
     m->seen = H->keep->node.n;
+    m->kept = s.used - H->keep->node.n;
 }
