@@ -169,6 +169,34 @@ char *lg_arena_printf(lg_arena *a, const char *fmt, ...) {
     return text;
 }
 
+bool lg_arena_has(const lg_arena *a, const void *p) {
+    for (const chunk *c = a->last; c; c = c->next)
+        if ((const char *)p >= (const char *)c && (const char *)p < (const char *)c + CHUNK_HEADER + c->size)
+            return true;
+    return false;
+}
+
+void lg_arena_reset(lg_arena *a) {
+    for (chunk *c = a->last; c && c->next; c = a->last) { /* the first chunk stays */
+        a->last = c->next;
+        lg_free(c);
+    }
+    if (a->last)
+        memset((char *)a->last + CHUNK_HEADER, 0, a->last->used);
+    if (a->last)
+        a->last->used = 0;
+    a->used = 0;
+}
+
+void lg_arena_adopt(lg_arena *to, lg_arena *from) {
+    chunk **end = &to->last;
+    while (*end) /* behind the chunk that is being filled */
+        end = &(*end)->next;
+    *end = from->last;
+    to->used += from->used;
+    lg_free(from);
+}
+
 size_t lg_arena_used(const lg_arena *a) {
     return a->used;
 }

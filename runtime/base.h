@@ -37,6 +37,11 @@ char *lg_arena_str(lg_arena *a, const char *text);
 void *lg_arena_more(lg_arena *a, const void *p, size_t used, size_t size);
 char *lg_arena_printf(lg_arena *a, const char *fmt, ...) LG_PRINTF(2, 3);
 size_t lg_arena_used(const lg_arena *a);
+bool lg_arena_has(const lg_arena *a, const void *p); /* does p live there? */
+/* Everything in a is gone, and its room serves again. */
+void lg_arena_reset(lg_arena *a);
+/* What lives in `from` lives as long as `to` from here on; frees `from`. */
+void lg_arena_adopt(lg_arena *to, lg_arena *from);
 #define LG_NEW(a, T) ((T *)lg_arena_alloc((a), sizeof(T)))
 #define LG_NEW_N(a, T, n) ((T *)lg_arena_alloc((a), sizeof(T) * (size_t)(n)))
 

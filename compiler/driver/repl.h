@@ -23,6 +23,7 @@ typedef struct lg_repl {
     bool quit;
     int inputs; /* so far: their names in reports */
     LG_VEC(lg_repl_piece) log;
+    size_t settled; /* of these: so many can no longer be taken back */
 } lg_repl;
 
 /* ---- repl.c ---- */

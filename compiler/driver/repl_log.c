@@ -140,11 +140,24 @@ static void tell_users(lg_repl *R, const lg_repl_piece *latest) {
     lg_free(affected.v.at);
 }
 
+enum { MOST_UNDO = 100 };
+
+/* The oldest input that could be taken back no longer can: what it replaced is let go. */
+static void settle_oldest(lg_repl *R) {
+    const lg_repl_piece *p = &R->log.at[R->settled++];
+    for (const lg_binding *b = p->after.names; b && b != p->before.names; b = b->next)
+        for (lg_binding *old = p->before.names; old; old = old->next)
+            if (old->name == b->name && old->state == LG_B_VALUE)
+                old->value = NULL;
+}
+
 void lg_repl_note(lg_repl *R, const char *text, const lg_ast *tree, lg_host_point before) {
     lg_buf b = {0};
     lg_buf_printf(&b, "%s", text);
     lg_repl_piece p = {b.at, tree, before, lg_host_here(R->module)};
     LG_PUSH(R->log, p);
+    if (R->log.n - R->settled > MOST_UNDO)
+        settle_oldest(R);
     tell_users(R, &R->log.at[R->log.n - 1]);
 }
 
@@ -153,7 +166,7 @@ void lg_repl_log_clear(lg_repl *R) {
         lg_free(R->log.at[i].text);
     lg_free(R->log.at);
     R->log.at = NULL;
-    R->log.n = R->log.cap = 0;
+    R->log.n = R->log.cap = R->settled = 0;
 }
 
 /* ---- what lies between two names ---- */
@@ -238,8 +251,11 @@ void lg_repl_in_view(lg_repl *R, lg_repl_statement_fn fn, void *ctx) {
 /* ---- :undo, :vars ---- */
 
 bool lg_repl_undo(lg_repl *R) {
-    if (!R->log.n) {
-        lg_diag_add(&R->in.ds, "E0713", (lg_span){0}, "there is nothing to undo");
+    if (R->log.n == R->settled) {
+        lg_diag *d = lg_diag_add(&R->in.ds, "E0713", (lg_span){0}, "there is nothing to undo");
+        if (R->settled)
+            lg_diag_note(d, "the last %d inputs can be taken back: older values are let go",
+                         MOST_UNDO);
         return false;
     }
     lg_repl_piece *p = &R->log.at[--R->log.n];

@@ -88,7 +88,7 @@ static lg_table_head head_of(lg_elab *E, const lg_host *H, bool goes_on) {
     lg_table_head h = H->shown;
     if (!goes_on) {
         h = (lg_table_head){.row = row[0]};
-        h.column = LG_NEW_N(E->arena, lg_table_column, row[0].n + 1);
+        h.column = LG_NEW_N(E->home, lg_table_column, row[0].n + 1);
         for (int c = 0; c < row[0].n; c++)
             h.column[c] = (lg_table_column){shown_width(row[0].name[c]), true};
     }
@@ -145,6 +145,11 @@ static void table_row(const effect *x, lg_value *rec) {
     }
     if (H->table.n && !same_columns(&H->table.at[0], &row))
         lg_host_flush(x->E);
+    const lg_table_row *same = H->table.n ? &H->table.at[0] : &H->shown.row;
+    if (H->table.n || (H->shown.column && same_columns(same, &row)))
+        row.name = same->name;
+    else /* they outlive the round */
+        row.name = lg_arena_dup(x->E->home, row.name, sizeof *row.name * (size_t)row.n);
     LG_PUSH(H->table, row);
 }
 

@@ -30,7 +30,7 @@ static void size_names(probe *p, const lg_ast *e) {
     if (e->kind == LG_A_NAME && !lg_lookup_dim(p->E, p->dims, e->name)) {
         lg_dim *d = lg_dim_var(p->E->dims, e->name, e->span);
         lg_dim_set(d, p->next_size++);
-        LG_ARENA_PUSH(p->E->arena, p->dims->dims, ((lg_named_dim){e->name, d}));
+        lg_frame_add_dim(p->E, p->dims, e->name, d);
     }
     for (uint32_t i = 0; i < e->n; i++)
         size_names(p, e->kid[i]);
@@ -45,7 +45,7 @@ static lg_dim *size_of(probe *p, const lg_ast *e) {
             return p->dims->dims.at[i].dim;
     lg_dim *d = lg_dim_var(p->E->dims, name, e->span);
     lg_dim_set(d, 2);
-    LG_ARENA_PUSH(p->E->arena, p->dims->dims, ((lg_named_dim){name, d}));
+    lg_frame_add_dim(p->E, p->dims, name, d);
     return d;
 }
 

@@ -1,6 +1,7 @@
 /* host.c: the hooks that let the elaborator ask the host, and the run of a program: which part of
  * the file runs, with which arguments. */
 #include "compiler/host/inside.h"
+#include "runtime/profile.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -472,6 +473,9 @@ int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
             run_entry(E, what, m->frame, n, arg, what->name_span);
     }
     lg_host_flush(E);
+    if (lg_profile_on())
+        fprintf(stderr, "elaboration: %zu kB, constants: %zu kB\n", lg_arena_used(E->home) >> 10,
+                lg_arena_used(H->keep->arena) >> 10);
     lg_plans_forget(H);
     lg_log_close(H->log);
     H->log = NULL;

@@ -57,7 +57,7 @@ typedef struct { /* what an elaboration on the side puts aside */
 
 /* sweep.c: where a loop began, and what there was when it last looked. */
 typedef struct {
-    size_t from, seen, bytes; /* nodes of the graph of constants, twice; their bytes */
+    size_t from, seen, bytes; /* nodes of the graph of constants; how many were made; their bytes */
     size_t rows;              /* data whose rows were made */
     size_t kept;              /* values and frames that the last look found */
 } lg_loop_mark;
@@ -80,7 +80,9 @@ typedef struct lg_host {
     LG_VEC(const lg_ast *) logged; /* and whose graph and plan stand in the log */
     LG_VEC(lg_span) checked_run; /* check mode: runs whose result got a type */
     lg_log *log;
-    size_t made_bytes; /* of all constants so far */
+    size_t made_bytes, made; /* of all constants so far, and how many */
+    LG_VEC(lg_node *) spare; /* constants that nobody could reach: they serve again */
+    lg_arena *spare_arena;   /* of a round that is over, empty; or NULL */
     struct lg_kept_plan *plans; /* reuse.c */
     size_t plans_n, plans_bytes;
     lg_graph_key plans_seen[64]; /* of expressions, lately; by their number */
@@ -138,7 +140,21 @@ lg_value *lg_host_copy(lg_elab *E, const lg_value *like,
                        const lg_tensor *x); /* of what x holds now */
 lg_value *lg_host_array(lg_elab *E, lg_tensor *x, const char *rows, lg_span at); /* new dims */
 void lg_host_block(lg_elab *E, lg_frame *f, const lg_ast *block);
+/* A round of a loop, or a piece of a session that defines nothing (round.c): what it makes is gone at
+ * its end, but for the n values v, which live on outside, and for what became a part of something
+ * older. Nothing in a check. */
+typedef struct {
+    lg_arena *outer, *own; /* own: NULL in a check */
+    lg_dims_level dims;
+    unsigned lasting;
+    size_t data, rows;
+    const struct lg_file_rows *file;
+} lg_round;
+void lg_round_begin(lg_elab *E, lg_round *r);
+void lg_round_end(lg_elab *E, lg_round *r, size_t n, lg_value **v);
 lg_loop_mark lg_host_mark(lg_elab *E);
+/* A constant among the host values. */
+lg_node *lg_host_keep(lg_host *H, lg_tensor *x, lg_span at); /* retains x */
 /* Between two rounds of a loop in frame f: once it is worth it, frees constants made since *m that
  * neither names nor also[0..n) reach. */
 void lg_host_sweep(lg_elab *E, const lg_frame *f, lg_loop_mark *m, lg_value *const *also,
@@ -271,6 +287,7 @@ const lg_builtin *lg_host_builtin_find(lg_sym name);
 lg_data *lg_data_stage(lg_elab *E, lg_data *d, lg_sym name, int n, const lg_arg *arg, lg_span at);
 /* csv(...) |> shuffle() ...; decl: a declaration whose fields stand over the source, or NULL. */
 lg_data *lg_data_expr(lg_elab *E, lg_frame *f, const lg_ast *e, const lg_ast *decl);
+void lg_data_drop_rows(lg_data *d); /* `all`: they are made again when somebody asks */
 lg_data *lg_data_derive(lg_elab *E, const lg_data *d);
 
 /* Do the derivatives of fn up to an order agree with differences? A bool; an error after reporting.

@@ -91,9 +91,12 @@ static void collect_frame(settling *s, lg_frame *f) {
             if (s->seen.at[i] == f)
                 return;
         LG_PUSH(s->seen, f);
+        lg_arena *arena = s->E->arena;
+        s->E->arena = f->arena;
         for (lg_binding *b = f->names; b; b = b->next)
             if (b->state == LG_B_VALUE && b->value)
                 b->value = collect(s, b->value);
+        s->E->arena = arena;
         if (f->self)
             collect_frame(s, f->self);
     }
@@ -189,7 +192,7 @@ static bool evaluate(settling *s, lg_span at, bool last) {
         lg_value *v = s->open.at[i];
         lg_tensor *own;
         if (v->t.node->op == &lg_op_const) {
-            v->t.node = lg_g_const(H->keep, settled(v->t.node->attr.tensor, &own), v->at);
+            v->t.node = lg_host_keep(H, settled(v->t.node->attr.tensor, &own), v->at);
             lg_tensor_release(own);
         } else if (v->t.node->graph != E->g) {
             lg_err(E, "E0441", at, "this value belongs to a step and is not known here");
@@ -210,8 +213,7 @@ static bool evaluate(settling *s, lg_span at, bool last) {
     bool ok = again ? lg_plan_eval(H, g, out, &fault, &taken) : lg_graph_eval(g, NULL, out, &fault);
     for (size_t i = 0; ok && i < n; i++) {
         lg_value *v = s->open.at[where[i]];
-        v->t.node = lg_g_const(H->keep, out[i], v->at);
-        H->made_bytes += lg_tensor_bytes(out[i]);
+        v->t.node = lg_host_keep(H, out[i], v->at);
         lg_tensor_release(out[i]);
     }
     s->taken = last && taken;
@@ -275,11 +277,10 @@ void lg_host_fault(lg_elab *E, const lg_fault *fault, lg_span at) {
 
 lg_value *lg_host_const(lg_elab *E, const lg_value *like, lg_tensor *x, lg_span at) {
     lg_value *r = lg_v_copy(E, like);
-    lg_host_of(E)->made_bytes += lg_tensor_bytes(x);
     r->at = at;
     r->t.dtype = x->dtype;
     r->t.n_open = 0;
-    r->t.node = lg_g_const(lg_host_of(E)->keep, x, at);
+    r->t.node = lg_host_keep(lg_host_of(E), x, at);
     return r;
 }
 
@@ -293,14 +294,13 @@ lg_value *lg_host_copy(lg_elab *E, const lg_value *like, const lg_tensor *x) {
 
 lg_value *lg_host_array(lg_elab *E, lg_tensor *x, const char *rows, lg_span at) {
     lg_dim *dim[LG_MAX_RANK];
-    lg_host_of(E)->made_bytes += lg_tensor_bytes(x);
     for (int i = 0; i < x->rank; i++)
         dim[i] = lg_dim_num(E->dims, x->shape[i]);
     if (rows && x->rank) {
         dim[0] = lg_dim_var(E->dims, lg_intern(rows), at);
         lg_dim_set(dim[0], x->shape[0]);
     }
-    return lg_v_tensor(E, x->dtype, x->rank, dim, lg_g_const(lg_host_of(E)->keep, x, at), at);
+    return lg_v_tensor(E, x->dtype, x->rank, dim, lg_host_keep(lg_host_of(E), x, at), at);
 }
 
 lg_tensor *lg_host_tensor(lg_elab *E, lg_value *v, lg_tensor **made) {
@@ -624,6 +624,8 @@ static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects) {
     uint64_t place = lg_next_place(f);
     lg_loop_mark m = lg_host_mark(E);
     for (int64_t i = 0; i < it.n && E->diags->errors == errors; i++) {
+        lg_round round;
+        lg_round_begin(E, &round);
         lg_frame *body = lg_frame_new(E, LG_F_HOST, f);
         body->path_hash = place; /* each round draws its own: its number tells them apart */
         body->draw_lane = lg_draw_lane(E, host_lane(f), lg_v_int(E, i, s->span), s->span);
@@ -636,7 +638,10 @@ static lg_value *loop(lg_elab *E, lg_frame *f, const lg_ast *s, bool collects) {
                     number ? lg_num_varying(E, item, s->kid[0]->name) : item, s->kid[0]->span);
         else
             lg_bind_pattern(E, body, s->kid[0], item, false);
+        yields *to = yield_target(body);
+        size_t before = to ? to->v.n : 0;
         lg_host_block(E, body, s->kid[2]);
+        lg_round_end(E, &round, to ? to->v.n - before : 0, to ? to->v.at + before : NULL);
         if ((H->session || H->trial) && lg_host_signal && E->diags->errors == errors)
             lg_err(E, "R0701", s->span, "stopped by a signal in round %lld of this loop",
                    (long long)i);

@@ -242,6 +242,7 @@ bool lg_source_type(lg_elab *E, lg_source *s) {
     int n = 0;
     if (!map_rows(E, s, NULL, &n, name, type))
         return false;
+    E->lasting++;
     s->n_cols = n;
     s->col = LG_NEW_N(E->arena, lg_col, n ? n : 1);
     for (int i = 0; i < n; i++) {
@@ -257,6 +258,7 @@ static row_plan *plan_for(lg_elab *E, lg_source *s, int64_t n) {
     for (row_plan *p = s->plan; p; p = p->next)
         if (p->n == n)
             return p;
+    E->lasting++; /* it stays with the source */
     row_plan *p = LG_NEW(E->arena, row_plan);
     p->n = n;
     p->g = lg_graph_new(NULL);

@@ -34,6 +34,11 @@ void lg_host_detach(lg_elab *E) {
     lg_plans_forget(H);
     lg_graph_free(H->keep);
     H->keep = NULL;
+    lg_free(H->spare.at);
+    lg_arena_free(H->spare_arena);
+    H->spare_arena = NULL;
+    H->spare.at = NULL;
+    H->spare.n = H->spare.cap = 0;
 }
 
 bool lg_host_statement(lg_elab *E, lg_module *m, const lg_ast *s, bool show) {
@@ -69,14 +74,18 @@ void lg_host_bind(lg_elab *E, lg_module *m, lg_sym name, lg_tensor *x) {
 
 lg_tensor *lg_host_array_of(lg_elab *E, lg_module *m, const lg_ast *e) {
     lg_context c = enter(E, m);
+    lg_round round;
+    lg_round_begin(E, &round);
     size_t errors = E->diags->errors;
     lg_value *v = lg_host_expr(E, m->frame, e);
     lg_tensor *made = NULL, *x = E->diags->errors == errors ? lg_host_tensor(E, v, &made) : NULL;
     if (!x && E->diags->errors == errors)
         lg_err(E, "E0208", e->span, "an array or a number is wanted here, got %s",
                lg_v_type_text(E, v));
+    x = x && !made ? lg_tensor_retain(x) : x;
+    lg_round_end(E, &round, 0, NULL);
     lg_host_leave(E, &c);
-    return x && !made ? lg_tensor_retain(x) : x;
+    return x;
 }
 
 /* ---- pieces of text: the prompt ---- */
@@ -208,16 +217,36 @@ static void one(lg_elab *E, lg_module *m, const lg_ast *s, lg_host_show_fn show,
     }
 }
 
+/* Such a piece leaves nothing behind: it is a round by itself. */
+static bool defines_nothing(const lg_ast *piece) {
+    for (uint32_t i = 0; i < piece->n; i++)
+        switch ((lg_ast_kind)piece->kid[i]->kind) {
+        case LG_A_EXPR:
+        case LG_A_EFFECT:
+        case LG_A_FOR:
+        case LG_A_WHEN:
+        case LG_A_REQUIRE:
+            break;
+        default:
+            return false;
+        }
+    return true;
+}
+
 bool lg_host_piece(lg_elab *E, lg_module *m, const lg_ast *piece, lg_host_show_fn show, void *ctx) {
     size_t errors = E->diags->errors;
     lg_host *H = lg_host_of(E);
+    bool passing = defines_nothing(piece);
+    lg_round round;
     if (!H->session)
         H->pieces = lg_host_mark(E);
     H->session = true;
     lg_context c = H->outside = enter(E, m);
+    if (passing)
+        lg_round_begin(E, &round);
     lg_host_point p = lg_host_here(m);
     bool ok = check(E, m, piece);
-    if (ok) {
+    if (ok && !passing) {
         declare(E, m, piece, p, false);
         m->tree = joined(E, p.tree, piece);
         lg_ast own = *piece;
@@ -233,6 +262,8 @@ bool lg_host_piece(lg_elab *E, lg_module *m, const lg_ast *piece, lg_host_show_f
         drop_unmade(m, p);
     lg_host_flush(E);
     lg_host_leave(E, &c);
+    if (passing)
+        lg_round_end(E, &round, 0, NULL);
     lg_host_sweep(E, m->frame, &H->pieces, NULL, 0); /* pieces are the rounds of a long loop */
     return E->diags->errors == errors;
 }
@@ -247,6 +278,8 @@ bool lg_host_check_piece(lg_elab *E, lg_module *m, const lg_ast *piece) {
 void lg_host_recover(lg_elab *E, lg_module *m, lg_host_point p) {
     lg_host *H = lg_host_of(E);
     lg_host_leave(E, &H->outside);
+    E->arena = E->home;
+    lg_dims_recover(E->dims);
     E->diags->muted = 0;
     E->depth = 0;
     E->asking = NULL;

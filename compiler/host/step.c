@@ -245,7 +245,7 @@ static void bind_fields(lg_build *b, lg_data *d, int feed, lg_sym name, int64_t 
     lg_dim *dim = lg_dim_var(E->dims, dim_name, at);
     if (b->g)
         lg_dim_set(dim, rows);
-    LG_ARENA_PUSH(E->arena, b->f->dims, ((lg_named_dim){dim_name, dim}));
+    lg_frame_add_dim(E, b->f, dim_name, dim);
     if (!b->step.batch || !name)
         b->step.batch = dim;
     lg_value *r = field_values(b, d, feed, dim, at);

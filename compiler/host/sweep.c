@@ -165,7 +165,27 @@ static void drop_dead(sweeping *s, size_t from) {
             }
         lg_tensor_release(n->attr.tensor);
         n->attr.tensor = NULL;
+        LG_PUSH(s->H->spare, n);
     }
+}
+
+lg_node *lg_host_keep(lg_host *H, lg_tensor *x, lg_span at) {
+    H->made++;
+    H->made_bytes += lg_tensor_bytes(x);
+    if (!H->spare.n)
+        return lg_g_const(H->keep, x, at);
+    lg_node *n = H->spare.at[--H->spare.n];
+    *n->type = lg_type_make(x->dtype, x->rank, x->shape);
+    n->span = at;
+    n->attr.tensor = lg_tensor_retain(x);
+    LG_PUSH(H->keep->keep, x);
+    return n;
+}
+
+void lg_data_drop_rows(lg_data *d) {
+    for (int k = 0; k < d->src->n_cols; k++)
+        lg_tensor_release(d->all[k]);
+    d->all = NULL;
 }
 
 /* The rows of data that a pipeline made in a round; if somebody does come back to them, they are
@@ -179,9 +199,7 @@ static void drop_rows(sweeping *s, size_t from) {
             H->rows.at[n++] = d;
             continue;
         }
-        for (int k = 0; k < d->src->n_cols; k++)
-            lg_tensor_release(d->all[k]);
-        d->all = NULL;
+        lg_data_drop_rows(d);
     }
     H->rows.n = n;
 }
@@ -189,14 +207,14 @@ static void drop_rows(sweeping *s, size_t from) {
 lg_loop_mark lg_host_mark(lg_elab *E) {
     lg_host *H = lg_host_of(E);
     size_t n = H->keep ? H->keep->node.n : 0;
-    return (lg_loop_mark){n, n, H->made_bytes, H->rows.n, 0};
+    return (lg_loop_mark){n, H->made, H->made_bytes, H->rows.n, 0};
 }
 
 void lg_host_sweep(lg_elab *E, const lg_frame *f, lg_loop_mark *m, lg_value *const *also,
                    size_t n) {
     lg_host *H = lg_host_of(E);
     size_t many = m->kept > MANY ? m->kept : MANY; /* a sweep looks at all that is kept */
-    if (!H->keep || (H->made_bytes - m->bytes < WORTH_IT && H->keep->node.n - m->seen < many))
+    if (!H->keep || (H->made_bytes - m->bytes < WORTH_IT && H->made - m->seen < many))
         return;
     sweeping s = {.H = H};
     s.live = lg_alloc(H->keep->node.n + 1);
@@ -214,6 +232,6 @@ void lg_host_sweep(lg_elab *E, const lg_frame *f, lg_loop_mark *m, lg_value *con
     lg_free(s.slot);
     lg_free(s.live);
     m->bytes = H->made_bytes;
-    m->seen = H->keep->node.n;
+    m->seen = H->made;
     m->kept = s.used - H->keep->node.n;
 }

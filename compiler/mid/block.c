@@ -349,7 +349,7 @@ static void local_dim(lg_elab *E, lg_frame *f, const lg_ast *s) {
     }
     if (!d)
         d = lg_dim_var(E->dims, s->name, at);
-    LG_ARENA_PUSH(E->arena, f->dims, ((lg_named_dim){s->name, d}));
+    lg_frame_add_dim(E, f, s->name, d);
     define(E, f, s->name, false, lg_v_dim(E, d, at), at);
 }
 

@@ -54,7 +54,9 @@ struct lg_dim {
 };
 
 struct lg_dims {
-    lg_arena *arena;
+    lg_arena *home;
+    lg_arena *arena; /* of what is under way */
+    lg_dims_level *level;
     lg_dim **table; /* open addressing, size a power of two */
     size_t n, size;
     lg_atom **atom;
@@ -310,7 +312,7 @@ static void grow(lg_dims *c) {
     lg_dim **old = c->table;
     size_t size = c->size;
     c->size = size ? size * 2 : 64;
-    c->table = LG_NEW_N(c->arena, lg_dim *, c->size);
+    c->table = LG_NEW_N(c->home, lg_dim *, c->size);
     for (size_t i = 0; i < size; i++) {
         if (!old[i])
             continue;
@@ -321,6 +323,35 @@ static void grow(lg_dims *c) {
     }
 }
 
+static uint32_t newest_atom(poly p) { /* its id, or 0 */
+    uint32_t id = 0;
+    for (size_t i = 0; i < p.n; i++)
+        for (uint32_t j = 0; j < p.t[i].n; j++)
+            id = p.t[i].p[j].atom->id > id ? p.t[i].p[j].atom->id : id;
+    return id;
+}
+
+static bool has_atoms(poly p) {
+    return p.n > 1 || (p.n && p.t[0].n);
+}
+
+/* The level that p belongs to; NULL: none. */
+static lg_dims_level *level_of(const lg_dims *c, poly p) {
+    uint32_t id = newest_atom(p);
+    lg_dims_level *l = has_atoms(p) ? c->level : NULL;
+    while (l && id < l->mark)
+        l = l->up;
+    return l;
+}
+
+static poly copied(lg_arena *a, poly p) {
+    term *t = lg_arena_dup(a, p.n ? (const void *)p.t : (const void *)"", sizeof *t * p.n);
+    for (size_t i = 0; i < p.n; i++)
+        if (t[i].n)
+            t[i].p = lg_arena_dup(a, t[i].p, sizeof *t[i].p * t[i].n);
+    return (poly){p.n, t};
+}
+
 static lg_dim *intern(lg_dims *c, poly p) {
     if (c->n * 2 >= c->size)
         grow(c);
@@ -329,8 +360,12 @@ static lg_dim *intern(lg_dims *c, poly p) {
     for (; c->table[at]; at = (at + 1) & (c->size - 1))
         if (c->table[at]->hash == h && poly_equal(c->table[at]->p, p))
             return c->table[at];
-    lg_dim *d = LG_NEW(c->arena, lg_dim);
-    *d = (lg_dim){p, h, c};
+    lg_dims_level *l = level_of(c, p);
+    lg_arena *a = l ? l->arena : c->home;
+    lg_dim *d = LG_NEW(a, lg_dim);
+    *d = (lg_dim){c->level ? copied(a, p) : p, h, c};
+    if (l)
+        LG_PUSH(l->made, d);
     c->n++;
     return c->table[at] = d;
 }
@@ -338,7 +373,7 @@ static lg_dim *intern(lg_dims *c, poly p) {
 static lg_atom *add_atom(lg_dims *c, lg_atom like) {
     if (c->n_atoms == c->cap_atoms) {
         size_t cap = c->cap_atoms ? c->cap_atoms * 2 : 32;
-        lg_atom **to = LG_NEW_N(c->arena, lg_atom *, cap);
+        lg_atom **to = LG_NEW_N(c->home, lg_atom *, cap);
         if (c->n_atoms)
             memcpy(to, c->atom, c->n_atoms * sizeof *to);
         c->atom = to;
@@ -376,8 +411,55 @@ static lg_dim *too_large(lg_dims *c, const lg_dim *a, const char *op, const lg_d
 
 lg_dims *lg_dims_new(lg_arena *a) {
     lg_dims *c = LG_NEW(a, lg_dims);
-    c->arena = a;
+    c->home = c->arena = a;
     return c;
+}
+
+void lg_dims_enter(lg_dims *c, lg_dims_level *l, lg_arena *a) {
+    *l = (lg_dims_level){
+        .mark = (uint32_t)c->n_atoms, .arena = a, .was = c->arena, .up = c->level};
+    c->level = l;
+    c->arena = a;
+}
+
+void lg_dims_recover(lg_dims *c) {
+    c->level = NULL;
+    c->arena = c->home;
+}
+
+bool lg_dim_made_in(const lg_dim *d, const lg_dims_level *l) {
+    return d && has_atoms(d->p) && newest_atom(d->p) >= l->mark;
+}
+
+/* Out of the table; those behind it move up where they may. */
+static void forget(lg_dims *c, const lg_dim *d) {
+    size_t last = c->size - 1, at = d->hash & last;
+    while (c->table[at] != d)
+        at = (at + 1) & last;
+    c->table[at] = NULL;
+    c->n--;
+    for (at = (at + 1) & last; c->table[at]; at = (at + 1) & last) {
+        lg_dim *x = c->table[at];
+        size_t to = x->hash & last;
+        c->table[at] = NULL;
+        while (c->table[to])
+            to = (to + 1) & last;
+        c->table[to] = x;
+    }
+}
+
+void lg_dims_leave(lg_dims *c, lg_dims_level *l, bool keep) {
+    assert(c->level == l);
+    for (size_t i = 0; i < l->made.n; i++)
+        if (!keep)
+            forget(c, l->made.at[i]);
+        else if (l->up)
+            LG_PUSH(l->up->made, l->made.at[i]);
+    if (!keep)
+        c->n_atoms = l->mark;
+    c->level = l->up;
+    c->arena = l->was;
+    lg_free(l->made.at);
 }
 
 lg_dim *lg_dim_var(lg_dims *c, lg_sym name, lg_span at) {

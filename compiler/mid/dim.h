@@ -10,6 +10,19 @@ typedef struct lg_atom lg_atom;
 typedef struct lg_dims lg_dims; /* interning tables; one per elaboration context */
 
 lg_dims *lg_dims_new(lg_arena *a);
+/* From enter to leave, atoms and what is made of them live in the arena a, which may go afterwards:
+ * leave forgets them, or with `keep` leaves them to what is around it. What is made of older atoms
+ * alone stays in any case. Nested. */
+typedef struct lg_dims_level {
+    uint32_t mark; /* atoms there were */
+    lg_arena *arena, *was;
+    LG_VEC(lg_dim *) made;
+    struct lg_dims_level *up;
+} lg_dims_level;
+void lg_dims_enter(lg_dims *c, lg_dims_level *l, lg_arena *a);
+void lg_dims_leave(lg_dims *c, lg_dims_level *l, bool keep);
+void lg_dims_recover(lg_dims *c); /* after a fault: no level is open, all stays */
+bool lg_dim_made_in(const lg_dim *d, const lg_dims_level *l); /* has it atoms made since? */
 /* A fresh rigid atom each call, even for an equal name. `at`: where it was declared. */
 lg_dim *lg_dim_var(lg_dims *c, lg_sym name, lg_span at);
 lg_dim *lg_dim_num(lg_dims *c, int64_t v);

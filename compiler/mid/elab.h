@@ -223,6 +223,7 @@ typedef enum {
 
 struct lg_frame {
     lg_fkind kind;
+    lg_arena *arena;   /* it lives there, and with it what its names are bound to */
     lg_frame *up;      /* lexical parent */
     lg_frame *caller;  /* dynamic parent, for dims and "called from" */
     lg_frame *self;    /* model frame of a member function, or NULL */
@@ -249,6 +250,7 @@ struct lg_frame {
     struct lg_lane *lanes;
 };
 lg_frame *lg_frame_new(lg_elab *E, lg_fkind kind, lg_frame *up);
+void lg_frame_add_dim(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *d);
 /* The frame whose draws and calls are counted for f: blocks without an address of their own belong
  * to what they stand in. */
 lg_frame *lg_counting_frame(lg_frame *f);
@@ -330,7 +332,9 @@ struct lg_late {
 };
 
 struct lg_elab {
-    lg_arena *arena;
+    lg_arena *arena;     /* of what is under way: in a round of a host loop, that round's own */
+    lg_arena *home;      /* of what stays as long as the elaboration */
+    unsigned lasting;    /* goes up when something older than the round got a part in it */
     lg_diags *diags;
     lg_dims *dims;
     lg_graph *g;         /* NULL: check mode */

@@ -76,7 +76,7 @@ void lg_late(lg_elab *E, lg_span at, const char *fmt, ...) {
     lg_buf b = {0};
     lg_buf_vprintf(&b, fmt, ap);
     va_end(ap);
-    struct lg_late *l = LG_NEW(E->arena, struct lg_late);
+    struct lg_late *l = LG_NEW(E->home, struct lg_late);
     *l = (struct lg_late){at, lg_intern_n(b.at ? b.at : "", b.n), E->late};
     E->late = l;
     lg_buf_free(&b);
@@ -98,6 +98,7 @@ const char *lg_txt(lg_elab *E, const char *fmt, ...) {
 
 lg_frame *lg_frame_new(lg_elab *E, lg_fkind kind, lg_frame *up) {
     lg_frame *f = LG_NEW(E->arena, lg_frame);
+    f->arena = E->arena;
     f->kind = kind;
     f->up = up;
     f->caller = E->frame;
@@ -127,8 +128,14 @@ lg_binding *lg_find_local(lg_frame *f, lg_sym name, bool prime) {
     return NULL;
 }
 
+void lg_frame_add_dim(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *d) {
+    LG_ARENA_PUSH(f->arena, f->dims, ((lg_named_dim){name, d}));
+    E->lasting += f->arena != E->arena;
+}
+
 void lg_bind(lg_elab *E, lg_frame *f, lg_sym name, lg_value *v, lg_span at) {
-    lg_binding *b = LG_NEW(E->arena, lg_binding);
+    E->lasting += f->arena != E->arena;
+    lg_binding *b = LG_NEW(f->arena, lg_binding);
     *b = (lg_binding){.name = name, .value = v, .at = at, .next = f->names};
     f->names = b;
 }
@@ -200,9 +207,13 @@ lg_value *lg_force(lg_elab *E, lg_frame *f, lg_binding *b, lg_span at) {
             E->lanes = f->lanes;
             E->lazy = guard == f->guard ? lazy : NULL;
         }
+        lg_arena *arena = E->arena;
+        E->lasting += f->arena != arena;
+        E->arena = f->arena;
         E->frame = f;
         lg_statement(E, f, b->stmt);
         E->frame = was;
+        E->arena = arena;
         E->asking = by.up;
         E->g = g;
         E->guard = guard;
@@ -235,8 +246,12 @@ lg_module *lg_library_module(lg_elab *E, const char *name) {
     for (const lg_embedded *e = lg_stdlib; e->name; e++)
         if (!strcmp(e->name, name)) {
             uint32_t file = lg_source_add(lg_txt(E, "std/%s.lg", e->name), e->text, e->n_text);
+            lg_arena *arena = E->arena;
+            E->arena = E->home;
             lg_ast *tree = lg_ast_read(E->arena, e->tree, e->n_tree, file);
-            return tree ? lg_elab_add_module(E, e->name, tree, true) : NULL;
+            lg_module *m = tree ? lg_elab_add_module(E, e->name, tree, true) : NULL;
+            E->arena = arena;
+            return m;
         }
     return NULL;
 }
@@ -385,7 +400,7 @@ lg_dim *lg_dim_fresh(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *to, lg_span a
     int64_t size;
     if (to && lg_dim_value(to, &size))
         lg_dim_set(d, size);
-    alias *a = LG_NEW(E->arena, alias);
+    alias *a = LG_NEW(f->arena, alias);
     *a = (alias){f, to, false, E->dims};
     lg_dim_set_user(d, a);
     return d;
@@ -499,7 +514,7 @@ lg_value *lg_value_seen_from(lg_elab *E, lg_frame *f, lg_value *v) {
 
 lg_elab *lg_elab_new(lg_arena *a, lg_diags *ds) {
     lg_elab *E = LG_NEW(a, lg_elab);
-    E->arena = a;
+    E->arena = E->home = a;
     E->diags = ds;
     E->dims = lg_dims_new(a);
     E->float_dtype = LG_F32;

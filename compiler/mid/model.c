@@ -179,11 +179,11 @@ static void add_leaf(making *k, lg_leaf_info info, lg_value *now) {
     info.alias = -1;
     if (!info.id)
         info.id = LG_NEW(k->E->arena, lg_leaf_id);
-    if (info.id->in == k->m) {
+    if (info.id->in == k->m->number) {
         info.alias = info.id->number;
         now = k->now.at[info.alias];
     } else {
-        *info.id = (lg_leaf_id){k->m, (int)k->m->leaf.n};
+        *info.id = (lg_leaf_id){k->m->number, (int)k->m->leaf.n};
     }
     LG_PUSH(k->m->leaf, info);
     LG_PUSH(k->now, now);
@@ -451,7 +451,8 @@ static void settle(making *k) {
 
 static lg_value *construct(lg_elab *E, const lg_ast *decl, lg_frame *C, lg_span at) {
     lg_model *m = LG_NEW(E->arena, lg_model);
-    *m = (lg_model){.decl = decl, .frame = C};
+    static uint64_t models; /* made so far: an address may serve twice */
+    *m = (lg_model){.decl = decl, .frame = C, .number = ++models};
     making k = {.E = E, .m = m, .place = C->path_hash};
     const lg_ast *block = decl->kid[LG_D_BLOCK];
     lg_frame *was = E->frame;
@@ -510,7 +511,7 @@ static lg_tried *tried(const lg_elab *E, const lg_ast *decl) {
 void lg_tried_note(lg_elab *E, const lg_ast *decl, bool sound) {
     lg_tried *t = tried(E, decl);
     if (!t) {
-        t = LG_NEW(E->arena, lg_tried);
+        t = LG_NEW(E->home, lg_tried);
         *t = (lg_tried){decl, true, E->tried};
         E->tried = t;
     }

@@ -6,7 +6,7 @@
 
 /* What makes two leaves the same one: made once per `param` line that runs. */
 typedef struct lg_leaf_id {
-    const lg_model *in; /* the model under construction that has it, and its number there */
+    uint64_t in; /* the number of the model under construction that has it, and its own there */
     int number;
 } lg_leaf_id;
 
@@ -32,6 +32,7 @@ typedef struct {
 } lg_member;
 
 struct lg_model {
+    uint64_t number; /* no other has it */
     const lg_ast *decl;
     lg_frame *frame; /* arguments, dims and lets of the construction */
     const lg_ast *call;

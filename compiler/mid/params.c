@@ -185,7 +185,7 @@ static lg_value *bounded(binding *b, const lg_ast *p, lg_value *v, lg_span at) {
     lg_dim *want = NULL;
     if (p->kid[1]->kind == LG_A_NAME && !lg_sig_dim(E, b->f, p->kid[1]->name, true)) {
         want = lg_dim_fresh(E, b->f, p->kid[1]->name, v->t.bound, p->kid[1]->span);
-        LG_ARENA_PUSH(b->E->arena, b->f->dims, ((lg_named_dim){p->kid[1]->name, want}));
+        lg_frame_add_dim(E, b->f, p->kid[1]->name, want);
     } else {
         want = lg_dim_expr(E, b->f, p->kid[1]);
     }
@@ -436,7 +436,7 @@ void lg_params_vary(lg_elab *E, lg_frame *f, const lg_ast *decl) {
     const lg_ast *params = decl->kid[LG_D_PARAMS];
     if (LG_CHECKING(E) || !params || !E->modules)
         return;
-    E->statics = E->statics ? E->statics : lg_statics_new(E->arena, declaration, E);
+    E->statics = E->statics ? E->statics : lg_statics_new(E->home, declaration, E);
     uint64_t fixed = lg_static_params(E->statics, decl);
     for (uint32_t i = 0; i < params->n && i < 64; i++) {
         lg_binding *b = lg_find_local(f, params->kid[i]->name, false);
@@ -497,10 +497,9 @@ void lg_bind_any(lg_elab *E, lg_frame *f, const lg_ast *params) {
         lg_value *v = lg_find_local(f, p->name, false)->value;
         if (p->kid[1] && v->kind == LG_V_TENSOR && is_bound(p)) {
             if (p->kid[1]->kind == LG_A_NAME && !lg_sig_dim(E, f, p->kid[1]->name, true))
-                LG_ARENA_PUSH(
-                    E->arena, f->dims,
-                    ((lg_named_dim){p->kid[1]->name,
-                                    lg_dim_fresh(E, f, p->kid[1]->name, NULL, p->kid[1]->span)}));
+                lg_frame_add_dim(
+                    E, f, p->kid[1]->name,
+                    lg_dim_fresh(E, f, p->kid[1]->name, NULL, p->kid[1]->span));
             v->t.bound = lg_dim_expr(E, f, p->kid[1]);
         }
     }

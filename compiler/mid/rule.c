@@ -133,7 +133,7 @@ static lg_frame *body_frame(lg_elab *E, const variant *v, lg_value **p, bool lou
         f->float_dtype = leaf[0].value->t.dtype;
     v->env->float_dtype = f->float_dtype; /* what functions among the hyperparameters give */
     for (size_t i = 0; i < v->env->dims.n; i++)
-        LG_ARENA_PUSH(E->arena, f->dims, v->env->dims.at[i]);
+        lg_frame_add_dim(E, f, v->env->dims.at[i].name, v->env->dims.at[i].dim);
     for (const lg_binding *b = v->env->names; b; b = b->next)
         lg_bind(E, f, b->name, b->value ? lg_schedule_now(E, b->value) : lg_v_error(E, b->at),
                 b->at);
@@ -719,7 +719,7 @@ void lg_rule_check(lg_elab *E, const lg_ast *decl, lg_frame *env) {
     f->decl = decl;
     f->hyper = v.env;
     for (size_t i = 0; i < v.env->dims.n; i++) /* a dim of a hyperparameter may be one of p's */
-        LG_ARENA_PUSH(E->arena, f->dims, v.env->dims.at[i]);
+        lg_frame_add_dim(E, f, v.env->dims.at[i].name, v.env->dims.at[i].dim);
     for (const lg_binding *b = v.env->names; b; b = b->next)
         lg_bind(E, f, b->name, b->value, b->at);
     lg_value *p = any_p(E, &v, f);

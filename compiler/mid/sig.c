@@ -33,7 +33,7 @@ lg_dim *lg_sig_dim(lg_elab *E, lg_frame *f, lg_sym name, bool binding) {
 }
 
 void lg_sig_add(lg_elab *E, lg_frame *f, lg_sym name, lg_dim *d) {
-    LG_ARENA_PUSH(E->arena, f->dims, ((lg_named_dim){name, d}));
+    lg_frame_add_dim(E, f, name, d);
 }
 
 int lg_sig_unknown(lg_checking *c, const lg_ast *e, lg_sym *out, int n, int max) {

@@ -125,7 +125,7 @@ static lg_pack *bind_pack(lg_checking *c, lg_sym name, int n, lg_dim *const *got
     for (int i = 0; i < n; i++)
         p.dim[i] =
             lg_dim_fresh(c->E, c->f, lg_intern(lg_dim_text(c->E->arena, got[i])), got[i], at);
-    LG_ARENA_PUSH(c->E->arena, c->f->packs, p);
+    LG_ARENA_PUSH(c->f->arena, c->f->packs, p);
     return &c->f->packs.at[c->f->packs.n - 1];
 }
 
@@ -677,6 +677,7 @@ lg_value *lg_type_check(lg_elab *E, lg_frame *f, const lg_ast *type, lg_value *v
 }
 
 size_t lg_type_own_packs(lg_elab *E, lg_frame *f, const lg_ast *type, int n, const lg_arg *arg) {
+    (void)E;
     size_t before = f->packs.n;
     for (int i = 0; i < n && i < (int)type->n - 1; i++) {
         const lg_ast *t = type->kid[i];
@@ -686,7 +687,7 @@ size_t lg_type_own_packs(lg_elab *E, lg_frame *f, const lg_ast *type, int n, con
             pack_named(f, t->kid[pack]->name))
             continue;
         lg_pack p = {t->kid[pack]->name, v->t.rank - ((int)t->n - 1), v->t.dim + pack};
-        LG_ARENA_PUSH(E->arena, f->packs, p);
+        LG_ARENA_PUSH(f->arena, f->packs, p);
     }
     return before;
 }
@@ -757,7 +758,7 @@ static lg_value *any_tensor(lg_checking *c, const lg_ast *type) {
             lg_dim *one = lg_dim_var(
                 E->dims, lg_txt(E, "...%s", e->kind == LG_A_PACK ? e->name : ""), e->span);
             lg_pack made = {e->name, 1, lg_arena_dup(E->arena, &one, sizeof one)};
-            LG_ARENA_PUSH(c->E->arena, c->f->packs, made);
+            LG_ARENA_PUSH(c->f->arena, c->f->packs, made);
             p = &c->f->packs.at[c->f->packs.n - 1];
         }
         for (int k = 0; k < p->n && rank < LG_MAX_RANK; k++)

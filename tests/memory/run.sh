@@ -68,5 +68,16 @@ for f in deep gpt loop; do
     run "$here/$f.lg" --mem "$(awk -v l="$least" 'BEGIN { printf "%d", l * 1.2e6 }')"
     check "$f runs with little more than the least" $?
 done
+# What rounds of host code make is gone after them: by the count of the program itself, a thousand more
+# runs, expressions and inner loops take a few bytes each.
+kept() { # kept ROUNDS: kB of the elaboration and of constants
+    run "$here/rounds.lg" --quiet --rounds "$1"
+    sed -n 's/^elaboration: \([0-9]*\) kB, constants: \([0-9]*\) kB$/\1 \2/p' "$tmp/err" |
+        awk '{ print $1 + $2 }'
+}
+few=$(kept 500) many=$(kept 1500)
+[ -n "$few" ] && [ "$few" -gt 0 ] && [ $((many - few)) -lt 300 ]
+check "1000 more rounds of a host loop take ${few} to ${many} kB" $?
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -38,6 +38,10 @@ for name in "$@"; do
     done
 done
 if $all && ! $accept; then
+    # The last 100 inputs can be taken back; what older ones replaced is let go.
+    { seq 105 | sed 's/.*/let x = &/'; yes :undo | head -n 100; printf 'x\n:undo\n'; } >"$scratch/undo.in"
+    result "undo is bounded" "$(printf 'integer: 5\nerror[E0713]: there is nothing to undo')" \
+        "$(type_in "$scratch/undo.in" --keep-going | grep -A1 '^integer')"
     status() { # status WANTED TEXT OPTION...
         printf '%b' "$2" >"$scratch/one"
         type_in "$scratch/one" "${@:3}" >"$scratch/said"
