@@ -441,7 +441,12 @@ typedef struct {
 static void run_part(void *ctx, int part, int parts) {
     job *j = ctx;
     const lg_plan *p = j->plan;
-    thread t = {.id = part, .n = parts, .barrier = parts > 1 ? &j->barrier : NULL};
+    thread t; /* its fault is large */
+    t.id = part;
+    t.n = parts;
+    t.barrier = parts > 1 ? &j->barrier : NULL;
+    t.state = CLEAN;
+    t.fault.set = false;
     char *mine = p->room->base + p->workspace + (size_t)part * p->thread_bytes;
     t.pointer = (const void **)(void *)mine;
     t.scratch = mine + ((size_t)p->n_pointer * sizeof(void *) + 63) / 64 * 64;
@@ -452,7 +457,8 @@ static void run_part(void *ctx, int part, int parts) {
         lg_barrier_wait(&j->barrier); /* and takes parts of what the first is still at */
     if (parts > 1 && part == 0)
         lg_pool_share(NULL);
-    j->fault[part] = t.fault;
+    if (t.fault.set)
+        j->fault[part] = t.fault;
 }
 
 enum { CROWDED = 3, ALONE = 100 };

@@ -55,6 +55,7 @@ lg_status lg_inflate(const lg_io *io, const char *file, const uint8_t *src, size
                      int window_bits, size_t hint, size_t limit, lg_bytes *out);
 /* Shortest decimal text that reads back as the same double (single: the same float). */
 const char *lg_number_text(char out[40], double v, bool single);
+size_t lg_number_put(char out[40], double v, bool single); /* the same; gives its length */
 
 /* An element type as files have it. */
 typedef struct {

@@ -236,7 +236,7 @@ void lg_log_int(lg_log *l, const char *name, int64_t v) {
 void lg_log_real(lg_log *l, const char *name, double v, bool single) {
     lg_buf *b = l ? key(l, name) : NULL;
     if (b && isfinite(v))
-        b->n += strlen(lg_number_text(lg_buf_room(b, 40), v, single));
+        b->n += lg_number_put(lg_buf_room(b, 40), v, single);
     else if (b)
         lg_buf_put(b, "null", 4);
 }

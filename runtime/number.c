@@ -116,14 +116,23 @@ static bool reads_back(const scaled *s, uint64_t q, int n) {
     return off < most || (off == most && s->even);
 }
 
+static const char pairs[] = "000102030405060708091011121314151617181920212223242526272829"
+                            "303132333435363738394041424344454647484950515253545556575859"
+                            "606162636465666768697071727374757677787980818283848586878889"
+                            "90919293949596979899";
+
+/* The last n digits of q. */
 static char *put_digits(char *out, uint64_t q, int n) {
-    for (int i = n; i-- > 0; q /= 10)
-        out[i] = (char)('0' + q % 10);
+    int i = n;
+    for (; i >= 2; q /= 100)
+        memcpy(out + (i -= 2), pairs + 2 * (q % 100), 2);
+    if (i)
+        *out = (char)('0' + q % 10);
     return out + n;
 }
 
-/* n digits, of which the first counts 10^exp10, as %.<precision>g has them. */
-static void lay_out(char *out, uint64_t q, int n, int exp10, int precision) {
+/* n digits, of which the first counts 10^exp10, as %.<precision>g has them; gives their end. */
+static char *lay_out(char *out, uint64_t q, int n, int exp10, int precision) {
     char digit[MOST];
     while (n > 1 && q % 10 == 0)
         q /= 10, n--;
@@ -153,23 +162,34 @@ static void lay_out(char *out, uint64_t q, int n, int exp10, int precision) {
         }
     }
     *out = 0;
+    return out;
 }
 
-static bool quick(char *out, double v, bool single) {
+/* n digits are too far from the number, as a look without its last bits tells. */
+static bool too_far(const scaled *s, int n) {
+    uint64_t whole = (uint64_t)(s->p >> s->shift), unit = ten[MOST - n], off = whole % unit;
+    uint64_t most = (uint64_t)(s->up >> (s->shift + 1)) + 2; /* what is read back is half as far */
+    return off > most && unit - off > most;
+}
+
+/* The length of the text; 0: the number is too large or too small. */
+static size_t quick(char *out, double v, bool single) {
     scaled s;
+    char *at = out;
     if (!scale(fabs(v), single, &s))
-        return false;
+        return 0;
     if (v < 0)
-        *out++ = '-';
+        *at++ = '-';
     for (int n = single ? 6 : 15; n <= MOST; n++) {
+        if (n < MOST && too_far(&s, n))
+            continue;
         uint64_t q = rounded(&s, n);
         if (n < MOST && !reads_back(&s, q, n))
             continue;
         bool more = q == ten[n]; /* 9.99 became 10.0 */
-        lay_out(out, more ? q / 10 : q, n, s.exp10 + more, n);
-        break;
+        return (size_t)(lay_out(at, more ? q / 10 : q, n, s.exp10 + more, n) - out);
     }
-    return true;
+    return 0;
 }
 
 /* By the C library, which knows all numbers. */
@@ -186,10 +206,18 @@ static void slow(char out[40], double v, bool single) {
         *comma = '.';
 }
 
-const char *lg_number_text(char out[40], double v, bool single) {
+size_t lg_number_put(char out[40], double v, bool single) {
+    size_t n = v == 0 ? 0 : quick(out, v, single);
+    if (n)
+        return n;
     if (v == 0)
         strcpy(out, signbit(v) ? "-0" : "0");
-    else if (!quick(out, v, single))
+    else
         slow(out, v, single);
+    return strlen(out);
+}
+
+const char *lg_number_text(char out[40], double v, bool single) {
+    lg_number_put(out, v, single);
     return out;
 }

@@ -259,10 +259,45 @@ static void look_across(writer *w, bool *swaps) {
 
 /* ---- one row with both operands dense: running sums side by side, then a tree ---- */
 
+/* Sums too short for that are one after the other: a vector of them is made side by side. How many
+ * are done. */
+static int64_t short_sums(writer *w) {
+    int lanes = w->order.lanes;
+    int64_t n = w->p.n / lanes * lanes, tall = w->p.k / lanes * lanes;
+    if (w->p.k >= 4 * lanes || lanes == 1 || n == 0)
+        return 0;
+    lg_buf_printf(w->out,
+                  "        for (long n = 0; n < %" PRId64 "; n += %d) {\n"
+                  "            const float *x = b + n * %" PRId64 ";\n"
+                  "            float t[%" PRId64 "] __attribute__((aligned(64)));\n"
+                  "            lg_v%d sum = {0};\n",
+                  n, lanes, w->p.b_n, w->p.k * lanes, lanes);
+    if (tall)
+        lg_buf_printf(w->out,
+                      "            for (long k = 0; k < %" PRId64 "; k += %d)\n"
+                      "                lg_turned(x + k, %" PRId64 ", %d, t + k * %d, %d);\n",
+                      tall, lanes, w->p.b_n, lanes, lanes, lanes);
+    if (tall < w->p.k)
+        lg_buf_printf(w->out,
+                      "            for (long k = %" PRId64 "; k < %" PRId64 "; k++)\n"
+                      "                for (long q = 0; q < %d; q++)\n"
+                      "                    t[k * %d + q] = x[q * %" PRId64 " + k];\n",
+                      tall, w->p.k, lanes, lanes, w->p.b_n);
+    lg_buf_printf(w->out,
+                  "            for (long k = 0; k < %" PRId64 "; k++)\n"
+                  "                sum += *(const lg_u%d *)(t + k * %d) * lg_splat%d(a[k]);\n"
+                  "            *(lg_u%d *)(y + n) = sum;\n        }\n",
+                  w->p.k, lanes, lanes, lanes, lanes);
+    return n;
+}
+
 static void row_times(writer *w) {
     int lanes = w->order.lanes;
-    int64_t whole = w->p.k / (4 * lanes) * (4 * lanes);
-    lg_buf_printf(w->out, "        for (long n = 0; n < %" PRId64 "; n++) {\n", w->p.n);
+    int64_t whole = w->p.k / (4 * lanes) * (4 * lanes), done = short_sums(w);
+    if (done == w->p.n)
+        return;
+    lg_buf_printf(w->out, "        for (long n = %" PRId64 "; n < %" PRId64 "; n++) {\n", done,
+                  w->p.n);
     lg_buf_printf(w->out, "            const float *x = b + n * %" PRId64 ";\n", w->p.b_n);
     lg_buf_printf(w->out, "            float lane[%d] = {0}, rest = 0;\n", lanes);
     if (whole) {
