@@ -51,8 +51,8 @@ static void on_end(int sig) {
 
 /* Signals that would end the process do so after the lines are written. */
 static void watch_ends(bool begin) {
-    static const int ends[] = {SIGHUP,  SIGINT, SIGQUIT, SIGTERM, SIGABRT,
-                               SIGSEGV, SIGBUS, SIGFPE,  SIGILL,  SIGXCPU};
+    static const int ends[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGABRT, SIGSEGV,
+                               SIGBUS, SIGFPE, SIGILL,  SIGXCPU, SIGPIPE};
     static bool at_exit;
     if (begin && !at_exit)
         at_exit = atexit(lg_log_rescue) == 0;

@@ -144,20 +144,21 @@ train fit(how: i64 = 0) {
 END
 for signal in 1 3 6 11 15; do
     rm -f ends.jsonl
-    timeout 60 "$lg" run ends.lg fit --allow-foreign --quiet --how $signal --log ends.jsonl \
-        >/dev/null 2>&1 </dev/null
+    (timeout 60 "$lg" run ends.lg fit --allow-foreign --quiet --how $signal --log ends.jsonl \
+        >/dev/null 2>&1 </dev/null; true) 2>/dev/null
     steps=$(grep -c '^{.*"step": .*"code": .*}$' ends.jsonl)
     [ "$steps" -ge 300 ] && [ "$steps" -le 301 ] && tail -c 2 ends.jsonl | grep -q '}'
     check "a log that ends with signal $signal" $?
 done
 
-# The programs of the examples, shortened, go on like one run.
-for name in digits qat own; do
-    [ -f "$root/examples/$name.lg" ] || continue
+# The programs of the examples, and one of many parameters, shortened, go on like one run.
+for path in examples/digits examples/qat examples/own tests/jit/updates; do
+    name=$(basename "$path")
+    [ -f "$root/$path.lg" ] || continue
     mkdir -p "ex-$name" && cd "ex-$name" || exit 1
     mkdir -p data && cp "$root"/examples/data/*.csv data/
-    sed -E 's/epochs = [0-9]+/epochs = 2/; s/max_steps = [0-9]+/max_steps = 40/; /^ *save /d' "$root/examples/$name.lg" |
-        sed -E '/^train /a\  save "saved" every 9 steps' >p.lg
+    sed -E 's/epochs = [0-9]+/epochs = 2/; s/max_steps = [0-9]+/max_steps = 40/; /^ *save /d' "$root/$path.lg" |
+        sed -E '/^train /a\  save "saved" every 3 steps' >p.lg
     train=$(sed -nE 's/^train ([a-z0-9_]+).*/\1/p' p.lg | head -n 1)
     run p.lg "$train" --quiet >/dev/null 2>whole.err
     last=$(ls saved 2>/dev/null | tail -n 1)
