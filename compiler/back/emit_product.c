@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     int n, width[2], cols[2];
     int64_t at[2];
+    bool running; /* counted from the column `n` of a loop */
 } panel;
 
 bool lg_c_has_product(const lg_step *s, lg_emit_how how) {
@@ -124,8 +125,8 @@ static int64_t b_row(const writer *w) {
 
 static void tile_store(writer *w, const panel *c, int r, int v) {
     char to[96];
-    snprintf(to, sizeof to, "%s + (m + %d) * %" PRId64 " + %" PRId64, w->across ? "z" : "y", r,
-             w->p.n, c->at[v]);
+    snprintf(to, sizeof to, "%s + (m + %d) * %" PRId64 " + %s%" PRId64, w->across ? "z" : "y", r,
+             w->p.n, c->running ? "n + " : "", c->at[v]);
     if (c->cols[v] < c->width[v])
         lg_buf_printf(w->out, "            __builtin_memcpy(%s, &c%d_%d, %d);\n", to, r, v,
                       4 * c->cols[v]);
@@ -139,8 +140,8 @@ static void tile_sums(writer *w, const panel *c, int rows) {
             lg_buf_printf(w->out, "            lg_v%d c%d_%d = {0};\n", c->width[v], r, v);
     lg_buf_printf(w->out,
                   "            for (long k = 0; k < %" PRId64 "; k++) {\n"
-                  "                const float *x = %s + k * %" PRId64 ";\n",
-                  w->p.k, w->packed ? "t" : "b", b_row(w));
+                  "                const float *x = %s + k * %" PRId64 "%s;\n",
+                  w->p.k, w->packed ? "t" : "b", b_row(w), c->running ? " + n" : "");
     for (int v = 0; v < c->n; v++)
         lg_buf_printf(w->out, "                lg_v%d x%d = *(const lg_u%d *)(x + %" PRId64 ");\n",
                       c->width[v], v, c->width[v], c->at[v]);
@@ -192,20 +193,30 @@ static void pack_each(writer *w, int64_t k0, int64_t k1, int64_t n0, int64_t n1,
         lg_buf_printf(w->out, "b[k * %" PRId64 " + n * %" PRId64 "];\n", w->p.b_k, w->p.b_n);
 }
 
+/* A vector of columns from the one that is called `n` + more. */
+static void turned(writer *w, int64_t tall, const char *n, int64_t more, int64_t some) {
+    lg_buf_printf(w->out,
+                  "        for (long k = 0; k < %" PRId64 "; k += %d)\n"
+                  "            lg_turned(b + (%s + %" PRId64 ") * %" PRId64 " + k, %" PRId64
+                  ", %" PRId64 ", t + k * %" PRId64 " + %s + %" PRId64 ", %" PRId64 ");\n",
+                  tall, w->order.lanes, n, more, w->p.b_n, w->p.b_n, some, b_row(w), n, more,
+                  b_row(w));
+}
+
 /* Squares of columns that lie along memory are turned in registers. */
 static void pack(writer *w) {
     const lg_product *p = &w->p;
     int64_t lanes = w->order.lanes, wide = b_row(w) / lanes * lanes, tall = p->k / lanes * lanes;
     if (p->b_k != 1 || p->b_n == 1)
         wide = tall = 0;
-    for (int64_t n = 0; n < wide && tall; n += lanes) {
-        int64_t some = p->n - n < lanes ? p->n - n : lanes;
-        lg_buf_printf(w->out,
-                      "        for (long k = 0; k < %" PRId64 "; k += %" PRId64 ")\n"
-                      "            lg_turned(b + %" PRId64 " + k, %" PRId64 ", %" PRId64
-                      ", t + k * %" PRId64 " + %" PRId64 ", %" PRId64 ");\n",
-                      tall, lanes, n * p->b_n, p->b_n, some, b_row(w), n, b_row(w));
-    }
+    int64_t full = tall ? p->n / lanes * lanes : 0;
+    if (full)
+        lg_buf_printf(w->out, "        for (long n = 0; n < %" PRId64 "; n += %" PRId64 ")\n", full,
+                      lanes);
+    if (full)
+        turned(w, tall, "n", 0, lanes);
+    if (tall && full < wide)
+        turned(w, tall, "0", full, p->n - full);
     int64_t done = tall ? wide : 0, from = done < p->n ? done : p->n;
     pack_each(w, 0, tall, from, p->n, false);
     pack_each(w, tall, p->k, 0, p->n, false);
@@ -225,7 +236,15 @@ static void turn(writer *w) {
 static void tiles(writer *w) {
     if (w->packed)
         pack(w);
-    for (int64_t at = 0; at < w->p.n;) {
+    int lanes = w->order.lanes;
+    int64_t at = w->p.n / (2 * lanes) > 1 ? w->p.n / (2 * lanes) * (2 * lanes) : 0;
+    if (at) {
+        lg_buf_printf(w->out, "        for (long n = 0; n < %" PRId64 "; n += %d) {\n", at,
+                      2 * lanes);
+        strip(w, &(panel){2, {lanes, lanes}, {lanes, lanes}, {0, lanes}, true});
+        lg_buf_printf(w->out, "        }\n");
+    }
+    while (at < w->p.n) {
         panel c = {0};
         while (c.n < 2 && at < w->p.n) {
             int64_t left = w->p.n - at;

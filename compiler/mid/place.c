@@ -5,8 +5,8 @@
 
 enum {
     ALIGN = 64,
-    BRIEF = 8,        /* steps */
-    FAR = 8 << 20,    /* bytes that caches do not keep */
+    BRIEF = 8,         /* steps */
+    FAR = 8 << 20,     /* bytes that caches do not keep */
     MOST_TRIED = 4096, /* blocks */
     MANY = 10000
 };
