@@ -235,6 +235,9 @@ int lg_cmd_completion(int argc, char **argv) {
             fputs(shells[i].script, stdout);
             return LG_EXIT_OK;
         }
-    return lg_usage_fault("E0713", "`lg completion` wants bash, zsh or fish",
-                          "source <(lg completion bash)");
+    char message[96] = "`lg completion` wants the name of a shell";
+    if (argc)
+        snprintf(message, sizeof message, "there is no completion for `%.40s`", argv[0]);
+    return lg_usage_fault("E0713", message,
+                          "shells are bash, zsh and fish: source <(lg completion bash)");
 }

@@ -234,6 +234,10 @@ static void print_names(const char *names) {
     printf("  ");
     while (*names) {
         int n = (int)strcspn(names, " ");
+        if (*names == '_') { /* private to its file */
+            names += n + (names[n] == ' ');
+            continue;
+        }
         if (col + n > 96) {
             printf("\n  ");
             col = 2;

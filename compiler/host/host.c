@@ -436,6 +436,18 @@ bool lg_host_check_with(lg_elab *E, lg_module *m, const lg_host_opts *o) {
     return lg_host_options(E, o) && lg_host_check_options(E, m);
 }
 
+/* Only trains go on where they were. */
+static bool may_resume(lg_elab *E, const lg_module *m, const lg_host_opts *o) {
+    bool any = !o->resume;
+    for (uint32_t i = 0; i < m->tree->n; i++)
+        any = any || is_decl(m->tree->kid[i], "train") || m->tree->kid[i]->kind == LG_A_IMPORT;
+    if (any)
+        return true;
+    lg_diag *d = lg_err(E, "E0629", (lg_span){0}, "%s has no train that could go on", m->name);
+    lg_diag_help(d, "--resume goes on with a `train` from the newest of its saves");
+    return false;
+}
+
 int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
     lg_host_attach(E, o);
     lg_host *H = lg_host_of(E);
@@ -450,7 +462,7 @@ int lg_host_run(lg_elab *E, lg_module *m, const lg_host_opts *o) {
             lg_options_help(H, what);
             return 0;
         }
-    if (!lg_options_all_used(H, what))
+    if (!lg_options_all_used(H, what) || !may_resume(E, m, o))
         return 2;
     lg_io io = lg_host_io(E, (lg_span){0});
     if (o->log && lg_log_open(&io, o->log, o->resume != NULL, &H->log) != LG_OK)

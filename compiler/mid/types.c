@@ -463,6 +463,28 @@ static lg_value *model_of_type(lg_elab *E, lg_frame *f, const lg_ast *type, cons
     return m;
 }
 
+/* Sizes that no leaf has by themselves, as N in floor(rho*N): what the model was made with. */
+static bool learn_sizes(lg_checking *c, const lg_ast *type, const lg_ast *decl, lg_value *v) {
+    const lg_ast *params = decl->kid[LG_D_PARAMS];
+    bool any = false;
+    for (uint32_t i = 1, at = 0; v->kind == LG_V_MODEL && type->kind == LG_A_CALL && i < type->n;
+         i++) {
+        const lg_ast *k = type->kid[i], *e = k->kind == LG_A_NAMED ? k->kid[0] : k;
+        lg_sym name = k->kind == LG_A_NAMED      ? k->name
+                      : params && at < params->n ? params->kid[at++]->name
+                                                 : NULL;
+        if (!name || e->kind != LG_A_NAME || lg_sig_own(c->E, c->f, e->name) ||
+            !binds_size(c->E, c->f, e, c->binding))
+            continue;
+        lg_value *size = lg_model_member(c->E, v, name, c->at);
+        lg_dim *d = size->kind == LG_V_NUM ? lg_v_to_dim(c->E, size, c->at) : NULL;
+        if (d)
+            lg_sig_add(c->E, c->f, e->name, d);
+        any = any || d;
+    }
+    return any;
+}
+
 static lg_value *model(lg_checking *c, const lg_ast *type, const lg_ast *decl, lg_frame *env,
                        lg_value *v) {
     lg_elab *E = c->E;
@@ -501,6 +523,8 @@ static lg_value *model(lg_checking *c, const lg_ast *type, const lg_ast *decl, l
             }
             ok = type->kind == LG_A_TYPE || same_dim(c, d, got->t.dim[k]);
         }
+        if (!ok && learn_sizes(c, type, decl, v))
+            return model(c, type, decl, env, v);
         if (!ok)
             return refuse(c, "E0203", type, v,
                           lg_txt(E, "`%s` is %s", b[i].path, lg_v_type_text(E, got)));

@@ -22,7 +22,8 @@ int lg_usage_fault(const char *code, const char *message, const char *help) {
     return LG_EXIT_USAGE;
 }
 
-static int unknown_option(const char *command, const char *name, size_t n,
+/* name: behind its dashes, as it was typed. */
+static int unknown_option(const char *command, const char *dashes, const char *name, size_t n,
                           const lg_option_row *rows, size_t n_rows) {
     const char *names[32];
     char word[64], message[160], help[96];
@@ -30,8 +31,8 @@ static int unknown_option(const char *command, const char *name, size_t n,
     for (; count < n_rows && count < LG_COUNT(names); count++)
         names[count] = rows[count].name;
     snprintf(word, sizeof word, "%.*s", (int)n, name);
-    snprintf(message, sizeof message, "`%s%s` has no option %s%s", lg_command_prefix, command,
-             n > 1 ? "--" : "-", word);
+    snprintf(message, sizeof message, "`%s%s` has no option %.*s%s", lg_command_prefix, command,
+             (int)(name - dashes), dashes, word);
     const char *near = lg_nearest(word, names, count);
     if (near)
         snprintf(help, sizeof help, "did you mean --%s?", near);
@@ -93,7 +94,7 @@ int lg_read_options(const char *command, int argc, char **argv, const lg_option_
         if (r) {
             status = set(command, r, eq, argc, argv, &i);
         } else if (!keep_unknown || (out->after_word && !out->words.n)) {
-            status = unknown_option(command, name, len, rows, n);
+            status = unknown_option(command, s, name, len, rows, n);
         } else {
             LG_PUSH(out->rest, s);
             bool value = !eq && i + 1 < argc && (argv[i + 1][0] != '-' || argv[i + 1][1] != '-');

@@ -48,6 +48,12 @@ expect 0 'E0203: wrong dims' "$lg" explain e0203
 expect 1 'no code' "$lg" explain E9999
 expect 1 'did you mean `relu`' "$lg" help rleu
 expect 0 'std/prelude.lg:' "$lg" help relu
+expect 2 'no option --x' "$lg" doc --x
+expect 2 'no option -x' "$lg" doc -x
+expect 2 'no completion for `tcsh`' "$lg" completion tcsh
+printf 'print 1\n' >"$scratch/plain.lg"
+expect 2 'no train that could go on' "$lg" run --resume "$scratch" "$scratch/plain.lg"
+expect 1 '' grep -q ' _[a-z]' <("$lg" help)
 expect 0 'm' "$lg" help when
 expect 0 'double' "$lg" help double tests/driver/program/left.lg
 for name in $(sed -n 's/^\(fn\|loss\|model\|optimizer\|quantizer\|schedule\) \([A-Za-z][A-Za-z0-9_]*\).*/\2/p' stdlib/*.lg); do

@@ -270,7 +270,7 @@ for shell in bash zsh fish; do
     expect 0 'completion words --' "$lg" completion $shell
     if command -v $shell >/dev/null; then "$lg" completion $shell | $shell -n && good || bad "$shell does not read its script"; fi
 done
-expect 2 'wants bash, zsh or fish' "$lg" completion csh
+expect 2 'shells are bash, zsh and fish' "$lg" completion csh
 got=$(PATH=$(dirname "$lg"):$PATH bash -c 'source <(lg completion bash)
     COMP_WORDS=(lg run shown.lg --wi); COMP_CWORD=3; _lg; echo "${COMPREPLY[*]}"
     COMP_WORDS=(lg run shown.); COMP_CWORD=2; _lg; printf "%s\n" "${COMPREPLY[@]}" | sort | tr "\n" " "')
