@@ -260,6 +260,8 @@ static lg_step *add_copy(planner *s, const lg_node *node, size_t bytes) {
 
 /* Steps as order.c wants them. Blocks so far belong to single steps. */
 static void order_steps(planner *s) {
+    if (!s->step.n)
+        return;
     int n = (int)s->step.n, *order = lg_alloc(((size_t)n + 1) * sizeof *order),
         *now = lg_alloc(((size_t)n + 1) * sizeof *now);
     lg_order_steps(s->g, n, s->step.at, s->kernel.at, s->n_begin, order);
