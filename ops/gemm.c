@@ -244,7 +244,10 @@ typedef struct {
  * packs, which takes longer, is the least then. */
 static bool by_rows(const lg_product *p, int parts) {
     enum { READ = 1, COPIED = 2, TURNED = 3 };
-    if (p->n < PAD * parts || p->m < 2 * MAX_MR * parts)
+    bool enough_rows = p->m >= 2 * MAX_MR * parts, enough_columns = p->n >= PAD * parts;
+    if (enough_rows != enough_columns)
+        return enough_rows;
+    if (!enough_rows)
         return p->m >= MAX_MR * parts;
     int64_t a = p->a_k == 1 ? READ : COPIED, b = p->b_n == 1 ? COPIED : TURNED;
     int64_t rows = p->m * a / parts + p->n * b, columns = p->m * a + p->n * b / parts;

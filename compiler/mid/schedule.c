@@ -272,8 +272,10 @@ static void order_steps(planner *s) {
         kernel[k] = s->kernel.at[order[k]];
         now[order[k]] = k;
     }
-    memcpy(s->step.at, step, (size_t)n * sizeof *step);
-    memcpy(s->kernel.at, kernel, (size_t)n * sizeof *kernel);
+    for (int k = 0; k < n; k++) {
+        s->step.at[k] = step[k];
+        s->kernel.at[k] = kernel[k];
+    }
     for (size_t k = 0; k < s->block.n; k++)
         s->block.at[k].from = s->block.at[k].to = now[s->block.at[k].from];
     for (size_t k = 1; k < s->own.n; k += 3)
