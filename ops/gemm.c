@@ -178,7 +178,8 @@ static void whole_numbers(const lg_product *p, const void *a, const void *b, voi
 static void small_floats(const lg_product *p, const void *a, const void *b, void *y, float *room,
                          const int64_t m[2], const int64_t n[2]) {
     const lg_coded c = {.code = p->type};
-    coded_side s[2] = {{.c = &c, .code = a}, {.c = &c, .code = b}};
+    coded_side s[2] = {{.c = &c, .code = a, .table = c.table},
+                       {.c = &c, .code = b, .table = c.table}};
     coded_tile()(p, s, y, room, m, n);
 }
 
