@@ -33,9 +33,13 @@ static inline __attribute__((always_inline)) TARGET void TILE(go_to)(const lg_co
     at->e = e;
 }
 
-/* The line of row e; false when a group ends amid a vector. What has no scale has a one. */
-static inline __attribute__((always_inline)) TARGET bool
-TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(spot) * at, TILE(line) * l) {
+/* How the groups of a line fit its vectors: not at all, each covers some, or some share each one.
+ */
+typedef enum { TILE(NEVER), TILE(WHOLE), TILE(MIXED) } TILE(fit);
+
+/* The line of row e. What has no scale has a one. */
+static inline __attribute__((always_inline)) TARGET TILE(fit)
+    TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(spot) * at, TILE(line) * l) {
     static const float one = 1;
     const lg_coded *c = s->c;
     int wide = c->code == LG_BF16 || c->code == LG_F16, few = c->bits == 4   ? 1
@@ -44,9 +48,9 @@ TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(spot) * at, TILE(l
     int64_t first = e + c->code_off, step = LANES << few;
     *l = (TILE(line)){(const char *)s->code + (first >> few << wide), &one, NULL, INT64_MAX};
     if (first & ((1 << few) - 1))
-        return false;
+        return TILE(NEVER);
     if (!s->scale && !s->zero)
-        return true;
+        return TILE(WHOLE);
     TILE(go_to)(c, at, e);
     if (s->scale)
         l->scale = s->scale + at->row * c->scale_row + at->group * c->scale_group;
@@ -55,7 +59,13 @@ TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(spot) * at, TILE(l
     int64_t left = (at->group + 1) * c->group - at->in;
     if (left < n)
         l->left = left;
-    return at->in + n <= c->width && (left >= n || ((left | c->group) & (step - 1)) == 0);
+    if (at->in + n > c->width)
+        return TILE(NEVER);
+    if (left >= n || ((left | c->group) & (step - 1)) == 0)
+        return TILE(WHOLE);
+    bool dense = (!s->scale || c->scale_group == 1) && (!s->zero || c->zero_group == 1);
+    bool even = left == c->group && step % c->group == 0 && (c->group & ((1 << few) - 1)) == 0;
+    return few && dense && even ? TILE(MIXED) : TILE(NEVER);
 }
 
 /* What a line is scaled with now: of small codes the table, scaled. */
@@ -63,9 +73,36 @@ typedef struct {
     VEC f, z, table[TILE(TABLE)];
 } TILE(factors);
 
+/* p[0] in the first `span` lanes, p[1] in the next and so on; nothing else is read. */
+static inline __attribute__((always_inline)) TARGET VEC TILE(spread)(const float *p, int span) {
+#if LANES == 16
+    const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i at = _mm512_srl_epi32(lane, _mm_cvtsi32_si128(__builtin_ctz((unsigned)span)));
+    __mmask16 there = (__mmask16)((1U << (LANES / span)) - 1);
+    return _mm512_permutexvar_ps(at, _mm512_maskz_loadu_ps(there, p));
+#elif LANES == 8
+    const __m256i lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    __m256i at = _mm256_srl_epi32(lane, _mm_cvtsi32_si128(__builtin_ctz((unsigned)span)));
+    __m256i there = _mm256_cmpgt_epi32(_mm256_set1_epi32(LANES / span), lane);
+    return _mm256_permutevar8x32_ps(_mm256_maskload_ps(p, there), at);
+#else
+    return (VEC){p[0], p[1 / span], p[2 / span], p[3 / span]};
+#endif
+}
+
 static inline __attribute__((always_inline)) TARGET void
 TILE(next_group)(const coded_side *s, TILE(line) * l, const VEC *base, TILE(factors) * t,
-                 const int bits, const bool plus) {
+                 const int bits, const bool plus, const bool mixed) {
+    if (mixed) {
+        int span = (int)s->c->group * bits / 8, n = LANES / span;
+        t->f = s->scale ? TILE(spread)(l->scale, span) : SPLAT(1);
+        l->scale += s->scale ? n : 0;
+        if (plus) {
+            t->z = TILE(spread)(l->zero, span) * SPLAT(s->sign);
+            l->zero += n;
+        }
+        return;
+    }
     t->f = SPLAT(*l->scale);
     l->scale += s->scale ? s->c->scale_group : 0;
     if (plus) {
@@ -85,13 +122,14 @@ TILE(next_group)(const coded_side *s, TILE(line) * l, const VEC *base, TILE(fact
 
 /* The whole vectors of `rows` lines; scales and zeros change between vectors only. `bits`: of small
  * codes, else 0 and they are of type t. Gives how far it went. */
-static inline __attribute__((always_inline)) TARGET int64_t TILE(vectors)(
-    const coded_side *s, TILE(line) l[TILE(ROWS)], const int rows, const float *a, int64_t n,
-    VEC acc[TILE(ROWS)][4], const int bits, const lg_dtype t, const bool scaled, const bool plus) {
+static inline __attribute__((always_inline)) TARGET int64_t
+TILE(vectors)(const coded_side *s, TILE(line) l[TILE(ROWS)], const int rows, const float *a,
+              int64_t n, VEC acc[TILE(ROWS)][4], const int bits, const lg_dtype t,
+              const bool scaled, const bool plus, const bool mixed) {
     const int per = bits ? 8 / bits : 1;
     const int64_t size = t == LG_BF16 ? 2 : 1;
-    const int64_t group = s->c->group;
-    int64_t i = 0, left = 0, next = l[0].left;
+    const int64_t group = mixed ? per * LANES : s->c->group;
+    int64_t i = 0, left = 0, next = mixed ? group : l[0].left;
     VEC base[TILE(TABLE)];
     TILE(factors) now[TILE(ROWS)];
     memcpy(base, s->table, sizeof base);
@@ -108,7 +146,7 @@ static inline __attribute__((always_inline)) TARGET int64_t TILE(vectors)(
                     next = group;
 #pragma GCC unroll 4
                     for (int r = 0; r < rows; r++)
-                        TILE(next_group)(s, &l[r], base, &now[r], bits, plus);
+                        TILE(next_group)(s, &l[r], base, &now[r], bits, plus, mixed);
                 }
                 left -= per * LANES;
             }
@@ -123,11 +161,11 @@ static inline __attribute__((always_inline)) TARGET int64_t TILE(vectors)(
                     x = TILE(look_up)(w[r] >> (v % per * bits), now[r].table, bits);
                 } else {
                     x = t == LG_I8 ? SIGNED8(p) : t == LG_U8 ? UNSIGNED8(p) : UPPER16(p);
-                    if (plus)
-                        x = x + now[r].z;
-                    if (scaled)
-                        x = x * now[r].f;
                 }
+                if (plus && (mixed || !bits))
+                    x = x + now[r].z;
+                if (scaled && (mixed || !bits))
+                    x = x * now[r].f;
                 acc[r][v] = FMA(x, y, acc[r][v]);
             }
         }
@@ -140,20 +178,22 @@ static inline __attribute__((always_inline)) TARGET int64_t TILE(vectors)(
 }
 
 /* The same for codes of every kind; 0 when there is no such. */
-static inline __attribute__((always_inline)) TARGET int64_t
-TILE(kinds)(const coded_side *s, TILE(line) l[TILE(ROWS)], const int rows, const float *a,
-            int64_t n, VEC acc[TILE(ROWS)][4], const bool scaled, const bool plus) {
+static inline __attribute__((always_inline)) TARGET int64_t TILE(kinds)(
+    const coded_side *s, TILE(line) l[TILE(ROWS)], const int rows, const float *a, int64_t n,
+    VEC acc[TILE(ROWS)][4], const bool scaled, const bool plus, const bool mixed) {
     const lg_coded *c = s->c;
     if (c->bits == 4)
-        return TILE(vectors)(s, l, rows, a, n, acc, 4, LG_U8, scaled, plus);
+        return TILE(vectors)(s, l, rows, a, n, acc, 4, LG_U8, scaled, plus, mixed);
     if (c->bits == 2)
-        return TILE(vectors)(s, l, rows, a, n, acc, 2, LG_U8, scaled, plus);
+        return TILE(vectors)(s, l, rows, a, n, acc, 2, LG_U8, scaled, plus, mixed);
+    if (mixed)
+        return 0;
     if (c->code == LG_I8)
-        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_I8, scaled, plus);
+        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_I8, scaled, plus, false);
     if (c->code == LG_U8)
-        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_U8, scaled, plus);
+        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_U8, scaled, plus, false);
     if (c->code == LG_BF16 && !scaled)
-        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_BF16, false, false);
+        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_BF16, false, false, false);
     return 0;
 }
 
@@ -191,19 +231,27 @@ TILE(across_lines)(VEC acc[TILE(ROWS)][4], const int rows, float y[TILE(ROWS)]) 
 static inline __attribute__((always_inline)) TARGET void
 TILE(coded_inner)(const coded_side *s, int64_t e, int64_t step, const int rows, const float *a,
                   const float *turned, int64_t n, float *y) {
-    bool whole = true;
+    TILE(fit) fit = TILE(WHOLE);
     TILE(spot) spot = {.e = -1};
     TILE(line) l[TILE(ROWS)];
     VEC acc[TILE(ROWS)][4];
     for (int r = 0; r < rows; r++) {
-        whole = TILE(line_of)(s, e + r * step, n, &spot, &l[r]) && whole && l[r].left == l[0].left;
+        TILE(fit) its = TILE(line_of)(s, e + r * step, n, &spot, &l[r]);
+        fit = (r == 0 || its == fit) && l[r].left == l[0].left ? its : TILE(NEVER);
         for (int v = 0; v < 4; v++)
             acc[r][v] = SPLAT(0);
     }
-    int64_t done = !whole     ? 0
-                   : s->zero  ? TILE(kinds)(s, l, rows, turned, n, acc, true, true)
-                   : s->scale ? TILE(kinds)(s, l, rows, turned, n, acc, true, false)
-                              : TILE(kinds)(s, l, rows, turned, n, acc, false, false);
+    int64_t done = 0;
+    if (fit == TILE(MIXED) && s->zero)
+        done = TILE(kinds)(s, l, rows, turned, n, acc, true, true, true);
+    else if (fit == TILE(MIXED))
+        done = TILE(kinds)(s, l, rows, turned, n, acc, true, false, true);
+    else if (fit == TILE(WHOLE) && s->zero)
+        done = TILE(kinds)(s, l, rows, turned, n, acc, true, true, false);
+    else if (fit == TILE(WHOLE) && s->scale)
+        done = TILE(kinds)(s, l, rows, turned, n, acc, true, false, false);
+    else if (fit == TILE(WHOLE))
+        done = TILE(kinds)(s, l, rows, turned, n, acc, false, false, false);
     float rest[TILE(ROWS)] = {0};
     for (int r = 0; r < rows && done < n; r++) {
         float value[TILE(AT_ONCE)];
