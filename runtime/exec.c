@@ -177,9 +177,13 @@ static bool scan_rows(thread *t, const lg_step *s, lg_rounds *r) {
     return ok;
 }
 
-/* Rows suffice for all threads, or there is nothing else to share out. */
+/* Rows suffice for all threads, and for what each reads anew in every round when that is more than
+ * its cache holds; or there is nothing else to share out. */
 static bool by_rows(const thread *t, const lg_step *s) {
-    return s->rows && t->n > 1 && (s->lone || (s->rows + s->unit - 1) / s->unit >= t->n);
+    enum { CACHE = 1 << 20, LEAST_ROWS = 16 };
+    int64_t units = s->rows ? (s->rows + s->unit - 1) / s->unit : 0;
+    bool dense = s->weights <= CACHE || s->rows >= LEAST_ROWS * t->n;
+    return units && t->n > 1 && (s->lone || (units >= t->n && dense));
 }
 
 static bool scan_steps(thread *t, const lg_step *s, const lg_frame *f, lg_rounds *r) {

@@ -192,6 +192,7 @@ typedef struct lg_step {
     int *was, *now;
     int64_t rows, unit; /* SCAN: the body can be cut in so many rows, `unit` of them together; 0 */
     bool lone;          /* SCAN: one thread would do every step of the body */
+    size_t weights;     /* SCAN: bytes that products of the body read for every row */
     size_t *stride;         /* SCAN: bytes a round of xs and yields, carries 0; inputs first */
     double cost;            /* estimate, ns on one thread */
     int64_t traffic;        /* bytes of what it reads and writes */

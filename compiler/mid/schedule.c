@@ -165,8 +165,12 @@ static void cut_rows(const planner *s, lg_step *x) {
         return;
     }
     x->serial = false;
-    for (int k = 0; k < body->n_step; k++)
+    for (int k = 0; k < body->n_step; k++) {
+        const lg_product *q = body->step[k].product;
         body->step[k].serial = false;
+        if (q && q->batch == 1)
+            x->weights += (size_t)(q->n * q->k) * lg_dtype_size(q->type);
+    }
 }
 
 static void add_scan(planner *s, lg_node *n) {
