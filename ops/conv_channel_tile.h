@@ -66,52 +66,93 @@ static void TILE(tap_panels)(const void *from, size_t o, size_t m, size_t taps, 
     }
 }
 
-/* out[q][..] = sum over k of w[k][..] * src[off[k] + pix[q]], for PR pixels and two vectors. */
-static inline __attribute__((always_inline)) void TILE(pixels)(const REAL *src,
-                                                               const ptrdiff_t *pix,
-                                                               const ptrdiff_t *off, size_t n_k,
-                                                               const REAL *w, REAL *out) {
+/* out[q][..] = sum over k of w[k][..] * src[off[k] + pix[q]], for PR pixels and nv vectors. */
+static inline __attribute__((always_inline)) void TILE(pixels)(const lg_correlation *j,
+                                                               const REAL *src, size_t q,
+                                                               const REAL *w, REAL *out,
+                                                               const int nv) {
     VEC acc[PR][2] = {{SPLAT(0)}};
-    ptrdiff_t at[PR];
+    const ptrdiff_t *off = j->off;
+    const REAL *at[PR];
 #pragma GCC unroll 8
     for (int r = 0; r < PR; r++)
-        at[r] = pix[r];
-    for (size_t k = 0; k < n_k; k++, w += 2 * LANES) {
-        const REAL *s = src + off[k];
-        VEC w0 = TILE(load)(w), w1 = TILE(load)(w + LANES);
+        at[r] = src + j->pix[q + (size_t)r];
+    for (size_t k = 0, n = j->n_k; k < n; k++, w += nv * LANES) {
+        ptrdiff_t o = off[k];
+        VEC wk[2];
+#pragma GCC unroll 2
+        for (int v = 0; v < nv; v++)
+            wk[v] = TILE(load)(w + v * LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < PR; r++) {
-            VEC x = SPLAT(s[at[r]]);
-            acc[r][0] = FMA(x, w0, acc[r][0]);
-            acc[r][1] = FMA(x, w1, acc[r][1]);
+            VEC x = SPLAT(at[r][o]);
+#pragma GCC unroll 2
+            for (int v = 0; v < nv; v++)
+                acc[r][v] = FMA(x, wk[v], acc[r][v]);
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < PR; r++)
 #pragma GCC unroll 2
-        for (int v = 0; v < 2; v++)
-            TILE(store)(out + (2 * r + v) * LANES, acc[r][v]);
+        for (int v = 0; v < nv; v++)
+            TILE(store)(out + (nv * r + v) * LANES, acc[r][v]);
 }
 
-/* m is a multiple of two vectors. */
-static void TILE(correlate_channels)(const lg_correlation *j, const void *source, void *out) {
-    const REAL *src = source, *w = j->w;
-    size_t total = j->rows * j->cols;
-    bool flat = j->col_step == 1 && j->row_step == j->cols;
+/* out[c*step + q] for the channels of a panel and n pixels from q on, BLOCK at most; whole vectors
+ * of them are written. */
+static void TILE(panel_block)(const lg_correlation *j, const REAL *src, size_t q, size_t n,
+                              const REAL *w, int nv, REAL *out, size_t step) {
+    _Alignas(64) REAL sums[TILE(BLOCK) * 2 * LANES];
+    size_t width = (size_t)nv * LANES;
+    for (size_t p = 0; p < n; p += PR)
+        if (nv == 2)
+            TILE(pixels)(j, src, q + p, w, sums + p * width, 2);
+        else
+            TILE(pixels)(j, src, q + p, w, sums + p * width, 1);
+    for (size_t p = 0; p < n; p += LANES)
+        for (size_t c = 0; c < width; c += LANES)
+            TILE(turn_block)(sums + p * width + c, width, LANES, out + c * step + p, step);
+}
+
+/* Pixels q .. q+n of a panel, put in their places. */
+static void TILE(panel_pixels)(const lg_correlation *j, const REAL *src, size_t q, size_t n,
+                               size_t m, int nv, REAL *out) {
+    _Alignas(64) REAL even[TILE(BLOCK) * 2 * LANES], odd[TILE(BLOCK) * 2 * LANES],
+        both[TILE(BLOCK) * 4 * LANES];
+    bool flat = j->row_step == j->cols * j->col_step;
+    const REAL *w = (const REAL *)j->w + m * j->n_k;
+    int width = nv * LANES;
     lg_correlation grid = *j; /* of results without gaps */
-    grid.pitch = grid.cols = flat ? total : j->cols;
-    _Alignas(64) REAL sums[TILE(BLOCK) * 2 * LANES], turned[TILE(BLOCK) * 2 * LANES];
-    for (size_t m = 0; m < j->m; m += 2 * LANES, w += j->n_k * 2 * LANES)
+    grid.pitch = grid.cols = flat ? j->rows * j->cols : j->cols;
+    if (flat && j->col_step == 1 && n == TILE(BLOCK)) {
+        TILE(panel_block)(j, src, q, n, w, nv, out + m * j->plane + q, j->plane);
+        return;
+    }
+    TILE(panel_block)(j, src, q, n, w, nv, even, TILE(BLOCK));
+    if (!j->odd) {
+        TILE(place)(&grid, even, TILE(BLOCK), q, n, m, width, out);
+        return;
+    }
+    w = (const REAL *)j->odd->w + m * j->odd->n_k;
+    TILE(panel_block)(j->odd, src, q, n, w, nv, odd, TILE(BLOCK));
+    for (size_t at = 0; at < (size_t)width * TILE(BLOCK); at += LANES)
+        TILE(interleave)(even + at, odd + at, both + 2 * at);
+    grid.pitch = grid.cols *= 2;
+    grid.col_step = 1;
+    TILE(place)(&grid, both, 2 * TILE(BLOCK), 2 * q, 2 * n, m, width, out);
+}
+
+/* m is a multiple of 16. */
+static void TILE(correlate_channels)(const lg_correlation *j, const void *source, void *out) {
+    size_t total = j->rows * j->cols;
+    for (size_t m = 0, width; m < j->m; m += width) {
+        int nv = TILE(panel)(j->m, m);
+        width = (size_t)nv * LANES;
         for (size_t q = 0; q < total; q += TILE(BLOCK)) {
             size_t n = total - q < TILE(BLOCK) ? total - q : TILE(BLOCK);
-            for (size_t p = 0; p < n; p += PR)
-                TILE(pixels)(src, j->pix + q + p, j->off, j->n_k, w, sums + p * 2 * LANES);
-            for (size_t p = 0; p < n; p += LANES)
-                for (size_t c = 0; c < 2 * LANES; c += LANES)
-                    TILE(turn_block)
-            (sums + p * 2 * LANES + c, 2 * LANES, LANES, turned + c * TILE(BLOCK) + p, TILE(BLOCK));
-            TILE(place)(&grid, turned, TILE(BLOCK), q, n, m, 2 * LANES, out);
+            TILE(panel_pixels)(j, source, q, n, m, nv, out);
         }
+    }
 }
 
 /* sum[k][..] += sum over images and q of d[q][..] * x[off[k] + pix[q]], for kr taps. */

@@ -1,5 +1,5 @@
 /* conv_kernel.c: the inner loops of convolutions, compiled for each element type and vector unit.
- * Not for what goes where (conv.c). */
+ * Not for what goes where (conv_shape.c and the three convolutions). */
 #include "ops/conv_kernel.h"
 #include "ops/isa.h"
 #include <stdint.h>
@@ -8,12 +8,21 @@
 typedef float v4f __attribute__((vector_size(16)));
 typedef double v2d __attribute__((vector_size(16)));
 
+/* Keeps a vector in a register, where gcc would read it from memory at each use. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define HOLD(v) __asm__("" : "+v"(v))
+#else
+#define HOLD(v) (void)(v)
+#endif
+
 #define TILE(name) f32_plain_##name
 #define REAL float
 #define VEC v4f
 #define LANES 4
 #define NV 1
+#define WIDE 4
 #define DR 4
+#define DT 3
 #define PR 4
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define SPLAT(s) ((float)(s) - (v4f){0})
@@ -24,7 +33,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC v2d
 #define LANES 2
 #define NV 1
+#define WIDE 4
 #define DR 4
+#define DT 3
 #define PR 4
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define SPLAT(s) ((double)(s) - (v2d){0})
@@ -41,7 +52,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC __m256
 #define LANES 8
 #define NV 1
+#define WIDE 4
 #define DR 4
+#define DT 3
 #define PR 4
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define SPLAT(s) _mm256_set1_ps(s)
@@ -52,7 +65,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC __m256d
 #define LANES 4
 #define NV 1
+#define WIDE 4
 #define DR 4
+#define DT 3
 #define PR 4
 #define FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
 #define SPLAT(s) _mm256_set1_pd(s)
@@ -66,7 +81,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC __m512
 #define LANES 16
 #define NV 3
-#define DR 8
+#define WIDE 8
+#define DR 4
+#define DT 6
 #define PR 8
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define SPLAT(s) _mm512_set1_ps(s)
@@ -77,7 +94,9 @@ typedef double v2d __attribute__((vector_size(16)));
 #define VEC __m512d
 #define LANES 8
 #define NV 3
-#define DR 8
+#define WIDE 8
+#define DR 4
+#define DT 6
 #define PR 8
 #define FMA(a, b, c) _mm512_fmadd_pd(a, b, c)
 #define SPLAT(s) _mm512_set1_pd(s)

@@ -40,6 +40,11 @@
 #define LG_HALF_HIGH_16 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
 #define LG_QUARTER_LOW_16 LG_HALF_LOW_8, 16, 17, 18, 19, 24, 25, 26, 27
 #define LG_QUARTER_HIGH_16 LG_HALF_HIGH_8, 20, 21, 22, 23, 28, 29, 30, 31
+/* Every second element of one vector, then of another from its second element on. */
+#define LG_SECOND_16 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31
+#define LG_SECOND_8 0, 2, 4, 6, 9, 11, 13, 15
+#define LG_SECOND_4 0, 2, 5, 7
+#define LG_SECOND_2 0, 3
 #define LG_WHOLE_float int32_t
 #define LG_WHOLE_double int64_t
 #define LG_OF_(name, n) name##n

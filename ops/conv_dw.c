@@ -1,0 +1,194 @@
+/* conv_dw.c: the kernels' derivative of conv2d. The images are cut into shares by their number
+ * alone; each share has its own sum, and the sums are added in order, so the bits do not depend on
+ * the number of threads. */
+#include "ops/conv_shape.h"
+#include "runtime/plan.h"
+#include <string.h>
+
+enum { SHARES = 8, CACHE_BYTES = 512 << 10, NEAR_BYTES = 32 << 10, SUM_BYTES = 64 << 20 };
+
+typedef struct {
+    lg_conv_shape g;
+    lg_conv_planes s;
+    lg_conv_kind kind;
+    size_t n_k, q, shares, together; /* q: length of a row of y; images side by side */
+    size_t rows;                     /* of all groups, in sums and copies of y */
+    size_t d_step;                   /* elements of an image of y, as it is read */
+    ptrdiff_t *off, *pix;
+    char *x_part[SHARES], *y_part[SHARES];
+    void *sum[SHARES];
+    const char *x, *y;
+} job;
+
+static size_t whole_panels(const job *f) {
+    return lg_conv_ceil(f->g.og, 16) * 16;
+}
+
+/* Rows of y are read as they lie, turned into panels, or at the pitch of x's planes. */
+static lg_conv_kind kind_of(const lg_conv_shape *g) {
+    bool rows = g->ow % 16 == 0 && g->sw == 1 && g->og % 32 != 0;
+    return rows ? LG_CONV_ROWS : g->og >= 8 ? LG_CONV_CHANNELS : LG_CONV_GRID;
+}
+
+static size_t cut(const lg_node *n, char *base, job *f) {
+    lg_conv_cutter k = {base, 0};
+    f->g = lg_conv_shape_of(&n->in[0]->type[0], &n->type[0], &n->in[1]->type[0], n->attr.p);
+    const lg_conv_shape *g = &f->g;
+    if (lg_conv_is_empty(g))
+        return 0;
+    f->kind = kind_of(g);
+    f->s = lg_conv_planes_of(g, f->kind != LG_CONV_CHANNELS);
+    f->n_k = g->cg * g->taps;
+    f->q = f->kind == LG_CONV_GRID ? lg_conv_ceil((g->oh - 1) * f->s.pitch + g->ow, 16) * 16
+                                   : g->oh * g->ow;
+    f->rows = g->groups * (f->kind == LG_CONV_CHANNELS ? whole_panels(f) : g->og);
+    f->d_step = f->rows * f->q;
+    size_t copied = f->kind == LG_CONV_ROWS ? 0 : f->d_step;
+    size_t image = (f->s.image + f->d_step) * g->size, sum = f->rows * f->n_k * g->size;
+    f->shares = lg_conv_max(1, lg_conv_min(lg_conv_min(g->images, SHARES), SUM_BYTES / sum));
+    size_t most =
+        f->kind == LG_CONV_CHANNELS ? CACHE_BYTES / image : NEAR_BYTES / (4 * f->q * g->size);
+    f->together = lg_conv_max(1, lg_conv_min(lg_conv_ceil(g->images, f->shares), most));
+    f->off = lg_conv_cut(&k, f->n_k, sizeof *f->off);
+    f->pix = lg_conv_cut(&k, f->q + LG_CONV_PIXELS, sizeof *f->pix);
+    for (size_t i = 0; i < f->shares; i++) {
+        f->x_part[i] = lg_conv_cut(&k, f->together * f->s.image, g->size);
+        f->y_part[i] = lg_conv_cut(&k, f->together * copied, g->size);
+        f->sum[i] = lg_conv_cut(&k, f->rows * f->n_k, g->size);
+    }
+    return k.used;
+}
+
+size_t lg_conv_dw_scratch(const lg_node *n) {
+    job f;
+    return cut(n, NULL, &f);
+}
+
+/* ---- images b .. b+n of a share ---- */
+
+/* x in planes, one image after the other. */
+static void fill(const job *f, size_t share, size_t b, size_t n) {
+    const lg_conv_shape *g = &f->g;
+    for (size_t i = 0; i < n; i++)
+        lg_conv_fill(g, &f->s, f->x + (b + i) * g->c * g->h * g->w * g->size,
+                     f->x_part[share] + i * f->s.image * g->size);
+}
+
+/* Rows of y as they lie, or at the pitch of x's planes with zeros between them. */
+static void by_rows(const job *f, size_t share, size_t b, size_t n) {
+    const lg_conv_shape *g = &f->g;
+    const lg_conv_kernels *k = lg_conv_kernels_for(g->t);
+    bool grid = f->kind == LG_CONV_GRID;
+    size_t plane = g->oh * g->ow * g->size;
+    const char *y = grid ? f->y_part[share] : f->y + b * g->o * plane;
+    lg_conv_products j = {.m = g->og,
+                          .n_k = f->n_k,
+                          .q = f->q,
+                          .images = n,
+                          .x_step = f->s.image,
+                          .d_step = f->d_step,
+                          .off = f->off,
+                          .pix = f->pix};
+    fill(f, share, b, n);
+    for (size_t i = 0; i < n * g->o && grid; i++)
+        k->pick_rows(f->y + (b * g->o + i) * plane, 1, g->ow, g->ow, g->oh,
+                     f->y_part[share] + i * f->q * g->size, f->s.pitch);
+    for (size_t q = 0; q < g->groups; q++)
+        k->multiply(&j, f->x_part[share] + q * g->cg * f->s.sh * f->s.sw * f->s.plane * g->size,
+                    y + q * g->og * f->q * g->size,
+                    (char *)f->sum[share] + q * g->og * f->n_k * g->size);
+}
+
+/* Tiles along channels: y turned into panels, x as it lies if it has no padding. */
+static void by_channels(const job *f, size_t share, size_t b, size_t n) {
+    const lg_conv_shape *g = &f->g;
+    const lg_conv_kernels *k = lg_conv_kernels_for(g->t);
+    size_t x_image = g->c * g->h * g->w, rows = whole_panels(f);
+    bool copied = lg_conv_is_padded(g) || f->s.pitch != g->w;
+    lg_conv_products j = {.m = g->og,
+                          .n_k = f->n_k,
+                          .q = f->q,
+                          .images = n,
+                          .x_step = copied ? f->s.image : x_image,
+                          .d_step = f->d_step,
+                          .off = f->off,
+                          .pix = f->pix};
+    const char *x = copied ? f->x_part[share] : f->x + b * x_image * g->size;
+    if (copied)
+        fill(f, share, b, n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t q = 0; q < g->groups; q++)
+            k->panels(f->y + ((b + i) * g->o + q * g->og) * f->q * g->size, g->og, f->q,
+                      f->y_part[share] + (i * f->d_step + q * rows * f->q) * g->size);
+    for (size_t q = 0; q < g->groups; q++)
+        k->multiply_channels(&j, x + q * g->cg * f->s.plane * g->size,
+                             f->y_part[share] + q * rows * f->q * g->size,
+                             (char *)f->sum[share] + q * rows * f->n_k * g->size);
+}
+
+static void share_of(void *ctx, int part, int parts) {
+    const job *f = ctx;
+    const lg_conv_shape *g = &f->g;
+    size_t s = (size_t)part, end = g->images * (s + 1) / (size_t)parts;
+    memset(f->x_part[s], 0, f->together * f->s.image * g->size);
+    if (f->kind == LG_CONV_GRID)
+        memset(f->y_part[s], 0, f->together * f->d_step * g->size);
+    memset(f->sum[s], 0, f->rows * f->n_k * g->size);
+    for (size_t b = g->images * s / (size_t)parts; b < end; b += f->together)
+        (f->kind == LG_CONV_CHANNELS ? by_channels : by_rows)(f, s, b,
+                                                              lg_conv_min(f->together, end - b));
+}
+
+/* ---- the sum of all ---- */
+
+static void gather_groups(const job *f, void *out) {
+    const lg_conv_shape *g = &f->g;
+    void *sum[SHARES];
+    for (size_t q = 0; q < g->groups; q++) {
+        for (size_t s = 0; s < f->shares; s++)
+            sum[s] = (char *)f->sum[s] + q * whole_panels(f) * f->n_k * g->size;
+        lg_conv_kernels_for(g->t)->gather_channels(sum, f->shares, g->og, f->n_k,
+                                                   (char *)out + q * g->og * f->n_k * g->size);
+    }
+}
+
+static void add_shares(const job *f, void *out) {
+    size_t n = f->g.o * f->n_k;
+    memcpy(out, f->sum[0], n * f->g.size);
+    for (size_t s = 1; s < f->shares; s++)
+        for (size_t i = 0; i < n; i++)
+            if (f->g.t == LG_F64)
+                ((double *)out)[i] += ((const double *)f->sum[s])[i];
+            else
+                ((float *)out)[i] += ((const float *)f->sum[s])[i];
+}
+
+static void list_places(const job *f) {
+    const lg_conv_shape *g = &f->g;
+    if (f->kind == LG_CONV_CHANNELS)
+        lg_conv_list_pixels(g->oh, g->ow, g->sh * f->s.pitch, g->sw, f->pix);
+    else if (f->kind == LG_CONV_ROWS)
+        lg_conv_list_pixels(g->oh, g->ow / 16, f->s.pitch, 16, f->pix);
+    else
+        lg_conv_list_pixels(1, f->q / 16, 0, 16, f->pix);
+}
+
+bool lg_conv_dw(const lg_call *c) {
+    job f;
+    cut(c->node, c->scratch, &f);
+    const lg_conv_shape *g = &f.g;
+    if (lg_conv_is_empty(g)) {
+        memset(c->out[0], 0, g->lanes * g->w_lane);
+        return true;
+    }
+    lg_conv_offsets(g, &f.s, f.off);
+    list_places(&f);
+    for (size_t lane = 0; lane < g->lanes; lane++) {
+        f.x = (const char *)c->in[0] + lane * g->x_lane;
+        f.y = (const char *)c->in[1] + lane * g->y_lane;
+        lg_pool_run(share_of, &f, (int)f.shares);
+        (f.kind == LG_CONV_CHANNELS ? gather_groups
+                                    : add_shares)(&f, (char *)c->out[0] + lane * g->w_lane);
+    }
+    return true;
+}
