@@ -5,7 +5,7 @@
 #include "runtime/plan.h"
 #include <string.h>
 
-enum { SHARES = 8, CACHE_BYTES = 512 << 10, NEAR_BYTES = 32 << 10, SUM_BYTES = 64 << 20 };
+enum { SHARES = 8, CACHE_BYTES = 512 << 10, NEAR_BYTES = 16 << 10, SUM_BYTES = 64 << 20 };
 
 typedef struct {
     lg_conv_shape g;
@@ -15,9 +15,11 @@ typedef struct {
     size_t rows;                     /* of all groups, in sums and copies of y */
     size_t d_step;                   /* elements of an image of y, as it is read */
     ptrdiff_t *off, *pix;
-    char *x_part[SHARES], *y_part[SHARES];
-    void *sum[SHARES];
+    size_t x_bytes;      /* of the images of x in a room, before those of y */
+    lg_conv_rooms rooms; /* for images in planes and in panels */
+    char *sum[SHARES];
     const char *x, *y;
+    char *w;
 } job;
 
 static size_t whole_panels(const job *f) {
@@ -51,11 +53,10 @@ static size_t cut(const lg_node *n, char *base, job *f) {
     f->together = lg_conv_max(1, lg_conv_min(lg_conv_ceil(g->images, f->shares), most));
     f->off = lg_conv_cut(&k, f->n_k, sizeof *f->off);
     f->pix = lg_conv_cut(&k, f->q + LG_CONV_PIXELS, sizeof *f->pix);
-    for (size_t i = 0; i < f->shares; i++) {
-        f->x_part[i] = lg_conv_cut(&k, f->together * f->s.image, g->size);
-        f->y_part[i] = lg_conv_cut(&k, f->together * copied, g->size);
+    f->x_bytes = lg_conv_ceil(f->together * f->s.image * g->size, 64) * 64;
+    lg_conv_rooms_cut(&f->rooms, &k, f->shares, f->x_bytes + f->together * copied * g->size);
+    for (size_t i = 0; i < f->shares; i++)
         f->sum[i] = lg_conv_cut(&k, f->rows * f->n_k, g->size);
-    }
     return k.used;
 }
 
@@ -67,20 +68,20 @@ size_t lg_conv_dw_scratch(const lg_node *n) {
 /* ---- images b .. b+n of a share ---- */
 
 /* x in planes, one image after the other. */
-static void fill(const job *f, size_t share, size_t b, size_t n) {
+static void fill(const job *f, char *room, size_t b, size_t n) {
     const lg_conv_shape *g = &f->g;
     for (size_t i = 0; i < n; i++)
         lg_conv_fill(g, &f->s, f->x + (b + i) * g->c * g->h * g->w * g->size,
-                     f->x_part[share] + i * f->s.image * g->size);
+                     room + i * f->s.image * g->size);
 }
 
 /* Rows of y as they lie, or at the pitch of x's planes with zeros between them. */
-static void by_rows(const job *f, size_t share, size_t b, size_t n) {
+static void by_rows(const job *f, char *room, size_t b, size_t n, char *sum) {
     const lg_conv_shape *g = &f->g;
     const lg_conv_kernels *k = lg_conv_kernels_for(g->t);
     bool grid = f->kind == LG_CONV_GRID;
     size_t plane = g->oh * g->ow * g->size;
-    const char *y = grid ? f->y_part[share] : f->y + b * g->o * plane;
+    const char *y = grid ? room + f->x_bytes : f->y + b * g->o * plane;
     lg_conv_products j = {.m = g->og,
                           .n_k = f->n_k,
                           .q = f->q,
@@ -89,18 +90,17 @@ static void by_rows(const job *f, size_t share, size_t b, size_t n) {
                           .d_step = f->d_step,
                           .off = f->off,
                           .pix = f->pix};
-    fill(f, share, b, n);
+    fill(f, room, b, n);
     for (size_t i = 0; i < n * g->o && grid; i++)
         k->pick_rows(f->y + (b * g->o + i) * plane, 1, g->ow, g->ow, g->oh,
-                     f->y_part[share] + i * f->q * g->size, f->s.pitch);
+                     room + f->x_bytes + i * f->q * g->size, f->s.pitch);
     for (size_t q = 0; q < g->groups; q++)
-        k->multiply(&j, f->x_part[share] + q * g->cg * f->s.sh * f->s.sw * f->s.plane * g->size,
-                    y + q * g->og * f->q * g->size,
-                    (char *)f->sum[share] + q * g->og * f->n_k * g->size);
+        k->multiply(&j, room + q * g->cg * f->s.sh * f->s.sw * f->s.plane * g->size,
+                    y + q * g->og * f->q * g->size, sum + q * g->og * f->n_k * g->size);
 }
 
 /* Tiles along channels: y turned into panels, x as it lies if it has no padding. */
-static void by_channels(const job *f, size_t share, size_t b, size_t n) {
+static void by_channels(const job *f, char *room, size_t b, size_t n, char *sum) {
     const lg_conv_shape *g = &f->g;
     const lg_conv_kernels *k = lg_conv_kernels_for(g->t);
     size_t x_image = g->c * g->h * g->w, rows = whole_panels(f);
@@ -113,54 +113,65 @@ static void by_channels(const job *f, size_t share, size_t b, size_t n) {
                           .d_step = f->d_step,
                           .off = f->off,
                           .pix = f->pix};
-    const char *x = copied ? f->x_part[share] : f->x + b * x_image * g->size;
+    const char *x = copied ? room : f->x + b * x_image * g->size;
     if (copied)
-        fill(f, share, b, n);
+        fill(f, room, b, n);
     for (size_t i = 0; i < n; i++)
         for (size_t q = 0; q < g->groups; q++)
             k->panels(f->y + ((b + i) * g->o + q * g->og) * f->q * g->size, g->og, f->q,
-                      f->y_part[share] + (i * f->d_step + q * rows * f->q) * g->size);
+                      room + f->x_bytes + (i * f->d_step + q * rows * f->q) * g->size);
     for (size_t q = 0; q < g->groups; q++)
         k->multiply_channels(&j, x + q * g->cg * f->s.plane * g->size,
-                             f->y_part[share] + q * rows * f->q * g->size,
-                             (char *)f->sum[share] + q * rows * f->n_k * g->size);
+                             room + f->x_bytes + q * rows * f->q * g->size,
+                             sum + q * rows * f->n_k * g->size);
 }
 
 static void share_of(void *ctx, int part, int parts) {
-    const job *f = ctx;
-    const lg_conv_shape *g = &f->g;
-    size_t s = (size_t)part, end = g->images * (s + 1) / (size_t)parts;
-    memset(f->x_part[s], 0, f->together * f->s.image * g->size);
-    if (f->kind == LG_CONV_GRID)
-        memset(f->y_part[s], 0, f->together * f->d_step * g->size);
-    memset(f->sum[s], 0, f->rows * f->n_k * g->size);
-    for (size_t b = g->images * s / (size_t)parts; b < end; b += f->together)
-        (f->kind == LG_CONV_CHANNELS ? by_channels : by_rows)(f, s, b,
-                                                              lg_conv_min(f->together, end - b));
+    job *f = ctx;
+    size_t s = (size_t)part, end = f->g.images * (s + 1) / (size_t)parts;
+    int room = lg_conv_room_take(&f->rooms);
+    memset(f->sum[s], 0, f->rows * f->n_k * f->g.size);
+    for (size_t b = f->g.images * s / (size_t)parts; b < end; b += f->together)
+        (f->kind == LG_CONV_CHANNELS ? by_channels : by_rows)(
+            f, f->rooms.at[room], b, lg_conv_min(f->together, end - b), f->sum[s]);
+    lg_conv_room_give(&f->rooms, room);
 }
 
 /* ---- the sum of all ---- */
 
-static void gather_groups(const job *f, void *out) {
+enum { SUM_PARTS = 16, SUM_ALONE = 4096 }; /* below so many elements a thread does it */
+
+/* A part of the panels of all groups. */
+static void gather_panels(const job *f, size_t part, size_t parts) {
     const lg_conv_shape *g = &f->g;
+    enum { WIDTH = 32 }; /* whole panels on every machine */
+    size_t each = lg_conv_ceil(g->og, WIDTH), n = g->groups * each;
     void *sum[SHARES];
-    for (size_t q = 0; q < g->groups; q++) {
+    for (size_t i = n * part / parts; i < n * (part + 1) / parts; i++) {
+        size_t m = i % each * WIDTH, group = i / each;
+        size_t at = (group * whole_panels(f) + m) * f->n_k * g->size;
         for (size_t s = 0; s < f->shares; s++)
-            sum[s] = (char *)f->sum[s] + q * whole_panels(f) * f->n_k * g->size;
-        lg_conv_kernels_for(g->t)->gather_channels(sum, f->shares, g->og, f->n_k,
-                                                   (char *)out + q * g->og * f->n_k * g->size);
+            sum[s] = f->sum[s] + at;
+        lg_conv_kernels_for(g->t)->gather_channels(sum, f->shares, lg_conv_min(g->og - m, WIDTH),
+                                                   f->n_k,
+                                                   f->w + (group * g->og + m) * f->n_k * g->size);
     }
 }
 
-static void add_shares(const job *f, void *out) {
-    size_t n = f->g.o * f->n_k;
-    memcpy(out, f->sum[0], n * f->g.size);
+static void add_shares(const job *f, size_t part, size_t parts) {
+    size_t all = f->g.o * f->n_k, beg = all * part / parts, end = all * (part + 1) / parts;
+    memcpy(f->w + beg * f->g.size, f->sum[0] + beg * f->g.size, (end - beg) * f->g.size);
     for (size_t s = 1; s < f->shares; s++)
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = beg; i < end; i++)
             if (f->g.t == LG_F64)
-                ((double *)out)[i] += ((const double *)f->sum[s])[i];
+                ((double *)f->w)[i] += ((const double *)f->sum[s])[i];
             else
-                ((float *)out)[i] += ((const float *)f->sum[s])[i];
+                ((float *)f->w)[i] += ((const float *)f->sum[s])[i];
+}
+
+static void sum_part(void *ctx, int part, int parts) {
+    const job *f = ctx;
+    (f->kind == LG_CONV_CHANNELS ? gather_panels : add_shares)(f, (size_t)part, (size_t)parts);
 }
 
 static void list_places(const job *f) {
@@ -187,8 +198,8 @@ bool lg_conv_dw(const lg_call *c) {
         f.x = (const char *)c->in[0] + lane * g->x_lane;
         f.y = (const char *)c->in[1] + lane * g->y_lane;
         lg_pool_run(share_of, &f, (int)f.shares);
-        (f.kind == LG_CONV_CHANNELS ? gather_groups
-                                    : add_shares)(&f, (char *)c->out[0] + lane * g->w_lane);
+        f.w = (char *)c->out[0] + lane * g->w_lane;
+        lg_pool_run(sum_part, &f, f.rows * f.n_k < SUM_ALONE ? 1 : SUM_PARTS);
     }
     return true;
 }

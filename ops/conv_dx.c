@@ -61,7 +61,8 @@ typedef struct {
     pair *pair;
     size_t *tap;
     ptrdiff_t *off, *pix;
-    char *w, *room[LG_CONV_PARTS];
+    char *w;
+    lg_conv_rooms rooms; /* for a framed y */
     const char *y;
     char *x;
 } job;
@@ -95,8 +96,7 @@ static size_t cut(const lg_node *n, char *base, job *f) {
     f->off = lg_conv_cut(&k, g->og * g->taps, sizeof *f->off);
     f->pix = lg_conv_cut(&k, f->pixels * g->sh * g->sw, sizeof *f->pix);
     f->w = lg_conv_cut(&k, g->c * g->og * g->taps, g->size);
-    for (size_t i = 0; i < f->parts; i++)
-        f->room[i] = lg_conv_cut(&k, f->image, g->size);
+    lg_conv_rooms_cut(&f->rooms, &k, f->parts, f->image * g->size);
     return k.used;
 }
 
@@ -203,13 +203,13 @@ static void group_of(const job *f, size_t q, const char *y, char *x) {
 }
 
 static void part(void *ctx, int at, int parts) {
-    const job *f = ctx;
+    job *f = ctx;
     const lg_conv_shape *g = &f->g;
     const lg_conv_kernels *k = lg_conv_kernels_for(g->t);
     size_t end = g->images * ((size_t)at + 1) / (size_t)parts, plane = g->oh * g->ow * g->size;
-    char *room = f->room[at];
+    int number = lg_conv_room_take(&f->rooms);
+    char *room = f->rooms.at[number];
     char *frame = room + (f->fy.before * f->pitch + f->fx.before) * g->size;
-    memset(room, 0, f->image * g->size);
     for (size_t b = g->images * (size_t)at / (size_t)parts; b < end; b++) {
         const char *y = f->y + b * g->o * plane;
         for (size_t o = 0; o < g->o; o++)
@@ -219,6 +219,7 @@ static void part(void *ctx, int at, int parts) {
             group_of(f, q, room + q * g->og * f->plane * g->size,
                      f->x + (b * g->c + q * g->cg) * g->h * g->w * g->size);
     }
+    lg_conv_room_give(&f->rooms, number);
 }
 
 bool lg_conv_dx(const lg_call *c) {

@@ -13,7 +13,8 @@ typedef struct {
     lg_conv_kind kind;
     size_t n_k, parts;
     ptrdiff_t *off, *pix;
-    char *w, *image[LG_CONV_PARTS];
+    char *w;
+    lg_conv_rooms rooms; /* for an image in planes */
     const char *x;
     char *y;
 } job;
@@ -30,8 +31,7 @@ static size_t cut(const lg_node *n, char *base, job *f) {
     f->pix = lg_conv_cut(&k, f->kind == LG_CONV_CHANNELS ? g->oh * g->ow + LG_CONV_PIXELS : 0,
                          sizeof *f->pix);
     f->w = lg_conv_cut(&k, g->o * f->n_k, g->size);
-    for (size_t i = 0; i < f->parts; i++)
-        f->image[i] = lg_conv_cut(&k, f->s.image, g->size);
+    lg_conv_rooms_cut(&f->rooms, &k, f->parts, f->s.image * g->size);
     return k.used;
 }
 
@@ -48,9 +48,10 @@ static bool is_plain(const job *f) {
 }
 
 static void part(void *ctx, int at, int parts) {
-    const job *f = ctx;
+    job *f = ctx;
     const lg_conv_shape *g = &f->g;
     bool plain = is_plain(f);
+    int room = plain ? 0 : lg_conv_room_take(&f->rooms);
     size_t plane = g->oh * g->ow, end = g->images * ((size_t)at + 1) / (size_t)parts;
     size_t group = g->cg * f->s.sh * f->s.sw * f->s.plane * g->size;
     lg_correlation j = {.m = g->og,
@@ -63,13 +64,11 @@ static void part(void *ctx, int at, int parts) {
                         .row_step = g->ow,
                         .col_step = 1,
                         .pix = f->pix};
-    if (!plain)
-        memset(f->image[at], 0, f->s.image * g->size);
     for (size_t b = g->images * (size_t)at / (size_t)parts; b < end; b++) {
         const char *image = f->x + b * g->c * g->h * g->w * g->size;
         if (!plain) {
-            lg_conv_fill(g, &f->s, image, f->image[at]);
-            image = f->image[at];
+            lg_conv_fill(g, &f->s, image, f->rooms.at[room]);
+            image = f->rooms.at[room];
         }
         for (size_t q = 0; q < g->groups; q++) {
             j.w = f->w + q * g->og * f->n_k * g->size;
@@ -77,6 +76,8 @@ static void part(void *ctx, int at, int parts) {
                               f->y + (b * g->o + q * g->og) * plane * g->size);
         }
     }
+    if (!plain)
+        lg_conv_room_give(&f->rooms, room);
 }
 
 static size_t weight_at(const lg_conv_shape *g, const void *ctx, size_t m, size_t k) {

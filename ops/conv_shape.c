@@ -1,6 +1,8 @@
 /* conv_shape.c: sizes of convolutions, padded copies of images, places of taps and pixels, packed
  * weights. Not for what is computed from them (conv_forward.c, conv_dx.c, conv_dw.c). */
 #include "ops/conv_shape.h"
+#include "runtime/pool.h"
+#include <sched.h>
 #include <string.h>
 
 /* ---- sizes ---- */
@@ -78,6 +80,43 @@ void *lg_conv_cut(lg_conv_cutter *s, size_t n, size_t size) {
     void *p = s->base ? s->base + s->used : NULL;
     s->used += (n * size + 63) & ~(size_t)63;
     return p;
+}
+
+/* ---- rooms ---- */
+
+void lg_conv_rooms_cut(lg_conv_rooms *r, lg_conv_cutter *k, size_t n, size_t bytes) {
+    *r = (lg_conv_rooms){.n = lg_conv_min(n, LG_CONV_ROOMS), .bytes = bytes};
+    for (size_t i = 0; i < r->n; i++)
+        r->at[i] = lg_conv_cut(k, bytes, 1);
+}
+
+/* With more threads than rooms some wait here for a whole part. */
+static int room_free(lg_conv_rooms *r) {
+    for (int tries = 1;; tries++) {
+        uint32_t taken = atomic_load_explicit(&r->taken, memory_order_relaxed);
+        int room = 0;
+        while (taken >> room & 1)
+            room++;
+        if (room < (int)r->n &&
+            atomic_compare_exchange_weak_explicit(&r->taken, &taken, taken | 1u << room,
+                                                  memory_order_acquire, memory_order_relaxed))
+            return room;
+        if (tries % 1024 == 0)
+            sched_yield();
+        lg_pause();
+    }
+}
+
+int lg_conv_room_take(lg_conv_rooms *r) {
+    int room = room_free(r);
+    if (!r->begun[room])
+        memset(r->at[room], 0, r->bytes);
+    r->begun[room] = true;
+    return room;
+}
+
+void lg_conv_room_give(lg_conv_rooms *r, int room) {
+    atomic_fetch_and_explicit(&r->taken, ~(1u << room), memory_order_release);
 }
 
 /* ---- planes ---- */

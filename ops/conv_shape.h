@@ -4,6 +4,7 @@
 #define LG_CONV_SHAPE_H
 #include "ops/conv_kernel.h"
 #include "runtime/graph.h"
+#include <stdatomic.h>
 
 /* The sizes of conv2d, whichever of the three computes which of x, w and y. */
 typedef struct {
@@ -30,7 +31,7 @@ lg_conv_kind lg_conv_kind_of(size_t m, size_t cols);
 void lg_conv_correlate(lg_dtype t, lg_conv_kind kind, const lg_correlation *j, const void *src,
                        void *out);
 
-enum { LG_CONV_PARTS = 16, LG_CONV_PIXELS = 16 };
+enum { LG_CONV_PARTS = 64, LG_CONV_ROOMS = 16, LG_CONV_PIXELS = 16 };
 
 static inline size_t lg_conv_max(size_t a, size_t b) {
     return a > b ? a : b;
@@ -50,6 +51,18 @@ typedef struct {
     size_t used;
 } lg_conv_cutter;
 void *lg_conv_cut(lg_conv_cutter *s, size_t n, size_t size);
+
+/* Scratch of the parts that run at once: what one leaves the next finds in the caches. */
+typedef struct {
+    size_t n, bytes;
+    char *at[LG_CONV_ROOMS];
+    bool begun[LG_CONV_ROOMS];
+    _Atomic uint32_t taken; /* a bit each */
+} lg_conv_rooms;
+void lg_conv_rooms_cut(lg_conv_rooms *r, lg_conv_cutter *k, size_t n, size_t bytes);
+/* The number of a room that nobody else has; it was zeros when it was first given out. */
+int lg_conv_room_take(lg_conv_rooms *r);
+void lg_conv_room_give(lg_conv_rooms *r, int room);
 
 /* Padded planes of an image, in elements: [channel][row residue][column residue][ph][pitch], the
  * residues modulo the strides; or plainly [channel][ph][pitch]. */

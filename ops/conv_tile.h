@@ -60,7 +60,9 @@ static void TILE(rows)(const lg_correlation *j, const REAL *src, const TILE(stri
         return;
     switch (mr * 16 + (int)s->n) {
         CASE(8, 1)
-        CASE(6, 1) CASE(4, 1) CASE(2, 1) CASE(1, 1) CASE(1, WIDE)
+        CASE(6, 1)
+        CASE(4, 1)
+        CASE(2, 1) CASE(1, 1) CASE(1, WIDE)
 #if NV > 1
             CASE(8, NV) CASE(6, NV) CASE(4, NV) CASE(2, NV) CASE(1, NV)
 #endif
@@ -226,9 +228,10 @@ static void TILE(multiply)(const lg_conv_products *j, const void *x, const void 
             switch (mr * 16 + nt) {
 #if DT > 3
                 CASE(DR, DT)
-                CASE(2, DT) CASE(1, DT)
+                CASE(2, DT)
+                CASE(1, DT)
 #endif
-                    CASE(DR, 3) CASE(DR, 1) CASE(2, 3) CASE(2, 1) CASE(1, 9) CASE(1, 3) CASE(1, 1)
+                CASE(DR, 3) CASE(DR, 1) CASE(2, 3) CASE(2, 1) CASE(1, 9) CASE(1, 3) CASE(1, 1)
             }
 #undef CASE
         }

@@ -15,7 +15,7 @@ typedef enum {
     FLAT     /* short rows: all of the tile as one dense run                */
 } shape;
 
-enum { MOST_KEPT = 1 << 18, FLAT_BELOW = 64 };
+enum { MOST_KEPT = 1 << 18, FLAT_BELOW = 64, MOST_FEW = 4 };
 
 typedef struct {
     lg_unit *u;
@@ -33,6 +33,8 @@ typedef struct {
     bool gathers;
     bool ahead; /* what comes next has been asked for in this function */
     bool table; /* operands stand where a table says */
+    int few; /* the loop being written goes h times over so many elements, each written out; 0: j */
+    int nth; /* which of them */
     size_t kept_bytes;
 } writer;
 
@@ -219,6 +221,22 @@ static const lg_walk *fast_walk(const writer *w, const lg_instr *x, bool row) {
     return row || w->k->fast_o ? &x->acc->o : &x->acc->i;
 }
 
+/* Elements from h to h + 1, when `few` elements go straight at a time. */
+static int64_t step_of_few(const lg_walk *walk, int few) {
+    bool turns = walk->rank > 1 && walk->n[walk->rank - 1] == few;
+    return turns ? walk->stride[walk->rank - 2] : few * last_stride(walk);
+}
+
+/* Elements between the element in work and the one that p<number> points at. */
+static void put_step(writer *w, const lg_walk *walk) {
+    int64_t stride = last_stride(walk);
+    if (w->few)
+        lg_buf_printf(w->out, "h * %" PRId64 " + %" PRId64, step_of_few(walk, w->few),
+                      w->nth * stride);
+    else
+        lg_buf_printf(w->out, "j * %" PRId64, stride);
+}
+
 static bool has_address(const lg_instr *x) {
     return x->acc && (x->kind == LG_I_LOAD || x->kind == LG_I_GATHER || is_store(x));
 }
@@ -307,8 +325,9 @@ static void elem(writer *w, const lg_instr *x, int depth) {
 
 static void gather(writer *w, const body *b, const lg_instr *x, int j, int depth) {
     indent(w, depth);
-    lg_buf_printf(w->out, "int64_t g%d = j * %" PRId64 ";\n", j,
-                  last_stride(fast_walk(w, x, b->row)));
+    lg_buf_printf(w->out, "int64_t g%d = ", j);
+    put_step(w, fast_walk(w, x, b->row));
+    lg_buf_printf(w->out, ";\n");
     for (int q = 0; q < x->n_in; q++) {
         indent(w, depth);
         lg_buf_printf(w->out,
@@ -337,11 +356,15 @@ static void make_value(writer *w, body *b, const lg_instr *x, int j, int depth) 
     switch (x->kind) {
     case LG_I_LOAD:
         var(w, x->out, depth);
-        lg_buf_printf(w->out, "p%d[j * %" PRId64 "];\n", j, last_stride(fast_walk(w, x, b->row)));
+        lg_buf_printf(w->out, "p%d[", j);
+        put_step(w, fast_walk(w, x, b->row));
+        lg_buf_printf(w->out, "];\n");
         return;
     case LG_I_IOTA:
         var(w, x->out, depth);
-        lg_buf_printf(w->out, "p%d + j * %" PRId64 ";\n", j, last_stride(fast_walk(w, x, b->row)));
+        lg_buf_printf(w->out, "p%d + ", j);
+        put_step(w, fast_walk(w, x, b->row));
+        lg_buf_printf(w->out, ";\n");
         return;
     case LG_I_ELEM:
     case LG_I_CAST:
@@ -497,16 +520,65 @@ static void elements(writer *w, body *b, const char *buffer, int depth) {
             lg_buf_printf(w->out, "s%d[j] = v%d;\n", j, r);
         } else if (writes_here(x, b)) {
             indent(w, depth);
-            lg_buf_printf(w->out, "p%d[j * %" PRId64 "] = v%d;\n", j,
-                          last_stride(fast_walk(w, x, b->row)), r);
+            lg_buf_printf(w->out, "p%d[", j);
+            put_step(w, fast_walk(w, x, b->row));
+            lg_buf_printf(w->out, "] = v%d;\n", r);
         }
     }
+}
+
+/* How many elements go straight when `few` of them are written out, as windows side by side have
+ * them; 0: all. False: no more than these few. */
+static bool straight_by_few(const writer *w, const body *b, int64_t few, int64_t *n) {
+    int64_t step = w->k->fast_o ? w->k->ob : LG_CHUNK, all = w->k->fast_o ? w->k->n_o : w->k->n_i;
+    *n = 0;
+    if (few < 2 || few > MOST_FEW || (step % few && step < all))
+        return false;
+    for (int q = 0; q < b->touched.n; q++) {
+        const lg_instr *x = &w->k->instr[b->touched.at[q]];
+        const lg_walk *f = fast_walk(w, x, b->row);
+        bool turns = f->rank > 1 && f->n[f->rank - 1] == few;
+        if (is_store(x) && is_streamed(w, x))
+            return false;
+        if (turns && f->rank > 2)
+            *n = gcd(f->n[f->rank - 2] * few, *n);
+        else if (!turns && f->rank > 1)
+            *n = gcd(f->n[f->rank - 1], *n);
+    }
+    return *n == 0 || *n > few;
+}
+
+/* The loop over the n elements from q on. */
+static void loop(writer *w, body *b, const char *buffer, int64_t few, int depth) {
+    lg_buf_printf(w->out, "#pragma GCC ivdep\n");
+    indent(w, depth);
+    if (!few) {
+        lg_buf_printf(w->out, "for (int64_t j = 0; j < n; j++) {\n");
+        elements(w, b, buffer, depth + 1);
+    } else {
+        lg_buf_printf(w->out, "for (int64_t h = 0; h < n / %" PRId64 "; h++) {\n", few);
+        w->few = (int)few;
+        for (w->nth = 0; w->nth < few; w->nth++) {
+            indent(w, depth + 1);
+            lg_buf_printf(w->out, "{ int64_t j = h * %" PRId64 " + %d;\n", few, w->nth);
+            elements(w, b, buffer, depth + 2);
+            indent(w, depth + 1);
+            lg_buf_printf(w->out, "}\n");
+        }
+        w->few = 0;
+    }
+    indent(w, depth);
+    lg_buf_printf(w->out, "}\n");
 }
 
 /* A loop over [beg, end) of the fast index, in pieces that go straight. */
 static void runs(writer *w, body *b, const char *slow, const char *beg, const char *end,
                  const char *buffer, int depth) {
-    int64_t piece = straight(w, &b->touched, b->row);
+    int64_t piece = straight(w, &b->touched, b->row), few = piece, longer;
+    if (straight_by_few(w, b, piece, &longer))
+        piece = longer;
+    else
+        few = 0;
     indent(w, depth);
     if (piece) {
         lg_buf_printf(w->out, "for (int64_t q = %s, n; q < %s; q += n) {\n", beg, end);
@@ -519,12 +591,7 @@ static void runs(writer *w, body *b, const char *slow, const char *beg, const ch
         lg_buf_printf(w->out, "int64_t q = %s, n = %s - %s;\n", beg, end, beg);
     }
     point(w, &b->touched, b->row, slow, "q", depth + 1);
-    lg_buf_printf(w->out, "#pragma GCC ivdep\n");
-    indent(w, depth + 1);
-    lg_buf_printf(w->out, "for (int64_t j = 0; j < n; j++) {\n");
-    elements(w, b, buffer, depth + 2);
-    indent(w, depth + 1);
-    lg_buf_printf(w->out, "}\n");
+    loop(w, b, buffer, few, depth + 1);
     for (int j = 0; j < w->k->n_instr; j++) {
         const lg_instr *x = &w->k->instr[j];
         if (!is_root(w, b, j) || !writes_here(x, b) || !is_streamed(w, x))

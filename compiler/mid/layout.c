@@ -26,6 +26,50 @@ static bool is_free(const lg_node *x) {
     return is_free(x->in[0]);
 }
 
+static int64_t magnitude(int64_t n) {
+    return n < 0 ? -n : n;
+}
+
+/* Elements between neighbours along each axis of a view, whichever way; an axis of one element has
+ * those of the next. */
+static void steps_of(const lg_node *x, int64_t *step) {
+    const lg_affine *m = x->attr.affine;
+    const lg_type *in = &x->in[0]->type[0];
+    for (int o = x->type[0].rank - 1; o >= 0; o--) {
+        int64_t unit = 1;
+        step[o] = 0;
+        for (int a = m->rank_in - 1; a >= 0; unit *= in->shape[a--])
+            step[o] += LG_COEF(m, a, o) * unit;
+        step[o] = magnitude(step[o]);
+        if (x->type[0].shape[o] == 1 && o + 1 < x->type[0].rank)
+            step[o] = step[o + 1];
+    }
+}
+
+/* Are the axes of x in another order than its elements in memory? Axis o is number perm[o] by that
+ * order. Windows are views too: x[2*i + r, 2*j + c] has the order i, r, j, c. */
+static bool is_turned(const lg_node *x, int *perm) {
+    int64_t step[LG_MAX_RANK];
+    bool turned = false;
+    if (lg_permutes(x, perm))
+        return true;
+    if (x->op->cls != LG_C_VIEW || is_free(x) || !lg_type_count(&x->type[0]))
+        return false;
+    steps_of(x, step);
+    for (int o = 0; o < x->type[0].rank; o++) {
+        perm[o] = 0;
+        for (int b = 0; b < x->type[0].rank; b++)
+            perm[o] += b < o ? step[b] >= step[o] : step[b] > step[o];
+        turned = turned || perm[o] != o;
+    }
+    return turned;
+}
+
+static void inverse(const int *perm, int rank, int *back) {
+    for (int o = 0; o < rank; o++)
+        back[perm[o]] = o;
+}
+
 /* The permutation that more operands have than lie straight. */
 static bool elect(int n, lg_node *const *in, int *perm) {
     int rank = in[0]->type[0].rank, straight = 0, votes = 0;
@@ -33,7 +77,7 @@ static bool elect(int n, lg_node *const *in, int *perm) {
         int mine[LG_MAX_RANK];
         if (is_free(in[k]))
             continue;
-        if (!lg_permutes(in[k], mine)) {
+        if (!is_turned(in[k], mine)) {
             straight++;
         } else if (votes == 0 || same_perm(perm, mine, rank)) {
             for (int d = 0; d < rank; d++)
@@ -49,8 +93,7 @@ static lg_node *pointwise(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     lg_node *straight[8];
     if (n->n_in > (int)LG_COUNT(straight) || !elect(n->n_in, in, perm))
         return NULL;
-    for (int o = 0; o < rank; o++)
-        back[perm[o]] = o;
+    inverse(perm, rank, back);
     for (int k = 0; k < n->n_in; k++)
         straight[k] = lg_s_permute(R, in[k], back, n->span);
     lg_node *y = n->op->cls == LG_C_CAST ? lg_s_cast(R, straight[0], n->type[0].dtype, n->span)
@@ -99,8 +142,10 @@ static lg_node *reshaped(lg_rewrite *R, const lg_node *n, lg_node *const *in) {
 
 static lg_node *reduce(lg_rewrite *R, const lg_node *n, lg_node *x) {
     int perm[LG_MAX_RANK], rank = x->type[0].rank, place[LG_MAX_RANK], kept = 0, out[LG_MAX_RANK];
-    if (!lg_permutes(x, perm))
+    int back[LG_MAX_RANK];
+    if (!is_turned(x, perm))
         return NULL;
+    inverse(perm, rank, back);
     uint32_t mask = 0;
     for (int o = 0; o < rank; o++)
         if (n->attr.axes_mask >> o & 1)
@@ -108,10 +153,11 @@ static lg_node *reduce(lg_rewrite *R, const lg_node *n, lg_node *x) {
     for (int a = 0; a < rank; a++) /* where the kept axes of the input stand in the result */
         place[a] = mask >> a & 1 ? -1 : kept++;
     kept = 0;
+    lg_node *straight = lg_s_permute(R, x, back, n->span);
     for (int o = 0; o < rank; o++)
         if (!(n->attr.axes_mask >> o & 1))
             out[kept++] = place[perm[o]];
-    return lg_s_permute(R, lg_s_reduce(R, n->op, x->in[0], mask, n->span), out, n->span);
+    return lg_s_permute(R, lg_s_reduce(R, n->op, straight, mask, n->span), out, n->span);
 }
 
 static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {

@@ -425,6 +425,31 @@ static void unparted(void) {
     lg_graph_free(g);
 }
 
+/* y[j, b] = the mean over r of exp(x[b, 2*j + r]): done in the order of x, turned at the end, where
+ * what turns it back cancels. */
+static void windows_in_order(void) {
+    lg_graph *g = lg_graph_new(NULL);
+    int64_t coef[] = {0, 1, 0, 2, 0, 1}, off[] = {0, 0};
+    lg_affine m = {2, 3, off, coef}; /* of (j, b, r): x[b, 2*j + r] */
+    lg_node *x = lg_g_view(g, input(g, 2, 4, 6, 0), &m, 3, (int64_t[]){3, 4, 2}, at);
+    lg_node *y = lg_g_elem(g, lg_op_find("exp"), 1, &x, at);
+    y = lg_g_reduce(g, lg_op_find("sum"), y, 4, at);
+    lg_g_output(g, lg_g_permute(g, y, (int[]){1, 0}, at), -1, NULL);
+    lg_tensor *in[] = {random_tensor(g->input.at[0]->type[0])}, *want[1], *got[1];
+    run(g, in, want);
+    lg_pass_layout(g);
+    run(g, in, got);
+    check("windows in another order",
+          !memcmp(want[0]->data, got[0]->data, want[0]->n * sizeof(float)));
+    lg_tensor_release(in[0]);
+    lg_tensor_release(want[0]);
+    lg_tensor_release(got[0]);
+    const lg_node *out = g->output.at[0].node;
+    check("windows are reduced in the order of memory",
+          out->op->cls == LG_C_REDUCE && out->type[0].shape[0] == 4 && count(g, LG_C_VIEW) == 0);
+    lg_graph_free(g);
+}
+
 /* h' = h @ transpose(w): the scan is given w turned, once. */
 static void ahead(void) {
     lg_graph *g = lg_graph_new(NULL), *b = lg_graph_new(g);
@@ -471,6 +496,7 @@ int main(void) {
     joined();
     tiles();
     unparted();
+    windows_in_order();
     ahead();
     neutral();
     printf("%d passed, %d failed\n", passed, failed);
