@@ -1,8 +1,9 @@
 /* layout.c: elementwise ops and reductions of transposed operands are done on the operands as they
  * lie, and the result is transposed instead; so chains that index notation wrote in another order
  * of dims run along memory, and transpositions meet and cancel. Elementwise ops of reshaped results
- * are done in the shape that these were made in, so that a reshape does not part a chain. Not for
- * materialised copies. Runs last, before fusion. */
+ * are done in the shape that these were made in, so that a reshape does not part a chain;
+ * reductions over axes apart are done in two. Not for materialised copies. Runs last, before
+ * fusion. */
 #include "compiler/mid/rewrite.h"
 #include <string.h>
 
@@ -140,6 +141,41 @@ static lg_node *reshaped(lg_rewrite *R, const lg_node *n, lg_node *const *in) {
     return lg_s_reshape(R, y, n->type[0].rank, n->type[0].shape, n->span);
 }
 
+/* The last axes of those that are reduced, when others stand before axes that are kept: a channel
+ * of all images. 0: there are none, or they are too short to be rows of their own. */
+static uint32_t row_axes(const lg_type *t, uint32_t mask) {
+    enum { ROW = 64, ALL = 1 << 15 };
+    uint32_t inner = 0;
+    int64_t row = 1;
+    int d = t->rank - 1;
+    for (; d >= 0 && (mask >> d & 1 || t->shape[d] == 1); d--) {
+        inner |= mask & 1u << d;
+        row *= t->shape[d];
+    }
+    bool kept = false;
+    for (; d >= 0; d--) {
+        kept = kept || (!(mask >> d & 1) && t->shape[d] > 1);
+        if (kept && mask >> d & 1 && t->shape[d] > 1)
+            return row >= ROW && lg_type_count(t) >= ALL ? inner : 0;
+    }
+    return 0;
+}
+
+/* Rows are reduced first, where they lie, then what they give: memory is read in its order. */
+static lg_node *by_rows(lg_rewrite *R, const lg_node *n, lg_node *x) {
+    uint32_t mask = n->attr.axes_mask, inner = row_axes(&x->type[0], mask), outer = 0;
+    if (!inner || !n->op->elem[n->type[0].dtype]) /* or to an index */
+        return NULL;
+    int kept = 0;
+    for (int d = 0; d < x->type[0].rank; d++) {
+        if (inner >> d & 1)
+            continue;
+        outer |= (mask >> d & 1) << kept;
+        kept++;
+    }
+    return lg_s_reduce(R, n->op, lg_s_reduce(R, n->op, x, inner, n->span), outer, n->span);
+}
+
 static lg_node *reduce(lg_rewrite *R, const lg_node *n, lg_node *x) {
     int perm[LG_MAX_RANK], rank = x->type[0].rank, place[LG_MAX_RANK], kept = 0, out[LG_MAX_RANK];
     int back[LG_MAX_RANK];
@@ -167,6 +203,7 @@ static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {
         y = y ? y : reshaped(R, n, in);
     } else if (n->op->cls == LG_C_REDUCE) {
         y = reduce(R, n, in[0]);
+        y = y ? y : by_rows(R, n, in[0]);
     }
     return y ? y : lg_rewrite_default(R, n, in);
 }

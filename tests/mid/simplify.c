@@ -450,6 +450,29 @@ static void windows_in_order(void) {
     lg_graph_free(g);
 }
 
+/* sum over images and places of a channel: rows first; of all places of a channel: one. */
+static void axes_apart(void) {
+    for (int apart = 0; apart < 2; apart++) {
+        lg_graph *g = lg_graph_new(NULL);
+        lg_node *x = input(g, 3, 32, 16, 64);
+        lg_g_output(g, lg_g_reduce(g, lg_op_find("sum"), x, apart ? 5 : 4, at), -1, NULL);
+        lg_tensor *in[] = {random_tensor(g->input.at[0]->type[0])}, *want[1], *got[1];
+        run(g, in, want);
+        lg_pass_layout(g);
+        run(g, in, got);
+        bool same = want[0]->n == got[0]->n;
+        for (size_t i = 0; same && i < want[0]->n; i++) {
+            double a = lg_get_f64(LG_F32, want[0]->data, i);
+            same = fabs(a - lg_get_f64(LG_F32, got[0]->data, i)) <= 1e-3;
+        }
+        check("a sum over axes apart", same && count(g, LG_C_REDUCE) == 1 + apart);
+        lg_tensor_release(in[0]);
+        lg_tensor_release(want[0]);
+        lg_tensor_release(got[0]);
+        lg_graph_free(g);
+    }
+}
+
 /* h' = h @ transpose(w): the scan is given w turned, once. */
 static void ahead(void) {
     lg_graph *g = lg_graph_new(NULL), *b = lg_graph_new(g);
@@ -497,6 +520,7 @@ int main(void) {
     tiles();
     unparted();
     windows_in_order();
+    axes_apart();
     ahead();
     neutral();
     printf("%d passed, %d failed\n", passed, failed);
