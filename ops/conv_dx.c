@@ -144,16 +144,12 @@ static void list_pairs(const job *f) {
     }
 }
 
-/* Row: input channel; place: output channel, then tap. */
-static size_t weight_at(const lg_conv_shape *g, const void *ctx, size_t m, size_t k) {
-    const pair *p = ctx;
-    return (k / p->n_tap * g->cg + m) * g->taps + p->tap[k % p->n_tap];
-}
-
+/* Rows are input channels, places output channels with the taps of the pair. */
 static void pack(const job *f, const char *w) {
     const lg_conv_shape *g = &f->g;
     for (size_t r = 0; r < g->sh * g->sw; r++) {
         const pair *p = &f->pair[r];
+        const lg_conv_weights at = {g->cg, g->taps, g->og, g->cg * g->taps, p->tap, p->n_tap};
         size_t n_k = p->n_tap * g->og;
         for (size_t q = 0; q < g->groups && n_k; q++) {
             const char *from = w + q * g->og * g->cg * g->taps * g->size;
@@ -162,7 +158,7 @@ static void pack(const job *f, const char *w) {
                 lg_conv_kernels_for(g->t)->tap_panels(from, g->og, g->cg, g->taps, p->tap, p->n_tap,
                                                       to);
             else
-                lg_conv_pack(g, from, g->cg, n_k, weight_at, p, to);
+                lg_conv_pack(g->t, &at, from, to);
         }
     }
 }

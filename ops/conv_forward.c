@@ -80,19 +80,15 @@ static void part(void *ctx, int at, int parts) {
         lg_conv_room_give(&f->rooms, room);
 }
 
-static size_t weight_at(const lg_conv_shape *g, const void *ctx, size_t m, size_t k) {
-    (void)ctx;
-    return m * g->cg * g->taps + k;
-}
-
 static void prepare(const job *f, const char *w) {
     const lg_conv_shape *g = &f->g;
+    const lg_conv_weights p = {g->og, f->n_k, g->cg, g->taps, NULL, g->taps};
     for (size_t q = 0; q < g->groups; q++) {
         size_t at = q * g->og * f->n_k * g->size;
         if (f->kind == LG_CONV_CHANNELS)
             lg_conv_kernels_for(g->t)->panels(w + at, g->og, f->n_k, f->w + at);
         else
-            lg_conv_pack(g, w + at, g->og, f->n_k, weight_at, NULL, f->w + at);
+            lg_conv_pack(g->t, &p, w + at, f->w + at);
     }
 }
 

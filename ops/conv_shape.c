@@ -177,13 +177,24 @@ void lg_conv_list_pixels(size_t rows, size_t cols, size_t row_step, size_t col_s
 
 /* ---- packed weights ---- */
 
-void lg_conv_pack(const lg_conv_shape *g, const char *w, size_t m, size_t n_k, lg_conv_weight_at at,
-                  const void *ctx, char *out) {
-    for (size_t m0 = 0; m0 < m;) {
-        size_t mr = (size_t)lg_conv_rows(m - m0);
-        for (size_t k = 0; k < n_k; k++)
-            for (size_t i = 0; i < mr; i++, out += g->size)
-                memcpy(out, w + at(g, ctx, m0 + i, k) * g->size, g->size);
-        m0 += mr;
+/* Rows m0 .. m0+mr of all places, for elements of one size. */
+#define PACK(name, real)                                                                          \
+    static real *name(const lg_conv_weights *p, const real *w, size_t m0, size_t mr, real *out) { \
+        for (size_t o = 0; o < p->o; o++)                                                         \
+            for (size_t t = 0; t < p->n_tap; t++) {                                               \
+                const real *from = w + m0 * p->step_m + o * p->step_o + (p->tap ? p->tap[t] : t); \
+                for (size_t i = 0; i < mr; i++)                                                   \
+                    *out++ = from[i * p->step_m];                                                 \
+            }                                                                                     \
+        return out;                                                                               \
+    }
+PACK(pack_f32, float)
+PACK(pack_f64, double)
+#undef PACK
+
+void lg_conv_pack(lg_dtype t, const lg_conv_weights *p, const void *w, void *out) {
+    for (size_t m = 0, mr; m < p->m; m += mr) {
+        mr = (size_t)lg_conv_rows(p->m - m);
+        out = t == LG_F64 ? (void *)pack_f64(p, w, m, mr, out) : (void *)pack_f32(p, w, m, mr, out);
     }
 }

@@ -79,11 +79,14 @@ void lg_conv_offsets(const lg_conv_shape *g, const lg_conv_planes *s, ptrdiff_t 
 void lg_conv_list_pixels(size_t rows, size_t cols, size_t row_step, size_t col_step,
                          ptrdiff_t *pix);
 
-/* Element of w that stands at row m and place k of a product. */
-typedef size_t (*lg_conv_weight_at)(const lg_conv_shape *g, const void *ctx, size_t m, size_t k);
-/* Weights in tiles of lg_conv_rows(). */
-void lg_conv_pack(const lg_conv_shape *g, const char *w, size_t m, size_t n_k, lg_conv_weight_at at,
-                  const void *ctx, char *out);
+/* Weights in tiles of lg_conv_rows(): at row m and place (o, tap) the element m*step_m + o*step_o +
+ * tap[..] of w; tap: n_tap of them, NULL: from 0 on. */
+typedef struct {
+    size_t m, step_m, o, step_o;
+    const size_t *tap;
+    size_t n_tap;
+} lg_conv_weights;
+void lg_conv_pack(lg_dtype t, const lg_conv_weights *p, const void *w, void *out);
 
 /* ---- the three, by their nodes ---- */
 bool lg_conv_forward(const lg_call *c);

@@ -62,7 +62,8 @@ static void TILE(rows)(const lg_correlation *j, const REAL *src, const TILE(stri
         CASE(8, 1)
         CASE(6, 1)
         CASE(4, 1)
-        CASE(2, 1) CASE(1, 1) CASE(1, WIDE)
+        CASE(2, 1)
+        CASE(1, 1) CASE(1, WIDE)
 #if NV > 1
             CASE(8, NV) CASE(6, NV) CASE(4, NV) CASE(2, NV) CASE(1, NV)
 #endif

@@ -47,6 +47,21 @@ static void steps_of(const lg_node *x, int64_t *step) {
     }
 }
 
+/* Does the view x take each element of its operand once, so that in the order of perm it would be a
+ * reshape? Then elementwise ops find their operands' own shape below it. */
+static bool is_all(const lg_node *x, const int64_t *step, const int *perm) {
+    int rank = x->type[0].rank;
+    int64_t n = 1;
+    for (int place = rank - 1; place >= 0; place--)
+        for (int o = 0; o < rank; o++)
+            if (perm[o] == place && x->type[0].shape[o] != 1) {
+                if (step[o] != n)
+                    return false;
+                n *= x->type[0].shape[o];
+            }
+    return n == (int64_t)lg_type_count(&x->in[0]->type[0]);
+}
+
 /* Are the axes of x in another order than its elements in memory? Axis o is number perm[o] by that
  * order. Windows are views too: x[2*i + r, 2*j + c] has the order i, r, j, c. */
 static bool is_turned(const lg_node *x, int *perm) {
@@ -63,7 +78,7 @@ static bool is_turned(const lg_node *x, int *perm) {
             perm[o] += b < o ? step[b] >= step[o] : step[b] > step[o];
         turned = turned || perm[o] != o;
     }
-    return turned;
+    return turned && !is_all(x, step, perm);
 }
 
 static void inverse(const int *perm, int rank, int *back) {

@@ -431,7 +431,7 @@ static void windows_in_order(void) {
     lg_graph *g = lg_graph_new(NULL);
     int64_t coef[] = {0, 1, 0, 2, 0, 1}, off[] = {0, 0};
     lg_affine m = {2, 3, off, coef}; /* of (j, b, r): x[b, 2*j + r] */
-    lg_node *x = lg_g_view(g, input(g, 2, 4, 6, 0), &m, 3, (int64_t[]){3, 4, 2}, at);
+    lg_node *x = lg_g_view(g, input(g, 2, 4, 7, 0), &m, 3, (int64_t[]){3, 4, 2}, at);
     lg_node *y = lg_g_elem(g, lg_op_find("exp"), 1, &x, at);
     y = lg_g_reduce(g, lg_op_find("sum"), y, 4, at);
     lg_g_output(g, lg_g_permute(g, y, (int[]){1, 0}, at), -1, NULL);
@@ -446,7 +446,7 @@ static void windows_in_order(void) {
     lg_tensor_release(got[0]);
     const lg_node *out = g->output.at[0].node;
     check("windows are reduced in the order of memory",
-          out->op->cls == LG_C_REDUCE && out->type[0].shape[0] == 4 && count(g, LG_C_VIEW) == 0);
+          out->op->cls == LG_C_REDUCE && out->type[0].shape[0] == 4 && count(g, LG_C_VIEW) == 1);
     lg_graph_free(g);
 }
 
