@@ -92,7 +92,7 @@ static bool run_op(thread *t, const lg_step *s, const lg_frame *f) {
     void **out = (void **)(uintptr_t)(in + s->n_in);
     for (int k = 0; k < s->n_out; k++)
         out[k] = lg_place_at(f, &s->out[k]);
-    lg_call c = {s->node, in, out, lg_place_at(f, &s->scratch), &t->fault};
+    lg_call c = {s->node, in, out, lg_place_at(f, &s->scratch), &t->fault, s->at};
     return s->node->op->run(&c);
 }
 

@@ -176,6 +176,7 @@ typedef struct lg_step {
     int n_in, n_out;
     lg_place *in, *out;
     lg_place scratch; /* RUN */
+    const lg_strides *at; /* RUN: of inputs that are read through views, or NULL */
     size_t bytes;     /* COPY */
     lg_loop *loop;
     lg_product *product;

@@ -46,14 +46,20 @@ enum { /* traits */
     LG_T_BARRIER = 64,    /* MARK: never removed, merged with an equal node, or moved before in[1] */
     LG_T_LINEAR = 32,     /* linear in its first input when the others are held */
     LG_T_PRODUCT = 128,   /* KERNEL: sums of products of its float inputs (convolutions) */
-    LG_T_WIDENS = 256     /* REDUCE, CUM: integers and bools are joined as i64, so is the result */
+    LG_T_WIDENS = 256,    /* REDUCE, CUM: integers and bools are joined as i64, so is the result */
+    LG_T_STRIDED = 512    /* KERNEL: reads its inputs by lg_call.at, through views */
 };
 
 /* Elementwise micro kernel: n elements, dense inputs of in_dtype, dense output. in[k] may equal out. */
 typedef void (*lg_elem_fn)(size_t n, const void *const *in, void *out);
 
-/* Opaque kernel call. Shapes are those of the nodes; all buffers dense row-major. Returns false
- * after lg_fault(); see plan.h. Tuple outputs fill out[0..n_out). */
+/* Element o of a view stands at off + the sum of stride[d]*o[d], in elements; not negative. */
+typedef struct {
+    int64_t off, stride[LG_MAX_RANK];
+} lg_strides;
+
+/* Opaque kernel call. Shapes are those of the nodes; all buffers dense row-major, but for inputs of
+ * LG_T_STRIDED ops. Returns false after lg_fault(); see plan.h. Tuple outputs fill out[0..n_out). */
 struct lg_fault;
 typedef struct {
     const struct lg_node *node;
@@ -61,6 +67,7 @@ typedef struct {
     void *const *out;
     void *scratch; /* op->scratch bytes, 64-byte aligned */
     struct lg_fault *fault;
+    const lg_strides *at; /* LG_T_STRIDED: of every input; NULL: all are dense */
 } lg_call;
 typedef bool (*lg_run_fn)(const lg_call *c);
 

@@ -527,9 +527,17 @@ static void place_reduce(lg_fusion *f, lg_node *n) {
 
 /* ---- the rest ---- */
 
-/* What n, run on its own, reads in place of its inputs; room for 6. Gives how many. */
+/* What n, run on its own, reads in place of its inputs. Gives how many. */
 static int reads_of(const lg_fusion *f, const lg_node *n, lg_node *const **in, lg_dot *room) {
     *in = n->in;
+    if (!f->no_fuse && n->op->traits & LG_T_STRIDED) {
+        lg_strides at;
+        assert(n->n_in <= (int)LG_COUNT(room->in));
+        for (int k = 0; k < n->n_in; k++)
+            room->in[k] = lg_strides_of(n->in[k], &at);
+        *in = room->in;
+        return n->n_in;
+    }
     if (n->op->cls != LG_C_DOT || f->no_fuse)
         return n->n_in;
     *room = lg_dot_of(n);

@@ -97,6 +97,8 @@ typedef struct {
     lg_coded coded[2];
 } lg_dot;
 lg_dot lg_dot_of(const lg_node *n);
+/* Where x is read from in place of x, and by which steps: its storage, or x itself, dense. */
+lg_node *lg_strides_of(lg_node *x, lg_strides *s);
 bool lg_small_gather(const lg_node *n);
 
 /* ---- kernels ---- */

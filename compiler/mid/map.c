@@ -93,6 +93,24 @@ lg_node *lg_map_source(lg_node *x, lg_map *m) {
     return x;
 }
 
+lg_node *lg_strides_of(lg_node *x, lg_strides *s) {
+    lg_map m = lg_map_identity(&x->type[0]);
+    lg_node *u = lg_map_source(x, &m);
+    int64_t stride[2 * LG_MAX_RANK], unit = 1;
+    lg_map_flat(&m, &u->type[0], &s->off, stride);
+    bool ok = lg_storage_of(u)->op->cls != LG_C_IOTA;
+    for (int d = 0; d < x->type[0].rank; d++) {
+        s->stride[d] = stride[d];
+        ok = ok && stride[d] >= 0;
+    }
+    if (ok)
+        return u;
+    s->off = 0;
+    for (int d = x->type[0].rank - 1; d >= 0; unit *= x->type[0].shape[d--])
+        s->stride[d] = unit;
+    return x;
+}
+
 lg_node *lg_storage_of(lg_node *x) {
     while (x->op->cls == LG_C_MARK || x->op->cls == LG_C_RESHAPE)
         x = x->in[0];

@@ -1,5 +1,6 @@
 /* passes.h: graph to graph, and graph to plan. In order: simplify (fold, share, rewrite, drop the
- * dead), contract (sums of products become dots), loops (scans with less in them),
+ * dead), contract (sums of products become dots), attention (its scores
+ * are not stored), loops (scans with less in them),
  * layout (transpositions move to where they cancel), then schedule.c
  * groups what fuses, places buffers and makes the plan. Every pass rewrites its graph in place:
  * afterwards g->node holds the live nodes in topological order with ids renumbered, g->input keeps
@@ -11,6 +12,8 @@
 
 void lg_pass_simplify(lg_graph *g);
 void lg_pass_contract(lg_graph *g);
+/* Softmax attention becomes kernels that do not store its scores. */
+void lg_pass_attention(lg_graph *g);
 /* Scans lose what nothing needs, and products that need not wait for a round. */
 void lg_pass_loops(lg_graph *g);
 /* Transpositions move past elementwise ops and reductions, which then run along memory. */

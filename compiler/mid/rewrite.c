@@ -20,7 +20,8 @@ const lg_known *lg_known_ops(void) {
                 {&k.not_, "not"},    {&k.rmax, "reduce_max"}, {&k.rmin, "reduce_min"},
                 {&k.sum, "sum"},     {&k.any, "any"},         {&k.all, "all"},
                 {&k.eq, "eq"},       {&k.lt, "lt"},           {&k.le, "le"},
-                {&k.gt, "gt"},       {&k.ge, "ge"},           {&k.floordiv, "floordiv"}};
+                {&k.gt, "gt"},       {&k.ge, "ge"},           {&k.floordiv, "floordiv"},
+                {&k.ne, "ne"},       {&k.exp, "exp"}};
     for (size_t i = 0; i < LG_COUNT(list); i++) {
         *list[i].to = lg_op_find(list[i].name);
         assert(*list[i].to);
@@ -244,8 +245,8 @@ static void replace_effects(lg_rewrite *R) {
     g->effect.n = n;
 }
 
-void lg_rewrite_graph(lg_graph *g, lg_rewrite_fn make, void (*pass)(lg_graph *body)) {
-    lg_rewrite R = {.g = g, .n_old = g->node.n, .op = lg_known_ops()};
+static void rewrite(lg_graph *g, lg_rewrite_fn make, void (*pass)(lg_graph *body), void *ctx) {
+    lg_rewrite R = {.g = g, .n_old = g->node.n, .op = lg_known_ops(), .ctx = ctx};
     R.uses = count_uses(g);
     R.map = lg_alloc(sizeof *R.map * (R.n_old + 1));
     LG_VEC(lg_node *) in = {0};
@@ -255,7 +256,8 @@ void lg_rewrite_graph(lg_graph *g, lg_rewrite_fn make, void (*pass)(lg_graph *bo
             R.map[i] = n;
             continue;
         }
-        bodies(n, pass);
+        if (pass)
+            bodies(n, pass);
         in.n = 0;
         for (int k = 0; k < n->n_in; k++)
             LG_PUSH(in, R.map[n->in[k]->id]);
@@ -271,6 +273,14 @@ void lg_rewrite_graph(lg_graph *g, lg_rewrite_fn make, void (*pass)(lg_graph *bo
     lg_free(R.uses);
     lg_free(R.slot);
     lg_pass_dead(g);
+}
+
+void lg_rewrite_graph(lg_graph *g, lg_rewrite_fn make, void (*pass)(lg_graph *body)) {
+    rewrite(g, make, pass, NULL);
+}
+
+void lg_rewrite_with(lg_graph *g, lg_rewrite_fn make, void *ctx) {
+    rewrite(g, make, NULL, ctx);
 }
 
 /* ---- what nothing needs ---- */

@@ -9,7 +9,8 @@
 /* The ops that rules speak of, found once. */
 typedef struct {
     const lg_op *add, *sub, *mul, *div, *neg, *square, *pow, *sqrt, *rsqrt, *max, *min, *where,
-        *guard, *and_, *or_, *not_, *sum, *rmax, *rmin, *any, *all, *eq, *lt, *le, *gt, *ge, *floordiv;
+        *guard, *and_, *or_, *not_, *sum, *rmax, *rmin, *any, *all, *eq, *lt, *le, *gt, *ge, *floordiv,
+        *ne, *exp;
 } lg_known;
 const lg_known *lg_known_ops(void);
 
@@ -21,12 +22,15 @@ typedef struct lg_rewrite {
     lg_node **slot; /* hash table of the new nodes */
     size_t n_slot, used;
     const lg_known *op;
+    void *ctx; /* of the pass */
 } lg_rewrite;
 
 /* Rewrites g in place: `make` gives the node that stands for the old node n, whose inputs are
  * in[] by now. */
 typedef lg_node *(*lg_rewrite_fn)(lg_rewrite *R, lg_node *n, lg_node *const *in);
 void lg_rewrite_graph(lg_graph *g, lg_rewrite_fn make, void (*pass)(lg_graph *body));
+/* The same with something for `make`, and bodies left as they are. */
+void lg_rewrite_with(lg_graph *g, lg_rewrite_fn make, void *ctx);
 lg_node *lg_rewrite_copy(lg_rewrite *R, const lg_node *n, lg_node *const *in); /* as it is */
 lg_node *lg_rewrite_default(lg_rewrite *R, lg_node *n, lg_node *const *in);    /* simplified */
 /* An equal older node instead of x, which was built when the graph had `before` nodes. */

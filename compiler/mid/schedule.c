@@ -119,6 +119,11 @@ static void add_product(planner *s, lg_node *n) {
 
 /* What step x reads in place of its node's inputs; d: room. */
 static lg_node *const *inputs_of(const lg_step *x, lg_dot *d) {
+    lg_strides at;
+    for (int k = 0; x->at && k < x->n_in; k++)
+        d->in[k] = lg_strides_of(x->node->in[k], &at);
+    if (x->at)
+        return d->in;
     if (x->kind != LG_S_DOT)
         return x->node->in;
     *d = lg_dot_of(x->node);
@@ -228,6 +233,12 @@ static void add_run(planner *s, lg_node *n) {
     x->cost = 50 + (double)flops / 10;
     for (int k = 0; k < n->n_out; k++)
         x->cost += (double)s->val[s->first[n->id] + k].bytes / 8;
+    if (n->op->traits & LG_T_STRIDED && !s->f.no_fuse) {
+        lg_strides *of = LG_NEW_N(s->p->mem, lg_strides, n->n_in + 1);
+        for (int k = 0; k < n->n_in; k++)
+            lg_strides_of(n->in[k], &of[k]);
+        x->at = of;
+    }
     if (n->op->scratch)
         attach(s, OWN_SCRATCH, at, own_block(s, n->op->scratch(n), at));
 }
@@ -786,6 +797,7 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
         void (*run)(lg_graph *g);
     } passes[] = {{"simplify", lg_pass_simplify},
                   {"contract", lg_pass_contract},
+                  {"attention", lg_pass_attention},
                   {"loops", lg_pass_loops},
                   {"layout", lg_pass_layout}};
     lg_plan_opts o = opts ? *opts : (lg_plan_opts){0};
