@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# run.sh: attention stores nothing of queries times keys: by the graphs that plans are made from, for
+# each kind of mask, forward and backward; its memory at many positions; where weights are asked
+# for, they are there. Programs of every kind, run in every way. Values stand in
+# tests/lang/attention-kinds.lg.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+lg=$(realpath "${LG:-build/lg}")
+passed=0 failed=0
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# check NAME COMMAND...: counts whether the command succeeds
+check() {
+    local name=$1
+    shift
+    if "$@" >"$scratch/said" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED $name"
+        head -n 5 "$scratch/said" | sed 's/^/    /'
+    fi
+}
+
+# train EXPRESSION [MORE]: a step that differentiates sum(w*EXPRESSION) by q, k and v of T positions;
+# MORE: definitions before it.
+train() {
+    cat >"$scratch/x.lg" <<END
+dim T = 96
+${2:-}
+train step {
+  param q = rand normal([2, 4, T, 16])
+  param k = rand normal([2, 4, T, 16])
+  param v = rand normal([2, 4, T, 16])
+  let w[b in 0..2, h in 0..4, i in T, c in 0..16] = sin(1.0*c + i + 3*h + 5*b)
+  loss = sum(w*($1))
+  optimizer = sgd(1e-4)
+  max_steps = 2
+}
+let r = run step()
+print "{r.loss:.5g}"
+END
+}
+graph() { "$lg" run --quiet "$scratch/x.lg" --dump=grad; }
+strips() { # both kernels, and no floats of T x T
+    graph >"$scratch/graph"
+    grep -q 'attend(' "$scratch/graph" && grep -q 'attend_grad(' "$scratch/graph" &&
+        ! grep -E 'f(32|64)\[([0-9]+, )*96, ([0-9]+, )*96\]' "$scratch/graph"
+}
+stored() { # no kernel, and exponentials of T x T
+    graph >"$scratch/graph"
+    ! grep -q 'attend' "$scratch/graph" && grep -q 'exp(.*96, 96\]' "$scratch/graph"
+}
+same() { # as it was built, and by strips
+    "$lg" run --quiet "$scratch/x.lg" >"$scratch/a" &&
+        "$lg" run --quiet "$scratch/x.lg" --no-simplify >"$scratch/b" && diff "$scratch/a" "$scratch/b"
+}
+
+scores='let s[b, h, i, j] = sum[c](q[b, h, i, c]*k[b, h, j, c])/sqrt(K)'
+head='q: float[B, H, T, K], k: float[B, H, T, K], v: float[B, H, T, V]'
+one() { # one NAME CONDITION: softmax and sum under the condition
+    cat <<END
+fn $1($head) -> float[B, H, T, V] {
+  $scores
+  let y[b, h, i, c] = sum[j where $2](softmax[j where $2](s[b, h, i, j])*v[b, h, j, c])
+  return y
+}
+END
+}
+by_strips() {
+    train "$2" "${3:-}"
+    check "$1: kernels" strips
+    check "$1: values" same
+}
+by_strips 'no mask' 'attention(q, k, v, causal=false)'
+by_strips causal 'attention(q, k, v)'
+by_strips offset 'f(q, k, v)' "$(one f 'j <= i - 3')"
+by_strips 'both ends' 'f(q, k, v)' "$(one f 'i - 9 < j <= i + 2')"
+by_strips windows 'window_attention(q, k, v, 12)'
+by_strips padding 'masked_attention(q, k, v, key_mask(keep, 96))' \
+    'let keep[b in 0..2, j in 0..96] = j < 80 + b'
+by_strips 'a pattern and a bound' 'f(q, k, v)' "$(one f 'j <= i and (i + j) % 3 != 1')"
+by_strips 'fewer heads' 'grouped_attention(q, k[:, :2], v[:, :2])'
+by_strips 'one head' 'grouped_attention(q, k[:, :1], v[:, :1], causal=false)'
+by_strips matrices 'softmax(q @ permute(k, [0, 1, 3, 2])/4, axis=-1) @ v'
+by_strips 'computed again' 'f(q, k, v)' \
+    "fn f($head) -> float[B, H, T, V] = remat(attention(q, k, v))"
+
+# biases are arrays of the program's own, of heads at most
+train 'biased_attention(q, k, v, alibi(4, 96))'
+check 'biases: values' same
+graph >"$scratch/graph"
+check 'biases: kernels' grep -q 'attend_grad(' "$scratch/graph"
+check 'biases: no scores' bash -c "! grep -q '\[2, 4, 96, 96\]' '$scratch/graph'"
+
+# weights that are asked for, dropped, or of another kind
+train 'attention(q, k, v) + sum(p^2)'
+sed -i 's/  loss = /  let s[b, h, i, j] = sum[c](q[b, h, i, c]*k[b, h, j, c])\/4\n  let p[b, h, i, j] = softmax[j where j <= i](s[b, h, i, j])\n  loss = /' "$scratch/x.lg"
+check 'weights that are shown: stored' stored
+check 'weights that are shown: values' same
+train 'f(q, k, v)' "fn f($head) -> float[B, H, T, V] {
+  $scores
+  let p[b, h, i, j] = dropout(softmax[j where j <= i](s[b, h, i, j]), p=0.1)
+  let y[b, h, i, c] = sum[j](p[b, h, i, j]*v[b, h, j, c])
+  return y
+}"
+check 'dropped weights: stored' stored
+check 'dropped weights: values' same
+
+# memory: 4096 positions, whose scores would take 256 MB a head
+cat >"$scratch/long.lg" <<'END'
+train step {
+  param q = rand normal([1, 2, 4096, 32])
+  param k = rand normal([1, 2, 4096, 32])
+  param v = rand normal([1, 2, 4096, 32])
+  loss = sum(attention(q, k, v)^2)
+  optimizer = sgd(1e-4)
+  max_steps = 1
+}
+run step()
+END
+check 'many positions' "$lg" run --quiet --mem 120M "$scratch/long.lg"
+
+# the same bits in every way
+sed 's/^dim T = 96/dim T = 83/' tests/jit/attention.lg >"$scratch/x.lg"
+ways() {
+    (cd "$scratch" && "$lg" run --quiet x.lg --jit=off --threads 1 >one) || return 1
+    for way in '--threads 2 --jit=off' '--threads 2 --jit=on' '--no-fuse --jit=off'; do
+        # shellcheck disable=SC2086
+        (cd "$scratch" && "$lg" run --quiet x.lg $way >other) && diff "$scratch/one" "$scratch/other" ||
+            return 1
+    done
+    (cd "$scratch" && "$lg" build x.lg -o built >/dev/null && ./built --quiet >other) &&
+        diff "$scratch/one" "$scratch/other"
+}
+check 'in every way' ways
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
