@@ -128,21 +128,38 @@ static void mark(pass_ctx *ctx, found *f, found *as) {
             ctx->of[of[k]->dot->id] = as;
 }
 
+/* Products by the exponentials that they are made from. */
+typedef LG_VEC(lg_node *) nodes;
+static nodes *products_by_exp(const lg_graph *g) {
+    nodes *of = lg_alloc((g->node.n + 1) * sizeof *of);
+    for (size_t i = 0; i < g->node.n; i++) {
+        lg_node *n = g->node.at[i], *e = n->op->cls == LG_C_DOT ? lg_strip_exp(n) : NULL;
+        if (e)
+            LG_PUSH(of[e->id], n);
+    }
+    return of;
+}
+
 static void find(pass_ctx *ctx, const lg_graph *g) {
     const lg_op *sum = lg_known_ops()->sum;
+    nodes *products = products_by_exp(g);
     found *f = NULL;
     for (size_t i = 0; i < g->node.n; i++) {
         if (g->node.at[i]->op != sum)
             continue;
+        const nodes *of = &products[g->node.at[i]->in[0]->id];
         f = f ? f : lg_alloc(sizeof *f);
-        if (!lg_strip_find(&f->s, g, g->node.at[i]) || !give_roles(f) || !agrees(f) ||
-            size_of(f, f->role[T]) * size_of(f, f->s.j) < LEAST)
+        if (!of->n || !lg_strip_find(&f->s, g->node.at[i], of->n, of->at) || !give_roles(f) ||
+            !agrees(f) || size_of(f, f->role[T]) * size_of(f, f->s.j) < LEAST)
             continue;
         LG_PUSH(ctx->list, f);
         mark(ctx, f, f);
         f = NULL;
     }
     lg_free(f);
+    for (size_t i = 0; i < g->node.n; i++)
+        lg_free(products[i].at);
+    lg_free(products);
     bool *needed = ctx->list.n ? still_needed(g, ctx) : NULL;
     size_t kept = 0;
     for (size_t k = 0; k < ctx->list.n; k++) {

@@ -701,7 +701,24 @@ bool lg_side_same(const lg_strip *s, const lg_side *a, const lg_side *b) {
            !memcmp(step[0], step[1], sizeof step[0]);
 }
 
-bool lg_strip_find(lg_strip *s, const lg_graph *g, lg_node *sum) {
+static lg_node *exp_under(lg_node *x, int depth) {
+    while (x->op->cls == LG_C_VIEW || x->op->cls == LG_C_RESHAPE || x->op->cls == LG_C_MARK)
+        x = x->in[0];
+    if (x->op == lg_known_ops()->exp)
+        return x;
+    lg_node *e = NULL;
+    for (int k = 0; k < x->n_in && !e && depth && x->op->cls == LG_C_ELEM; k++)
+        e = exp_under(x->in[k], depth - 1);
+    return e;
+}
+
+lg_node *lg_strip_exp(const lg_node *dot) {
+    enum { DEPTH = 8 };
+    lg_node *e = exp_under(dot->in[0], DEPTH);
+    return e ? e : exp_under(dot->in[1], DEPTH);
+}
+
+bool lg_strip_find(lg_strip *s, lg_node *sum, size_t n, lg_node *const *dot) {
     const lg_type *t = sum->n_in ? &sum->in[0]->type[0] : NULL;
     *s = (lg_strip){.op = lg_known_ops(), .sum = sum, .row = -1};
     if (sum->op != s->op->sum || sum->in[0]->op != s->op->exp || summed_axis(sum) < 0 ||
@@ -713,8 +730,7 @@ bool lg_strip_find(lg_strip *s, const lg_graph *g, lg_node *sum) {
         return false;
     if (s->has_mask)
         s->whole_mask = !bounds(s, s->mask, 8);
-    for (size_t i = s->e->id; i < g->node.n; i++)
-        if (g->node.at[i]->op->cls == LG_C_DOT)
-            note(s, g->node.at[i]);
+    for (size_t i = 0; i < n; i++)
+        note(s, dot[i]);
     return true;
 }

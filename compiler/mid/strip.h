@@ -54,9 +54,11 @@ typedef struct {
     lg_strip_dot y, dq, dk, dv; /* .dot: NULL where there is none */
 } lg_strip;
 
-/* Does `sum` reduce exponentials of scores? Then *s says which, and which products of the graph are
- * what a kernel can compute. */
-bool lg_strip_find(lg_strip *s, const lg_graph *g, lg_node *sum);
+/* The exponentials that an operand of a product is made from elementwise, or NULL. */
+lg_node *lg_strip_exp(const lg_node *dot);
+/* Does `sum` reduce exponentials of scores? Then *s says which, and which of the products
+ * dot[0..n), those made from these exponentials, are what a kernel can compute. */
+bool lg_strip_find(lg_strip *s, lg_node *sum, size_t n, lg_node *const *dot);
 /* Are the operands the same elements in the same places? */
 bool lg_side_same(const lg_strip *s, const lg_side *a, const lg_side *b);
 #endif
