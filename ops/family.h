@@ -18,5 +18,5 @@ extern const lg_op *const lg_ops_structure[],
                                                                      *const lg_ops_fft[],
                                                                          *const lg_ops_random[],
                                                                              *const lg_ops_lowbit[],
-    *const lg_ops_sparse[], *const lg_ops_attention[];
+    *const lg_ops_sparse[], *const lg_ops_attention[], *const lg_ops_prefix[];
 #endif

@@ -26,7 +26,7 @@ static const lg_op *const *const families[] = {
 #if __has_include("ops/lowbit.c")
     lg_ops_lowbit,
 #endif
-    lg_ops_sparse,    lg_ops_attention,
+    lg_ops_sparse,    lg_ops_attention, lg_ops_prefix,
 };
 
 size_t lg_op_count(void) {

@@ -24,6 +24,7 @@ typedef struct {
     factor f[FACTORS], mask[FACTORS];
     int n, n_mask;
     bool minus;
+    lg_node *prefix; /* number of terms of the sum, known to the run; NULL: all of them */
 } product;
 
 static int bits(uint32_t s) {
@@ -338,7 +339,7 @@ static bool is_read_along(const lg_rewrite *R, const lg_node *x) {
 
 /* Does a matrix gain from being one side of a product although the other is a vector? One of small
  * floats, bytes or codes does: it is read as it stands, and summed in f32 or exactly; so does one
- * that is held in memory and too large for caches. */
+ * of an array that is held in memory and too large for caches. */
 static bool gains(const product *p, factor x) {
     enum { LEAST = 4096, FAR = 1 << 18 };
     lg_decoded d;
@@ -347,7 +348,7 @@ static bool gains(const product *p, factor x) {
     if (p->dtype == LG_BF16 || p->dtype == LG_F16 || p->dtype == LG_I32)
         return n >= LEAST;
     if (from->op->cls == LG_C_INPUT || from->op->cls == LG_C_CONST)
-        return n >= FAR && !is_read_along(p->R, from);
+        return n >= LEAST && lg_type_count(&from->type[0]) >= FAR && !is_read_along(p->R, from);
     return lg_decoded_of(from, &d);
 }
 
@@ -357,6 +358,22 @@ static bool is_matrix_product(const product *p, const sides *s) {
     if (!(s->a.axes & s->b.axes & p->sum) || (p->dtype == LG_I32 && !of_bytes(s)))
         return false;
     return (rows && cols) || (rows && gains(p, s->a)) || (cols && gains(p, s->b));
+}
+
+/* A mask that leaves the first terms of the sum ends it, where that saves enough. */
+static void end_sum(product *p, const sides *s) {
+    enum { LEAST = 4096 };
+    const factor *most = bits(s->a.axes) < bits(s->b.axes) ? &s->b : &s->a;
+    bool beside = (s->a.axes ^ s->b.axes) & ~p->sum;
+    if (bits(p->sum) != 1 || !(s->a.axes & s->b.axes & p->sum) || !beside ||
+        (p->dtype != LG_F32 && p->dtype != LG_F64) || lg_type_count(&most->node->type[0]) < LEAST)
+        return;
+    for (int i = 0; i < p->n_mask && !p->prefix; i++) {
+        p->prefix =
+            p->mask[i].axes == p->sum ? lg_prefix_of(p->R, p->mask[i].node, p->at) : NULL;
+        if (p->prefix)
+            p->mask[i] = p->mask[--p->n_mask];
+    }
 }
 
 static lg_node *finish(const product *p, factor y, factor outer) {
@@ -386,7 +403,9 @@ static lg_node *multiply(const product *p, sides s) {
     uint32_t inner = s.a.axes & s.b.axes & p->sum, batch = s.a.axes & s.b.axes & ~p->sum;
     uint32_t rows = s.a.axes & ~s.b.axes, cols = s.b.axes & ~s.a.axes;
     lg_node *a = matrix(p, s.a, batch, rows, inner), *b = matrix(p, s.b, batch, inner, cols);
-    factor y = unmatrix(p, lg_s_dot(p->R, a, b, p->at), batch, rows, cols);
+    lg_node *dot =
+        p->prefix ? lg_prefix_dot(p->R, a, b, p->prefix, p->at) : lg_s_dot(p->R, a, b, p->at);
+    factor y = unmatrix(p, dot, batch, rows, cols);
     double n = 1;
     for (int o = 0; o < p->rank; o++)
         n *= unseen >> o & 1 ? (double)p->size[o] : 1;
@@ -501,7 +520,8 @@ static lg_node *contract(lg_rewrite *R, lg_node *x, uint32_t sum, lg_span at) {
         return y;
     if (!divide(&p, &s))
         return NULL;
-    if (!is_matrix_product(&p, &s))
+    end_sum(&p, &s);
+    if (!p.prefix && !is_matrix_product(&p, &s))
         return x->op->cls == LG_C_DOT || p.dtype == LG_I32 ? NULL : separate(&p, s);
     y = place_masks(&p, &s) ? multiply(&p, s) : NULL;
     return y && widened ? lg_s_cast(R, y, LG_I64, at) : y;

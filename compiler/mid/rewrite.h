@@ -69,6 +69,10 @@ lg_node *lg_s_sum_of_one(lg_rewrite *R, lg_node *x, uint32_t mask, lg_span at);
 /* sparse.c: the scatter n over in[], or the sum n of x, as a product of a sparse matrix, or NULL. */
 lg_node *lg_sparse_rows(lg_rewrite *R, lg_node *n, lg_node *const *in);
 lg_node *lg_sparse_sum(lg_rewrite *R, const lg_node *n, lg_node *x);
+/* prefix.c: how many terms the mask of a sum's one index leaves, when those are the first ones, so
+ * many as the run says; else NULL. The product over the first n terms. */
+lg_node *lg_prefix_of(lg_rewrite *R, lg_node *mask, lg_span at);
+lg_node *lg_prefix_dot(lg_rewrite *R, lg_node *a, lg_node *b, lg_node *n, lg_span at);
 /* y stands for the old node n. When it is a view that turns a product around which nothing else
  * sees, the turned product; else y. */
 lg_node *lg_s_turned(lg_rewrite *R, const lg_node *n, lg_node *y);
