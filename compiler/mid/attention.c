@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { LEAST = 256 }; /* scores of a head: below, products are as good */
+/* Scores of a head, and queries: below, products are as good, and what they store is small. */
+enum { LEAST = 256, FEW = 8 };
 enum { B, H, R, T, N_ROLES };
 
 /* A strip and what stands for it; role[]: the dims of the strip, or -1. */
@@ -150,7 +151,8 @@ static void find(pass_ctx *ctx, const lg_graph *g) {
         const nodes *of = &products[g->node.at[i]->in[0]->id];
         f = f ? f : lg_alloc(sizeof *f);
         if (!of->n || !lg_strip_find(&f->s, g->node.at[i], of->n, of->at) || !give_roles(f) ||
-            !agrees(f) || size_of(f, f->role[T]) * size_of(f, f->s.j) < LEAST)
+            !agrees(f) || size_of(f, f->role[T]) < FEW ||
+            size_of(f, f->role[T]) * size_of(f, f->s.j) < LEAST)
             continue;
         LG_PUSH(ctx->list, f);
         mark(ctx, f, f);
