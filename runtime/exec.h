@@ -5,7 +5,13 @@
 #include "runtime/plan.h"
 
 /* Where a value stands. Offsets are in bytes. */
-typedef enum { LG_AT_NONE, LG_AT_ARENA, LG_AT_IN, LG_AT_OUT, LG_AT_CONST } lg_base;
+typedef enum {
+    LG_AT_NONE,
+    LG_AT_ARENA,
+    LG_AT_IN,
+    LG_AT_OUT,
+    LG_AT_CONST
+} lg_base; /* compiler/back/prelude.h knows the numbers */
 typedef struct {
     lg_base base;
     int slot;        /* IN, OUT */
@@ -95,6 +101,7 @@ typedef struct lg_code_env {
                  int64_t ni, void *out);
     const struct lg_code_draw *draws;
     void (*stream)(void *to, const void *from, unsigned long bytes);
+    const int64_t *num; /* of this kernel, where its text leaves sizes and places open */
 } lg_code_env;
 /* Does units [beg, end). 0, or 1 + the unit in which a subscript is out of range. */
 typedef int64_t (*lg_code_fn)(const lg_code_env *e, int64_t beg, int64_t end);
@@ -118,9 +125,10 @@ typedef struct {
     int n_instr, n_reg;
     lg_instr *instr; /* in order of execution */
     lg_reg *reg;
-    size_t scratch; /* bytes a thread */
+    size_t scratch;  /* bytes a thread */
     lg_code_fn code; /* the same compiled, or NULL; set between runs */
     const lg_code_data *data;
+    const int64_t *num; /* what the code reads as e->num, or NULL */
 } lg_loop;
 
 typedef struct lg_code_draw {

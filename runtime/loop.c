@@ -593,7 +593,7 @@ static void draw_for_code(const lg_code_env *e, int number, int64_t o, int64_t n
 
 lg_code_env lg_loop_env(const lg_code_data *d, const lg_frame *f) {
     return (lg_code_env){f->arena, f->in,         f->out,   d->konst,
-                         d->fn,    draw_for_code, d->draws, lg_stream};
+                         d->fn,    draw_for_code, d->draws, lg_stream, NULL};
 }
 
 bool lg_loop_fault(const lg_loop *k, const lg_frame *f, char *scratch, int64_t bad,
@@ -609,6 +609,7 @@ bool lg_loop_fault(const lg_loop *k, const lg_frame *f, char *scratch, int64_t b
 static bool run_code(const lg_loop *k, const lg_frame *f, char *scratch, int64_t beg, int64_t end,
                      lg_fault *fault) {
     lg_code_env e = lg_loop_env(k->data, f);
+    e.num = k->num;
     int64_t bad = k->code(&e, beg, end);
     return !bad || lg_loop_fault(k, f, scratch, bad, fault);
 }

@@ -10,11 +10,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
 
-enum { MOST_AT_ONCE = 2, NICE = 10, WORDS = 24 };
+enum { MOST_AT_ONCE = 2, NICE = 10, WORDS = 24, SECONDS = 300, MOMENT_NS = 1000000 };
 
 struct lg_cc {
     lg_cc_work work;
@@ -22,7 +23,8 @@ struct lg_cc {
     bool linking;
     char compiler[512], dir[256], made[300];
     pid_t child[MOST_AT_ONCE];
-    size_t next, running; /* parts: the next to begin, those in work */
+    time_t late[MOST_AT_ONCE]; /* when a child has taken too long */
+    size_t next, running;      /* parts: the next to begin, those in work */
     char fault[256];
 };
 
@@ -144,6 +146,19 @@ static pid_t begin(const lg_cc *c, char *const *argv) {
     return pid;
 }
 
+static time_t seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+/* How long a compiler may take for one file: one that hangs must not hang its caller. */
+static long most_seconds(void) {
+    const char *s = getenv("LG_CC_SECONDS");
+    long n = s ? strtol(s, NULL, 10) : 0;
+    return n > 0 && n < 1000000 ? n : SECONDS;
+}
+
 static bool start(lg_cc *c, char *const *argv) {
     for (int k = 0; k < MOST_AT_ONCE; k++) {
         if (c->child[k])
@@ -152,6 +167,7 @@ static bool start(lg_cc *c, char *const *argv) {
         if (pid < 0)
             return false;
         c->child[k] = pid;
+        c->late[k] = seconds() + most_seconds();
         c->running++;
         return true;
     }
@@ -238,9 +254,13 @@ static void fail(lg_cc *c, const char *why, const char *more) {
     c->state = LG_CC_FAILED;
 }
 
-/* The first line of what the compiler said. */
+/* The first line of what the compiler said, unless it is known what became of it. */
 static void compiler_failed(lg_cc *c) {
     char path[300], line[200] = "";
+    if (c->state == LG_CC_FAILED) {
+        stop_children(c);
+        return;
+    }
     file_of(c, "err", 0, path);
     FILE *f = fopen(path, "r");
     if (f) {
@@ -253,20 +273,51 @@ static void compiler_failed(lg_cc *c) {
     fail(c, "the C compiler failed", line);
 }
 
-/* The children that have ended. False: one of them failed. */
-static bool reap(lg_cc *c, bool wait) {
+static void too_late(lg_cc *c) {
+    char text[80];
+    stop_children(c);
+    snprintf(text, sizeof text, "it gave nothing within %ld s, so it was stopped", most_seconds());
+    fail(c, "the C compiler failed", text);
+}
+
+static bool ended_well(lg_cc *c, pid_t pid, int status) {
+    char text[80];
+    if (pid > 0 && WIFSIGNALED(status)) {
+        snprintf(text, sizeof text, "it was ended by signal %d", WTERMSIG(status));
+        fail(c, "the C compiler failed", text);
+    }
+    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* The children that have ended. False: one of them failed, or takes too long. */
+static bool reap(lg_cc *c) {
     bool ok = true;
-    for (int k = 0; k < MOST_AT_ONCE; k++) {
+    for (int k = 0; k < MOST_AT_ONCE && ok; k++) {
         int status = 0;
         if (!c->child[k])
             continue;
-        pid_t pid = waitpid(c->child[k], &status, wait ? 0 : WNOHANG);
-        if (pid == 0 || (pid < 0 && errno == EINTR))
+        pid_t pid = waitpid(c->child[k], &status, WNOHANG);
+        if (pid == 0 || (pid < 0 && errno == EINTR)) {
+            ok = seconds() < c->late[k];
+            if (!ok)
+                too_late(c);
             continue;
+        }
         c->child[k] = 0;
         c->running--;
-        ok = ok && pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-        wait = false;
+        ok = ended_well(c, pid, status);
+    }
+    return ok;
+}
+
+/* Waits until one of the children has ended. */
+static bool wait_for_one(lg_cc *c) {
+    const struct timespec moment = {.tv_nsec = MOMENT_NS};
+    size_t running = c->running;
+    bool ok = reap(c);
+    while (ok && running && c->running == running) {
+        nanosleep(&moment, NULL);
+        ok = reap(c);
     }
     return ok;
 }
@@ -274,7 +325,7 @@ static bool reap(lg_cc *c, bool wait) {
 lg_cc_state lg_cc_look(lg_cc *c, bool wait) {
     if (c->state != LG_CC_WORKING)
         return c->state;
-    bool ok = reap(c, wait);
+    bool ok = wait ? wait_for_one(c) : reap(c);
     while (ok && !c->linking && c->next < c->work.n && c->running < MOST_AT_ONCE)
         ok = compile_part(c, c->next++);
     if (ok && c->running == 0 && !c->linking && c->work.n > 1) {
@@ -325,7 +376,7 @@ bool lg_cc_call(const char *compiler, const char *const *words, char *why, size_
         argv[k + 1] = (char *)(uintptr_t)words[k];
     bool ok = make_directory(c) && start(c, argv);
     while (ok && c->running)
-        ok = reap(c, true);
+        ok = wait_for_one(c);
     if (!ok)
         compiler_failed(c);
     snprintf(why, room, "%s", c->fault);

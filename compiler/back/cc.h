@@ -22,6 +22,7 @@ uint64_t lg_cc_hash(const char *compiler, const char *const *isa, uint64_t h);
 uint64_t lg_cc_hash_options(const char *const *isa, uint64_t h);
 /* Calls it with these words, ended by NULL, and waits. False: *why has its first line, or more. */
 bool lg_cc_call(const char *compiler, const char *const *words, char *why, size_t room);
+/* A compiler that takes more than 300 s for a file, or LG_CC_SECONDS, is stopped and has failed. */
 lg_cc *lg_cc_begin(const char *compiler, const lg_cc_work *work);
 lg_cc_state lg_cc_look(lg_cc *c, bool wait); /* wait: for one process, if any runs */
 int lg_cc_running(const lg_cc *c);           /* processes */

@@ -39,7 +39,7 @@ void lg_c_place(lg_emitted *e, lg_buf *out, const lg_place *p) {
     }
 }
 
-static void put_head(lg_buf *all) {
+void lg_c_head(lg_buf *all) {
     const char *const head[] = {lg_text_vmath, lg_text_vrow, lg_text_prelude};
     for (size_t k = 0; k < LG_COUNT(head); k++)
         lg_buf_put(all, head[k], strlen(head[k]));
@@ -62,7 +62,7 @@ static void put_linkage(lg_buf *all, const lg_unit *u, bool within) {
 
 static void end_part(lg_unit *u) {
     lg_buf all = {0};
-    put_head(&all);
+    lg_c_head(&all);
     put_linkage(&all, u, false);
     put_all(&all, &u->ops);
     put_all(&all, &u->body);
@@ -82,7 +82,7 @@ static void last_part(lg_unit *u) {
     for (size_t k = 0; k < e->product.n; k++)
         lg_c_product(&products, e->product.at[k], u->how.isa, (int)k);
     if (u->body.n || products.n || u->runs.n) {
-        put_head(&all);
+        lg_c_head(&all);
         put_linkage(&all, u, alone);
         for (size_t k = 0; k < e->loop.n && !alone; k++)
             lg_buf_printf(&all,
@@ -161,5 +161,8 @@ void lg_emitted_free(lg_emitted *e) {
     lg_free(e->run.at);
     lg_free(e->within.at);
     lg_free(e->product_within.at);
+    for (size_t k = 0; k < e->open.n; k++)
+        lg_free(e->open.at[k].num);
+    lg_free(e->open.at);
     *e = (lg_emitted){0};
 }

@@ -36,10 +36,51 @@ typedef struct {
     int few; /* the loop being written goes h times over so many elements, each written out; 0: j */
     int nth; /* which of them */
     size_t kept_bytes;
+    lg_numbers *open; /* NULL: sizes and places stand in the text; else they come in this order */
 } writer;
 
 static void indent(writer *w, int n) {
     lg_buf_printf(w->out, "%*s", 4 * n, "");
+}
+
+/* ---- numbers ---- */
+
+/* A size or step that other sizes of the data would change. */
+static void put_number(writer *w, int64_t n) {
+    if (!w->open) {
+        lg_buf_printf(w->out, "%" PRId64, n);
+        return;
+    }
+    lg_buf_printf(w->out, "c%zu", w->open->n);
+    LG_PUSH(*w->open, n);
+}
+
+/* As text between two others. */
+static void put_with(writer *w, const char *before, int64_t n, const char *after) {
+    lg_buf_printf(w->out, "%s", before);
+    put_number(w, n);
+    lg_buf_printf(w->out, "%s", after);
+}
+
+static void put_place(writer *w, const lg_place *at) {
+    if (!w->open) {
+        lg_c_place(w->u->e, w->out, at);
+        return;
+    }
+    lg_buf_printf(w->out, "lg_at(e, e->num + %zu)", w->open->n);
+    LG_PUSH(*w->open, (int64_t)at->base);
+    LG_PUSH(*w->open, at->base == LG_AT_CONST ? lg_c_konst(w->u->e, at->ptr) : at->slot);
+    LG_PUSH(*w->open, (int64_t)at->off);
+}
+
+/* The size of I may be another one in the next plan: where the first axis, of items, is in it, and
+ * where it is long anyway. */
+static bool is_n_open(const writer *w) {
+    enum { SHORT = 16 };
+    bool items = w->k->row_i != 0;
+    return w->open && (w->shape == COLUMNS ? items || w->k->n_i > SHORT
+                       : w->shape == ROWS  ? items || w->k->n_o == 1
+                                           : w->shape == ELEMS);
 }
 
 /* ---- what there is ---- */
@@ -199,15 +240,13 @@ static void put_walk(writer *w, const lg_walk *walk, const char *at) {
     for (int d = walk->rank - 1; d >= 0; inner *= walk->n[d--]) {
         if (walk->stride[d] == 0)
             continue;
-        lg_buf_printf(w->out, "%s", any ? " + " : "");
+        lg_buf_printf(w->out, "%s%s", any ? " + " : "", at);
         any = true;
-        if (inner == 1 && d == 0)
-            lg_buf_printf(w->out, "%s * %" PRId64, at, walk->stride[d]);
-        else if (d == 0)
-            lg_buf_printf(w->out, "%s / %" PRId64 " * %" PRId64, at, inner, walk->stride[d]);
-        else
-            lg_buf_printf(w->out, "%s / %" PRId64 " %% %" PRId64 " * %" PRId64, at, inner,
-                          walk->n[d], walk->stride[d]);
+        if (inner != 1 || d != 0)
+            lg_buf_printf(w->out, " / %" PRId64, inner);
+        if (d != 0)
+            lg_buf_printf(w->out, " %% %" PRId64, walk->n[d]);
+        put_with(w, " * ", walk->stride[d], "");
     }
     if (!any)
         lg_buf_printf(w->out, "0");
@@ -279,11 +318,13 @@ static void point(writer *w, const list *l, bool row, const char *slow, const ch
         const lg_instr *x = &w->k->instr[l->at[q]];
         const lg_walk *f = fast_walk(w, x, row), *s = w->k->fast_o ? &x->acc->i : &x->acc->o;
         indent(w, depth);
-        if (x->kind == LG_I_IOTA)
-            lg_buf_printf(w->out, "int64_t p%d = %" PRId64 " + ", l->at[q], x->acc->base);
-        else
+        if (x->kind == LG_I_IOTA) {
+            lg_buf_printf(w->out, "int64_t p%d = ", l->at[q]);
+            put_with(w, "", x->acc->base, " + ");
+        } else {
             lg_buf_printf(w->out, "%s%s *p%d = a%d + ", is_store(x) ? "" : "const ",
                           lg_c_type(x->to), l->at[q], l->at[q]);
+        }
         put_walk(w, f, at);
         if (!row) {
             lg_buf_printf(w->out, " + ");
@@ -330,11 +371,13 @@ static void gather(writer *w, const body *b, const lg_instr *x, int j, int depth
     lg_buf_printf(w->out, ";\n");
     for (int q = 0; q < x->n_in; q++) {
         indent(w, depth);
-        lg_buf_printf(w->out,
-                      "int64_t g%d_%d = v%d; int o%d_%d = g%d_%d < 0 | g%d_%d >= %" PRId64
-                      "; bad |= o%d_%d; g%d += o%d_%d ? 0 : g%d_%d * %" PRId64 ";\n",
-                      j, q, x->in[q], j, q, j, q, j, q, x->size[q], j, q, j, j, q, j, q,
-                      x->unit[q]);
+        lg_buf_printf(w->out, "int64_t g%d_%d = v%d; int o%d_%d = g%d_%d < 0 | g%d_%d >= ", j, q,
+                      x->in[q], j, q, j, q, j, q);
+        put_number(w, x->size[q]);
+        lg_buf_printf(w->out, "; bad |= o%d_%d; g%d += o%d_%d ? 0 : g%d_%d * ", j, q, j, j, q, j,
+                      q);
+        put_number(w, x->unit[q]);
+        lg_buf_printf(w->out, ";\n");
     }
     var(w, x->out, depth);
     lg_buf_printf(w->out, "p%d[g%d];\n", j, j);
@@ -349,7 +392,8 @@ static void draw(writer *w, const lg_instr *x, const char *where, const char *to
     if (k == e->draw.n)
         LG_PUSH(e->draw, d);
     indent(w, depth);
-    lg_buf_printf(w->out, "e->draw(e, %zu, %s, %s%d);\n", k, where, to, x->out);
+    put_with(w, "e->draw(e, ", (int64_t)k, "");
+    lg_buf_printf(w->out, ", %s, %s%d);\n", where, to, x->out);
 }
 
 static void make_value(writer *w, body *b, const lg_instr *x, int j, int depth) {
@@ -620,9 +664,9 @@ static void ask_ahead(writer *w, int depth) {
             continue;
         indent(w, depth);
         lg_buf_printf(w->out,
-                      "for (int64_t f = 0; f < ni; f += %d) __builtin_prefetch(a%d + (o + 1) * "
-                      "%" PRId64 " + s + f, 0, 2);\n",
-                      LINE / (int)x->acc->size, j, o->stride[0]);
+                      "for (int64_t f = 0; f < ni; f += %d) __builtin_prefetch(a%d + (o + 1) * ",
+                      LINE / (int)x->acc->size, j);
+        put_with(w, "", o->stride[0], " + s + f, 0, 2);\n");
     }
     w->ahead = true;
 }
@@ -634,8 +678,8 @@ static void reduce_call(writer *w, const lg_instr *x, const char *row, const cha
     char name[64];
     indent(w, depth);
     if (!lg_c_row(w->u, x->node->op, x->from, name)) {
-        lg_buf_printf(w->out, "e->fn[%d](%s, (const void *const[]){%s}, &%s);\n",
-                      lg_c_fn(w->u->e, x->row_fn), n, row, to);
+        put_with(w, "e->fn[", lg_c_fn(w->u->e, x->row_fn), "]");
+        lg_buf_printf(w->out, "(%s, (const void *const[]){%s}, &%s);\n", n, row, to);
         return;
     }
     if (join)
@@ -800,7 +844,8 @@ static void full_rows(writer *w, body *b, int depth) {
     lg_buf_printf(w->out, "for (int64_t s = i0; s < i1; s += %d) {\n", LG_CHUNK);
     indent(w, depth + 1);
     int64_t n = w->k->split ? w->k->split : w->k->n_i;
-    if (w->k->n_i < LG_CHUNK || (n % LG_CHUNK == 0 && w->k->n_i % LG_CHUNK == 0))
+    bool equal = w->k->n_i < LG_CHUNK || (n % LG_CHUNK == 0 && w->k->n_i % LG_CHUNK == 0);
+    if (equal && !is_n_open(w))
         lg_buf_printf(w->out, "enum { ni = %" PRId64 " };\n",
                       w->k->n_i < LG_CHUNK ? w->k->n_i : LG_CHUNK);
     else
@@ -822,10 +867,9 @@ static void full_rows(writer *w, body *b, int depth) {
 static void full_columns(writer *w, body *b, int depth) {
     b->kept = "(i - c) * no + q + j - o0";
     indent(w, depth);
-    lg_buf_printf(w->out, "for (int64_t c = i0; c < i1; c += %" PRId64 ") {\n", w->k->ib);
+    lg_buf_printf(w->out, "for (int64_t c = i0; c < i1; c += IB) {\n");
     indent(w, depth + 1);
-    lg_buf_printf(w->out, "int64_t ni = i1 - c < %" PRId64 " ? i1 - c : %" PRId64 ";\n", w->k->ib,
-                  w->k->ib);
+    lg_buf_printf(w->out, "int64_t ni = i1 - c < IB ? i1 - c : IB;\n");
     draw_arrays(w, b->level, false, "o0, no, c, ni", depth + 1);
     indent(w, depth + 1);
     lg_buf_printf(w->out, "for (int64_t i = c; i < c + ni; i++) {\n");
@@ -869,8 +913,8 @@ static void partials(writer *w, int depth) {
         const char *t = lg_c_type(x->to);
         indent(w, depth);
         lg_buf_printf(w->out, "{ %s *to = (%s *)(", t, t);
-        lg_c_place(w->u->e, w->out, &w->k->partial);
-        lg_buf_printf(w->out, " + (u * %d + %d) * %" PRId64 "); ", of, nth++, w->k->ob * 8);
+        put_place(w, &w->k->partial);
+        lg_buf_printf(w->out, " + (u * %d + %d) * OB * 8); ", of, nth++);
         if (w->shape == ROWS)
             lg_buf_printf(w->out, "*to = v%d; }\n", x->out);
         else
@@ -908,11 +952,13 @@ static void declare_row(writer *w, int depth) {
             !(has_address(x) || x->kind == LG_I_IOTA))
             continue;
         indent(w, depth);
-        if (x->kind == LG_I_IOTA)
-            lg_buf_printf(w->out, "int64_t p%d = %" PRId64 " + ", j, x->acc->base);
-        else
+        if (x->kind == LG_I_IOTA) {
+            lg_buf_printf(w->out, "int64_t p%d = ", j);
+            put_with(w, "", x->acc->base, " + ");
+        } else {
             lg_buf_printf(w->out, "%s%s *p%d = a%d + ", is_store(x) ? "" : "const ",
                           lg_c_type(x->to), j, j);
+        }
         put_walk(w, &x->acc->o, "o");
         lg_buf_printf(w->out, ";\n");
     }
@@ -922,18 +968,15 @@ static void tile(writer *w) {
     const lg_loop *k = w->k;
     lg_buf_printf(w->out, "        int64_t i0 = 0, i1 = N;\n");
     if (k->split) {
-        int64_t blocks = (k->n_i + k->split - 1) / k->split;
-        lg_buf_printf(w->out,
-                      "        int64_t t = u / %" PRId64 "; i0 = u %% %" PRId64 " * %" PRId64
-                      "; i1 = i0 + %" PRId64 " < N ? i0 + %" PRId64 " : N;\n",
-                      blocks, blocks, k->split, k->split, k->split);
+        put_with(w, "        const int64_t block = ", k->split, "");
+        put_with(w, ", blocks = ", (k->n_i + k->split - 1) / k->split, ";\n");
+        lg_buf_printf(w->out, "        int64_t t = u / blocks; i0 = u %% blocks * block; "
+                              "i1 = i0 + block < N ? i0 + block : N;\n");
     } else {
         lg_buf_printf(w->out, "        int64_t t = u;\n");
     }
-    lg_buf_printf(w->out,
-                  "        int64_t o0 = t * %" PRId64 ", o1 = o0 + %" PRId64 " < %" PRId64
-                  " ? o0 + %" PRId64 " : %" PRId64 ", no = o1 - o0;\n",
-                  k->ob, k->ob, k->n_o, k->ob, k->n_o);
+    lg_buf_printf(w->out, "        int64_t o0 = t * OB, o1 = o0 + OB < NO ? o0 + OB : NO, "
+                          "no = o1 - o0;\n");
     if (w->shape == ROWS) {
         lg_buf_printf(w->out, "        for (int64_t o = o0; o < o1; o++) {\n");
         declare_row(w, 3);
@@ -955,17 +998,27 @@ static void array(writer *w, const char *kind, int reg, int number, int64_t n) {
                   number, n ? n : 1);
 }
 
+/* Room for rows of any size up to that of n. */
+static int64_t most_of(int64_t n) {
+    int64_t most = LG_CHUNK;
+    while (most < n)
+        most *= 2;
+    return most;
+}
+
 static void arrays(writer *w) {
     const lg_loop *k = w->k;
-    int64_t full = w->shape == ROWS ? k->n_i : k->ob * k->ib;
-    int64_t chunk = w->shape == ROWS ? (k->n_i < LG_CHUNK ? k->n_i : LG_CHUNK) : k->ob * k->ib;
+    int64_t n = is_n_open(w) ? most_of(k->n_i) : k->n_i, tile = w->open ? LG_CHUNK : k->ob * k->ib;
+    int64_t full = w->shape == ROWS ? n : tile;
+    int64_t chunk = w->shape == ROWS ? (n < LG_CHUNK ? n : LG_CHUNK) : tile;
+    int64_t ob = !w->open ? k->ob : w->shape == FLAT ? LG_CHUNK / k->n_i : LG_CHUNK;
     for (int r = 0; r < k->n_reg; r++)
         if (w->kept[r])
-            array(w, "m", r, r, is_row_value(w, r) ? k->ob : full);
+            array(w, "m", r, r, is_row_value(w, r) ? ob : full);
     for (int j = 0; j < k->n_instr; j++) {
         const lg_instr *x = &k->instr[j];
         if (is_streamed(w, x))
-            array(w, "s", x->in[0], j, w->shape == ROWS ? chunk : k->ob);
+            array(w, "s", x->in[0], j, w->shape == ROWS ? chunk : ob);
         if (x->kind != LG_I_REDUCE)
             continue;
         bool first = true;
@@ -989,8 +1042,8 @@ static void bases(writer *w) {
         if (w->table) {
             lg_buf_printf(w->out, "at[%d];\n", nth++);
         } else {
-            lg_c_place(w->u->e, w->out, &x->acc->at);
-            lg_buf_printf(w->out, " + %" PRId64 ";\n", x->acc->base);
+            put_place(w, &x->acc->at);
+            put_with(w, " + ", x->acc->base, ";\n");
         }
         if (x->kind == LG_I_LOAD && x->uniform) {
             lg_buf_printf(w->out, "    %s v%d = *a%d;\n", t, x->out, j);
@@ -1039,11 +1092,27 @@ static shape shape_of(const lg_loop *k) {
     return k->whole && k->ob > 1 && k->n_i < FLAT_BELOW ? FLAT : ROWS;
 }
 
-static void function(writer *w, int number) {
-    lg_buf_printf(w->out,
-                  "LGK_%d int64_t lgk_%d(const lg_code_env *e, int64_t beg, int64_t end) {\n"
-                  "    enum { N = %" PRId64 " };\n",
-                  number, number, w->k->n_i);
+/* NO, N: sizes of O and I; OB, IB: of a tile and of a chunk. */
+static void sizes(writer *w) {
+    const lg_loop *k = w->k;
+    if (!w->open) {
+        lg_buf_printf(w->out,
+                      "    enum { N = %" PRId64 ", NO = %" PRId64 ", OB = %" PRId64
+                      ", IB = %" PRId64 " };\n",
+                      k->n_i, k->n_o, k->ob, k->ib);
+        return;
+    }
+    if (!is_n_open(w))
+        lg_buf_printf(w->out, "    enum { N = %" PRId64 " };\n", k->n_i);
+    else
+        put_with(w, "    const int64_t N = ", k->n_i, ";\n");
+    put_with(w, "    const int64_t NO = ", k->n_o, "");
+    put_with(w, ", OB = ", k->ob, "");
+    put_with(w, ", IB = ", k->ib, ";\n");
+}
+
+static void function(writer *w) {
+    sizes(w);
     if (w->gathers)
         lg_buf_printf(w->out, "    int bad = 0;\n");
     arrays(w);
@@ -1061,7 +1130,7 @@ enum { SHARED_LEAST = 256 };
  * stand nor on how many there are, so the many updates of a model are few functions. */
 static bool can_share(const writer *w) {
     const lg_loop *k = w->k;
-    if (w->p->small || w->shape != ELEMS || k->n_o < SHARED_LEAST || w->n_levels > 1)
+    if (w->open || w->p->small || w->shape != ELEMS || k->n_o < SHARED_LEAST || w->n_levels > 1)
         return false;
     for (int j = 0; j < k->n_instr; j++) {
         const lg_instr *x = &k->instr[j];
@@ -1099,7 +1168,7 @@ void lg_c_forget_shared(lg_unit *u) {
     u->shared.n = 0;
 }
 
-static void shared_function(writer *w, int number) {
+static void shared_function(writer *w) {
     const lg_loop *k = w->k;
     lg_buf *out = w->out, text = {0};
     w->out = &text;
@@ -1109,10 +1178,7 @@ static void shared_function(writer *w, int number) {
     w->out = out;
     int shared = shared_number(w->u, &text);
     lg_buf_free(&text);
-    lg_buf_printf(out,
-                  "LGK_%d int64_t lgk_%d(const lg_code_env *e, int64_t beg, int64_t end) {\n"
-                  "    void *const at[] = {\n",
-                  number, number);
+    lg_buf_printf(out, "    void *const at[] = {\n");
     for (int j = 0; j < k->n_instr; j++) {
         if (!has_address(&k->instr[j]))
             continue;
@@ -1137,10 +1203,12 @@ static bool keeps_little(const writer *w) {
     return w->kept_bytes <= MOST_KEPT;
 }
 
-bool lg_c_loop(lg_unit *u, const lg_plan *p, const lg_loop *k, int number) {
-    lg_buf text = {0};
+/* The body of the function. */
+static bool loop_text(lg_unit *u, const lg_plan *p, const lg_loop *k, lg_numbers *open,
+                      lg_buf *text) {
     size_t ni = (size_t)k->n_instr + 1, nr = (size_t)k->n_reg + 1;
-    writer w = {.u = u, .p = p, .k = k, .out = &text, .shape = shape_of(k), .n_levels = 1};
+    writer w = {
+        .u = u, .p = p, .k = k, .out = text, .shape = shape_of(k), .n_levels = 1, .open = open};
     w.maker = lg_alloc(nr * sizeof(int));
     w.level = lg_alloc(ni * sizeof(int));
     w.kept = lg_alloc(nr);
@@ -1156,19 +1224,45 @@ bool lg_c_loop(lg_unit *u, const lg_plan *p, const lg_loop *k, int number) {
         ok = direct_is_safe(&w);
     }
     if (ok && can_share(&w)) {
-        shared_function(&w, number);
+        shared_function(&w);
     } else if (ok) {
-        function(&w, number);
+        function(&w);
         ok = keeps_little(&w);
     }
-    if (ok)
-        lg_buf_put(&u->body, text.at, text.n);
-    lg_buf_free(&text);
     lg_free(w.maker);
     lg_free(w.level);
     lg_free(w.kept);
     lg_free(w.done);
     lg_free(w.lives);
     lg_free(w.room);
+    return ok;
+}
+
+static void put_function(lg_buf *out, const char *head, const lg_buf *text) {
+    lg_buf_printf(out, "%s(const lg_code_env *e, int64_t beg, int64_t end) {\n", head);
+    lg_buf_put(out, text->at, text->n);
+}
+
+bool lg_c_loop(lg_unit *u, const lg_plan *p, const lg_loop *k, int number) {
+    lg_buf text = {0};
+    char head[64];
+    bool ok = loop_text(u, p, k, NULL, &text);
+    snprintf(head, sizeof head, "LGK_%d int64_t lgk_%d", number, number);
+    if (ok)
+        put_function(&u->body, head, &text);
+    lg_buf_free(&text);
+    return ok;
+}
+
+/* Numbers come from e->num, at the start: what is stored in between might change them, for all that
+ * a compiler knows. */
+bool lg_c_loop_open(lg_unit *u, const lg_plan *p, const lg_loop *k, lg_numbers *num, lg_buf *out) {
+    lg_buf text = {0};
+    bool ok = loop_text(u, p, k, num, &text);
+    for (size_t n = 0; n < num->n && ok; n++)
+        lg_buf_printf(out, "    const int64_t c%zu = e->num[%zu];\n", n, n);
+    if (ok)
+        lg_buf_put(out, text.at, text.n);
+    lg_buf_free(&text);
     return ok;
 }

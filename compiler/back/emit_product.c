@@ -100,6 +100,10 @@ static void begin_file(writer *w) {
         lanes, lanes);
 }
 
+void lg_c_product_head(lg_buf *out, lg_isa isa) {
+    begin_file(&(writer){.out = out, .order = lg_gemm_order_on(isa, LG_F32)});
+}
+
 /* ---- tiles ---- */
 
 /* The vector for what is left of a row: all of it and more where rows are padded. */

@@ -31,11 +31,17 @@ bool lg_c_row(lg_unit *u, const lg_op *op, lg_dtype t, char name[64]);    /* T (
 bool lg_c_column(lg_unit *u, const lg_op *op, lg_dtype t, char name[64]); /* (in, work, out, ...) */
 
 void lg_c_forget_shared(lg_unit *u); /* the file is complete */
+/* The body of a function of any name in which what other sizes of the data would change is c0, c1
+ * ...: their values go to num. False: it has no text. */
+bool lg_c_loop_open(lg_unit *u, const lg_plan *p, const lg_loop *k, lg_numbers *num, lg_buf *out);
 /* Writes the function `lgk_<number>`; false, with nothing written, when it has no text. */
 bool lg_c_loop(lg_unit *u, const lg_plan *p, const lg_loop *k, int number);
 /* A small product. */
 bool lg_c_has_product(const lg_step *s, lg_emit_how how);
 void lg_c_product(lg_buf *out, const lg_step *s, lg_isa isa, int number);
+void lg_c_product_head(lg_buf *out, lg_isa isa); /* what stands before the first of a file */
+/* What every file begins with. */
+void lg_c_head(lg_buf *out);
 /* Steps in a row that have a text, `number` by step (-1: none), as functions lgs_<number>. */
 void lg_c_runs(lg_unit *u, const lg_plan *p, const int *number);
 int lg_c_konst(lg_emitted *e, const void *p);

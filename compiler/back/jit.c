@@ -28,8 +28,8 @@ typedef struct lg_jit {
     int64_t runs, done, since; /* expected, so far; when the first one began */
     bool looked_within;        /* for what came with the program */
     bool asked;                /* the cache */
-    lg_emitted text;
-    lg_code_data data;
+    lg_emitted text, within;   /* within: kernels that came with the program */
+    lg_code_data data, data_within;
     stage stage;
     char compiler[512], cached[1024];
     bool keep; /* `cached` is a place */
@@ -96,6 +96,7 @@ static bool find(const lg_jit *j, const char *kind, size_t k, void *fn) {
 static void take_over(lg_jit *j) {
     const lg_emitted *e = &j->text;
     j->data = (lg_code_data){e->konst.at, e->fn.at, e->draw.at};
+    j->count = 0;
     for (size_t k = 0; k < e->run.n; k++) {
         lg_step *s = e->run.at[k].first;
         s->data = &j->data;
@@ -126,6 +127,31 @@ static void finished(lg_jit *j) {
         lg_cache_store(j->cached, lg_cc_made(j->work));
 }
 
+/* Kernels that serve any size of the data; what is still missing may be compiled. */
+static void look_for_kernels(lg_jit *j, lg_isa isa) {
+    lg_emitted *e = &j->within;
+    lg_emit_open(j->plan, lg_aot_how(j->plan, isa), true, NULL, e);
+    j->data_within = (lg_code_data){e->konst.at, e->fn.at, e->draw.at};
+    bool all = e->left_out == 0 && e->open.n > 0;
+    for (size_t k = 0; k < e->open.n; k++) {
+        lg_opened *o = &e->open.at[k];
+        void *at = lg_aot_kernel(o->key, isa);
+        all = all && (at || o->step->kind == LG_S_DOT); /* which have prebuilt ones as good */
+        if (!at)
+            continue;
+        j->count++;
+        if (o->step->kind == LG_S_DOT) {
+            memcpy(&o->step->product_fn, &at, sizeof at);
+            continue;
+        }
+        memcpy(&o->step->loop->code, &at, sizeof at);
+        o->step->loop->data = &j->data_within;
+        o->step->loop->num = o->num;
+    }
+    if (all)
+        j->stage = DONE;
+}
+
 /* What came with the program costs nothing but to look. */
 static void look_within(lg_jit *j) {
     j->looked_within = true;
@@ -133,13 +159,17 @@ static void look_within(lg_jit *j) {
         return;
     lg_isa isa = lg_isa_of();
     uint64_t key[2];
-    lg_emit_c(j->plan, lg_aot_how(j->plan, isa), &j->text);
-    lg_aot_key(&j->text, isa, key);
-    j->image = j->text.part.n ? lg_aot_find(key) : NULL;
-    if (j->image)
+    if (lg_aot_whole(j->plan)) {
+        lg_emit_c(j->plan, lg_aot_how(j->plan, isa), &j->text);
+        lg_aot_key(&j->text, isa, key);
+        j->image = j->text.part.n ? lg_aot_find(key) : NULL;
+    }
+    if (j->image) {
         take_over(j);
-    else
-        lg_emitted_free(&j->text);
+        return;
+    }
+    lg_emitted_free(&j->text);
+    look_for_kernels(j, isa);
 }
 
 /* ---- compiling ---- */
@@ -275,6 +305,7 @@ static void gone(lg_plan *p) {
     lg_unload(j->library);
     lg_image_free(j->image);
     lg_emitted_free(&j->text);
+    lg_emitted_free(&j->within);
     lg_free(j);
 }
 

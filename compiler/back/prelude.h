@@ -18,7 +18,22 @@ typedef struct lg_code_env {
                  int64_t ni, void *out);
     const void *draws;
     void (*stream)(void *to, const void *from, unsigned long bytes);
+    const int64_t *num;
 } lg_code_env;
+
+/* A place of runtime/exec.h: its base, the number of its slot or constant, its offset. */
+LG_MATH char *lg_at(const lg_code_env *e, const int64_t *place) {
+    switch (place[0]) {
+    case 1:
+        return e->arena + place[2];
+    case 2:
+        return (char *)e->in[place[1]] + place[2];
+    case 3:
+        return (char *)e->out[place[1]] + place[2];
+    default:
+        return (char *)e->konst[place[1]] + place[2];
+    }
+}
 
 /* Truncated and saturated; NaN gives 0. */
 #define LG_TO_INT(fn, T, lo, hi)                                                                   \

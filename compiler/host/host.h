@@ -28,9 +28,9 @@ typedef struct lg_host_opts {
     int64_t memory;            /* most bytes a step may take; 0: no limit */
     bool no_fuse, no_simplify; /* for tests: plans as they were built */
     lg_jit_mode jit;           /* compile steps while they run */
-    /* What lg_host_rehearse calls with each plan, which may be gone afterwards. often: it is that of
-     * a whole batch, not of the short one at an epoch's end nor of an evaluation. */
-    void (*planned)(void *ctx, const lg_plan *p, bool often);
+    /* What lg_host_rehearse calls with each plan, which may be gone afterwards. runs: the steps of a
+     * run, for the plan of a whole batch; 0 for a short one's and for evaluations. */
+    void (*planned)(void *ctx, const lg_plan *p, int64_t runs);
     void *planned_ctx;
     const char *dump; /* graph, grad, plan or c: print that of each train's step; NULL: nothing */
 } lg_host_opts;

@@ -289,7 +289,7 @@ static void compiled(lg_train *T, const lg_step_plan *p, lg_plan *plan, bool mad
     if (made && dump && !strcmp(dump, "c") && !p->eval)
         lg_jit_print(plan, stdout);
     if (made && !p->check_nan && T->H->o.planned)
-        T->H->o.planned(T->H->o.planned_ctx, plan, runs_often(T, p));
+        T->H->o.planned(T->H->o.planned_ctx, plan, runs_often(T, p) ? T->steps : 0);
     if (!p->check_nan)
         lg_jit_attach(plan, T->H->o.jit, p->eval ? 0 : T->steps - T->step,
                       T->H->o.jit == LG_JIT_ON ? not_compiled : NULL);

@@ -2,6 +2,7 @@
  * of that record before anything runs. */
 #include "compiler/host/train.h"
 #include "compiler/mid/model_impl.h"
+#include <math.h>
 #include <string.h>
 
 static lg_value *array_of(lg_elab *E, const lg_series *s, lg_span at) {
@@ -108,13 +109,72 @@ static void add_states(lg_train *T, const lg_build *b, lg_value *r) {
     lg_v_set_field(E, r, lg_intern("optimizer"), optimizer);
 }
 
+/* ---- what is followed ---- */
+
+/* One that nothing was computed for: as many values as a run may have, none of them a number. */
+static lg_value *no_numbers(lg_elab *E, int64_t n, lg_span at) {
+    lg_tensor *x = lg_tensor_new(LG_F64, 1, &n);
+    for (int64_t i = 0; i < n; i++)
+        ((double *)x->data)[i] = (double)NAN;
+    lg_value *v = lg_host_array(E, x, NULL, at);
+    lg_tensor_release(x);
+    return v;
+}
+
+/* steps: of a run whose steps are not made, which host code goes on with; -1: when it is checked.
+ */
+static void followed(lg_elab *E, lg_value *r, lg_value *history, lg_sym name, int64_t steps,
+                     lg_span at) {
+    bool check = steps < 0; /* how long it gets shows when it runs */
+    lg_v_set_field(E, history, name, check ? lg_v_error(E, at) : no_numbers(E, steps, at));
+    lg_v_set_field(E, r, name,
+                   check ? lg_v_unknown(E, false, false, at) : lg_v_real(E, (double)NAN, at));
+}
+
+static void followed_by_eval(lg_elab *E, lg_value *r, lg_value *history, const lg_ast *eval,
+                             int64_t steps) {
+    const lg_ast *block = eval->kid[LG_D_BLOCK];
+    for (uint32_t i = 0; block && i < block->n; i++) {
+        const lg_ast *s = block->kid[i];
+        lg_sym name = s->kind == LG_A_SETTING                               ? s->name
+                      : s->kind == LG_A_LET && s->kid[0]->kind == LG_A_NAME ? s->kid[0]->name
+                                                                            : NULL;
+        if (name)
+            followed(E, r, history, name, steps, s->span);
+    }
+}
+
+static void add_series(lg_elab *E, const lg_ast *block, lg_value *r, lg_value *history,
+                       int64_t steps) {
+    for (uint32_t i = 0; block && i < block->n; i++) {
+        const lg_ast *s = block->kid[i];
+        bool loss = lg_is_word(s, "loss") && !s->kid[LG_D_PARAMS];
+        if (loss)
+            followed(E, r, history, lg_intern("loss"), steps, s->span);
+        if ((loss || lg_is_word(s, "metric")) && s->name)
+            followed(E, r, history, s->name, steps, s->span);
+        if (lg_is_word(s, "eval"))
+            followed_by_eval(E, r, history, s, steps);
+        if (lg_is_word(s, "phase"))
+            add_series(E, s->kid[LG_D_BLOCK], r, history, steps);
+    }
+}
+
+static int64_t foreseen_steps(const lg_train *T) {
+    enum { MOST = 1 << 16 };
+    return T->steps < 1 ? 1 : T->steps > MOST ? MOST : T->steps;
+}
+
 lg_value *lg_train_result(lg_train *T) {
     lg_elab *E = T->E;
     lg_value *r = lg_v_record(E, 0, T->at), *history = lg_v_record(E, 0, T->at);
     lg_step_plan *p = T->plans;
     while (p && p->eval)
         p = p->next;
-    for (size_t i = 0; i < T->series.n; i++) {
+    if (T->H->o
+            .planned) /* no step was made, and what comes after the run is still to be foreseen */
+        add_series(E, T->decl->kid[LG_D_BLOCK], r, history, foreseen_steps(T));
+    for (size_t i = 0; i < T->series.n && !T->H->o.planned; i++) {
         const lg_series *s = &T->series.at[i];
         lg_v_set_field(E, history, s->name, array_of(E, s, T->at));
         if (s->values.n)
@@ -146,38 +206,6 @@ lg_value *lg_train_result(lg_train *T) {
 
 /* ---- its type, for checking what is done with it ---- */
 
-static void followed(lg_elab *E, lg_value *r, lg_value *history, lg_sym name, lg_span at) {
-    lg_v_set_field(E, history, name, lg_v_error(E, at)); /* how long it gets shows when it runs */
-    lg_v_set_field(E, r, name, lg_v_unknown(E, false, false, at));
-}
-
-static void followed_by_eval(lg_elab *E, lg_value *r, lg_value *history, const lg_ast *eval) {
-    const lg_ast *block = eval->kid[LG_D_BLOCK];
-    for (uint32_t i = 0; block && i < block->n; i++) {
-        const lg_ast *s = block->kid[i];
-        lg_sym name = s->kind == LG_A_SETTING                               ? s->name
-                      : s->kind == LG_A_LET && s->kid[0]->kind == LG_A_NAME ? s->kid[0]->name
-                                                                            : NULL;
-        if (name)
-            followed(E, r, history, name, s->span);
-    }
-}
-
-static void add_series(lg_elab *E, const lg_ast *block, lg_value *r, lg_value *history) {
-    for (uint32_t i = 0; block && i < block->n; i++) {
-        const lg_ast *s = block->kid[i];
-        bool loss = lg_is_word(s, "loss") && !s->kid[LG_D_PARAMS];
-        if (loss)
-            followed(E, r, history, lg_intern("loss"), s->span);
-        if ((loss || lg_is_word(s, "metric")) && s->name)
-            followed(E, r, history, s->name, s->span);
-        if (lg_is_word(s, "eval"))
-            followed_by_eval(E, r, history, s);
-        if (lg_is_word(s, "phase"))
-            add_series(E, s->kid[LG_D_BLOCK], r, history);
-    }
-}
-
 static const lg_ast *last_phase(const lg_ast *decl) {
     const lg_ast *block = decl->kid[LG_D_BLOCK], *phase = NULL;
     for (uint32_t i = 0; block && i < block->n; i++)
@@ -197,7 +225,7 @@ static bool has_unknown_data(const lg_train *T) {
 lg_value *lg_train_result_type(lg_train *T) {
     lg_elab *E = T->E;
     lg_value *r = lg_v_record(E, 0, T->at), *history = lg_v_record(E, 0, T->at);
-    add_series(E, T->decl->kid[LG_D_BLOCK], r, history);
+    add_series(E, T->decl->kid[LG_D_BLOCK], r, history, -1);
     size_t trouble = lg_diags_trouble(E->diags);
     E->diags->muted++;
     T->phase = last_phase(T->decl);

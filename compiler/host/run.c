@@ -346,6 +346,52 @@ static bool rehearse_evals(lg_train *T) {
     return ok;
 }
 
+/* ---- other lengths of the data, for kernels that a built program carries ---- */
+
+/* Kernels are others for few items than for many, LONG of them, for so few that they are done at
+ * once, and for more than a chunk of them; within those bounds their number changes nothing. */
+enum { FEWEST = 3, FEW = 42, LONG = 64, MANY = 5000 };
+
+static bool foresee_eval(lg_train *T, const lg_ast *s) {
+    lg_data *d;
+    int64_t rows[1], part = eval_part(T);
+    if (!eval_plan(T, s, &d, rows))
+        return false;
+    const int64_t others[] = {FEW, part, 2 * part + FEW};
+    for (size_t k = 0; k < LG_COUNT(others) && d && d->n >= 0; k++)
+        if (!lg_step_plan_for(T, s, d, &others[k], true, others[k] > part ? part : 0))
+            return false;
+    return true;
+}
+
+static bool foresee_evals(lg_train *T) {
+    pauses all = pauses_of(T);
+    bool ok = true;
+    for (size_t i = 0; ok && i < all.eval.n; i++)
+        ok = foresee_eval(T, all.eval.at[i]);
+    pauses_free(&all);
+    return ok;
+}
+
+/* A whole batch where there are fewer rows than that, short ones at the end of an epoch, and more
+ * rows where all are one batch. */
+static bool foresee_batches(lg_train *T) {
+    for (int k = 0; k < 5; k++) {
+        int64_t rows[MOST_FEEDS];
+        for (size_t i = 0; i < T->feed.n; i++) {
+            const lg_data *d = T->feed.at[i].data;
+            int64_t whole = lg_data_batch(d), few = whole < FEW ? (2 * whole + 2) / 3 : FEW,
+                    fewest = few < FEWEST ? few : FEWEST;
+            const int64_t others[] = {whole, whole > LONG ? whole - 1 : few, few, fewest,
+                                      whole == d->n && whole < MANY ? MANY : whole};
+            rows[i] = d->n < 0 || d->drop_last ? whole : others[k];
+        }
+        if (!lg_step_plan_for(T, NULL, NULL, rows, false, 0))
+            return false;
+    }
+    return true;
+}
+
 /* The plans of this phase, and no step: of a whole batch, of the short one at the end of an epoch,
  * of evaluations. */
 static bool rehearse(lg_train *T) {
@@ -444,7 +490,7 @@ static bool run_steps(lg_train *T, const pauses *between) {
 static bool run_phase(lg_train *T) {
     if (T->H->o.planned) {
         LG_PUSH(T->H->told, T->decl);
-        return rehearse(T);
+        return phase_length(T) && rehearse(T) && foresee_batches(T) && foresee_evals(T);
     }
     if (!phase_length(T))
         return false;
