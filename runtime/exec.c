@@ -465,16 +465,22 @@ static void run_part(void *ctx, int part, int parts) {
         j->fault[part] = t.fault;
 }
 
-enum { CROWDED = 3, ALONE = 100 };
+enum { ALONE = 100, ALONE_MOST = 3200, MANY_RUNS = 16 };
 
-/* Threads that share a core with others wait for each other far too long: then one does better. */
+/* Threads that share a core with other programs wait for each other far too long: then one does
+ * better. What waiting cost is held against what sharing the work saves; after a while on one thread
+ * it is tried again, the later the more often it did not pay. */
 static void look_for_crowd(lg_plan *p, const lg_barrier *b) {
-    int slow = b->slow, waits = (int)b->turn * (b->n - 1);
-    p->crowded = slow * 3 > waits && (double)slow * LG_WAIT_NS > p->cost ? p->crowded + 1 : 0;
-    if (p->crowded >= CROWDED) {
-        p->alone = ALONE;
-        p->crowded = 0;
-    }
+    double saved = p->cost * (b->n - 1) / b->n, lost = (double)b->lost / (b->n - 1);
+    p->worth += saved - lost - p->worth / MANY_RUNS;
+    if (p->worth > MANY_RUNS / 2 * saved)
+        p->pause = 0;
+    if (p->worth > -2 * p->cost)
+        return;
+    p->pause = p->pause ? 2 * p->pause : ALONE;
+    p->pause = p->pause > ALONE_MOST ? ALONE_MOST : p->pause;
+    p->alone = p->pause;
+    p->worth = 0;
 }
 
 bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *fault) {
@@ -484,8 +490,10 @@ bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *
     j.plan = p;
     j.frame = (lg_frame){p->room->base, in, out};
     j.barrier = (lg_barrier){0};
-    if (p->alone > 0)
+    if (p->alone > 0) {
         p->alone--;
+        p->crowded++;
+    }
     bool shared = p->threads > 1 && p->alone == 0 && lg_pool_enter();
     int n = shared ? p->threads : 1;
     j.barrier.n = n;

@@ -227,7 +227,9 @@ struct lg_plan {
     double cost;
     int threads;        /* of a run */
     bool small;         /* one thread does best on any machine */
-    int crowded, alone; /* runs in a row that waited too long; runs left to do on one thread */
+    double worth;       /* ns that threads gained of late, less what they lost waiting */
+    int alone, pause;   /* runs left to do on one thread; how many, the last time */
+    int64_t crowded;    /* runs that were done so */
     lg_room own, *room; /* workspace, then scratch of the threads; NULL for nested plans */
     size_t base_bytes;
     lg_plan_stats stats;

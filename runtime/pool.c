@@ -192,7 +192,7 @@ void lg_barrier_wait(lg_barrier *b) {
         atomic_fetch_add(&b->turn, 1);
         return;
     }
-    int64_t since = 0; /* when spinning was over */
+    int64_t since = 0; /* when a wait that nothing explains began */
     for (int i = 0; atomic_load_explicit(&b->turn, memory_order_acquire) == turn; i++) {
         if (atomic_load_explicit(&b->broken, memory_order_relaxed))
             return;
@@ -209,8 +209,7 @@ void lg_barrier_wait(lg_barrier *b) {
             sched_yield();
     }
     if (since)
-        atomic_fetch_add_explicit(&b->slow, 1 + (int)((now() - since) / LG_WAIT_NS),
-                                  memory_order_relaxed);
+        atomic_fetch_add_explicit(&b->lost, now() - since, memory_order_relaxed);
 }
 
 void lg_barrier_break(lg_barrier *b) {

@@ -3,7 +3,6 @@
 #define LG_POOL_H
 #include "runtime/base.h"
 
-enum { LG_WAIT_NS = 40000 }; /* about what a thread waits spinning */
 /* A barrier that spins, for n threads. Once it is broken nobody waits at it any more, so that one
  * thread's fault ends the job of all. */
 typedef struct {
@@ -12,7 +11,7 @@ typedef struct {
     _Atomic uint32_t turn;
     _Atomic bool broken;
     _Atomic bool serial; /* one thread works, the others are right to wait */
-    _Atomic int slow;    /* waits that outlasted spinning, long ones by their length in LG_WAIT_NS */
+    _Atomic int64_t lost; /* ns of waits after spinning, of all threads */
     /* A job of the thread that all wait for; those who wait take parts of it. */
     _Atomic uint64_t ticket; /* number of the job, parts, next part: 24, 20 and 20 bits */
     _Atomic int done;

@@ -22,6 +22,7 @@ static struct {
     bool on;
     LG_VEC(row) row;
     int64_t loops, compiled; /* of plans that ran */
+    int64_t crowded;         /* runs of plans */
     double resident;         /* bytes in use when the measurement began */
 } profile;
 
@@ -175,6 +176,7 @@ static void add(const lg_plan *p) {
 }
 
 void lg_profile_add(const lg_plan *p) {
+    profile.crowded += p->crowded;
     if (p->jit)
         count_loops(p);
     add(p);
@@ -217,6 +219,11 @@ static void print(FILE *out) {
     if (profile.loops)
         fprintf(out, "compiled: %" PRId64 " of %" PRId64 " loops of steps\n", profile.compiled,
                 profile.loops);
+    if (profile.crowded)
+        fprintf(out,
+                "one thread did %" PRId64 " runs that more would do: other programs keep the cores "
+                "busy\n",
+                profile.crowded);
     lg_free(profile.row.at);
     memset(&profile, 0, sizeof profile);
 }

@@ -93,7 +93,8 @@ static void header(lg_buf *b, const library *l) {
     lg_buf_printf(
         b,
         "\n * Functions give 0, or -1 after an error, which %s_error tells. Calls from several\n"
-        " * threads wait for each other; what is trained belongs to its handle. */\n"
+        " * threads wait for each other; what is trained belongs to its handle. A handle on which\n"
+        " * memory ran out fails from then on; others and the process go on. */\n"
         "#ifndef LG_%s_H\n#define LG_%s_H\n#include <stdint.h>\n"
         "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"
         "typedef struct %s %s;\n\n"

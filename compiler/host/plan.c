@@ -243,8 +243,11 @@ static int result_of(const lg_build *b, lg_result_kind kind) {
     return -1;
 }
 
-static void buffers(lg_train *T, lg_step_plan *p) {
+/* False after reporting: there is no memory for them. */
+static bool buffers(lg_train *T, lg_step_plan *p) {
     lg_build *b = p->b;
+    bool ok = true;
+    size_t bytes = 0;
     const lg_part_sum *sum;
     size_t n_sum = p->parts ? (size_t)lg_parts_sums(p->parts, &sum) : 0;
     p->in = LG_NEW_N(T->E->arena, const void *, b->slot.n + n_sum + 1);
@@ -257,11 +260,16 @@ static void buffers(lg_train *T, lg_step_plan *p) {
     for (size_t i = 0; i < b->result.n; i++) {
         const lg_result *r = &b->result.at[i];
         const lg_type *t = r->node->type;
-        if (r->kind != LG_R_VAR)
-            p->extra[i] = lg_tensor_new(t->dtype, t->rank, t->shape);
-        else if (!p->in_place[i] && !T->var.at[r->index].next)
-            T->var.at[r->index].next = lg_tensor_new(t->dtype, t->rank, t->shape);
+        lg_tensor **x = r->kind != LG_R_VAR ? &p->extra[i] : &T->var.at[r->index].next;
+        if (r->kind == LG_R_VAR && (p->in_place[i] || *x))
+            continue;
+        *x = lg_tensor_try(t->dtype, t->rank, t->shape);
+        ok = ok && *x;
+        bytes += (size_t)lg_type_room(t);
     }
+    if (!ok)
+        lg_train_no_room(T, NULL, bytes);
+    return ok;
 }
 
 /* Once: what keeps one step from being compiled will mostly keep the others too. */
@@ -394,7 +402,10 @@ static lg_step_plan *make(lg_train *T, const lg_ast *eval, lg_data *d, const int
         else
             lg_g_output(p->b->g, r->node, slot, NULL);
     }
-    buffers(T, p);
+    if (!buffers(T, p)) {
+        drop(p);
+        return NULL;
+    }
     p->use = lg_step_planned(T, p, p->rest ? p->rest : p->b->g);
     if (!p->use || !lg_train_fits(T, p)) {
         drop(p);

@@ -272,7 +272,7 @@ static size_t name_slot(lg_sym s) {
 static void index_library(lg_elab *E) {
     if (library_indexed)
         return;
-    library_indexed = true;
+    memset(library_names, 0, sizeof library_names); /* of an attempt that memory ran out for */
     lg_arena *keep = lg_arena_new();
     (void)E;
     for (const lg_embedded *e = lg_stdlib; e->name; e++) {
@@ -287,6 +287,7 @@ static void index_library(lg_elab *E) {
             p += n + (p[n] == ' ');
         }
     }
+    library_indexed = true;
 }
 
 static lg_value *lookup_library(lg_elab *E, lg_sym name, lg_span at) {

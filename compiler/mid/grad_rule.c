@@ -23,13 +23,15 @@ static size_t slot_of(const char *op) {
 }
 
 static void index_rules(void) {
-    rule_trees = lg_arena_new();
+    lg_arena *made = lg_arena_new();
+    memset(rules, 0, sizeof rules); /* of an attempt that memory ran out for */
     for (const lg_embedded_rule *e = lg_op_rules; e->op; e++) {
-        rule_row *r = LG_NEW(rule_trees, rule_row);
+        rule_row *r = LG_NEW(made, rule_row);
         size_t s = slot_of(e->op);
         *r = (rule_row){lg_op_find(e->op), e, NULL, rules[s]};
         rules[s] = r;
     }
+    rule_trees = made;
 }
 
 static const lg_ast *rule_of(const lg_op *op, int k) {

@@ -195,6 +195,11 @@ check 'its header is C' cc -std=c99 -Wall -Wextra -Werror -pedantic -fsyntax-onl
 check 'it shows its own functions alone' test -z "$(nm -D --defined-only libpoints.so | grep -v ' T points_')"
 check 'a C program with it' cc -std=c99 -Wall -Wextra -Werror "$here/program/driver.c" -I. -L. -lpoints -lm -o driver
 check 'trains, predicts, saves and loads' "${alone[@]}" LD_LIBRARY_PATH=. ./driver
+check 'a C program that finds no memory' cc -std=c99 -Wall -Wextra -Werror "$here/program/memory.c" -I. -L. -lpoints -lm -o memory
+case ${ASAN_OPTIONS+with} in
+with) ;; # the sanitizer wants more address space than there is
+*) check 'is told so and goes on' "${alone[@]}" LD_LIBRARY_PATH=. "$(command -v timeout)" 100 ./memory ;;
+esac
 rm -rf runs saved
 "${alone[@]}" LD_LIBRARY_PATH=. ./driver >losses 2>&1
 "$lg" run points.lg --quiet --jit=off --log run.log >/dev/null 2>&1
@@ -211,6 +216,15 @@ refused 'a name that is none in C' 'NAME is a name in C' --lib -o lib3d.so
 refused 'no name' '--lib wants -o libNAME.so' --lib
 refused 'a prediction of nothing' 'nowhere' --lib -o libp.so --predict 'nowhere(x)'
 refused 'a prediction without a batch' 'a value for each item' --lib -o libp.so --predict 'l1.w'
+sed 's/^  epochs = rounds/  phase a { epochs = 1 }\n  phase b { epochs = 1 }/' points.lg >phased.lg
+sed 's/^  data = /  data other = points |> batch(16)\n  data = /' points.lg >joined.lg
+cat points.lg >twice.lg && printf 'train again {\n  part l = Linear(3, 2)\n  data = points |> batch(16)\n  loss = cross_entropy(l(x), y)\n  optimizer = sgd(0.1)\n  epochs = 1\n}\n' >>twice.lg
+for p in 'phased a train with phases' 'joined one source of data' 'twice one train, and here are 2'; do
+    "$lg" build "${p%% *}.lg" --lib -o libp.so >built 2>&1
+    check "${p%% *}: status" test $? -ne 0
+    check "${p%% *}: why" grep -qF -e "${p#* }" built
+    check "${p%% *}: no library" test ! -e libp.so
+done
 refused '--predict alone' '--predict is of --lib' --predict 'l1(x)'
 CC=/bin/false refused 'a library without a compiler' 'the C compiler failed' --lib -o libp.so --predict 'l1(x)'
 LG_ARCHIVE=/nowhere/a refused 'a library without the archive' 'C compiler failed' --lib -o libp.so --predict 'l1(x)'
@@ -239,6 +253,34 @@ command -v dot >/dev/null && check 'it can be drawn' sh -c "sed -n '/^digraph/,/
 
 # ---- more threads than cores ----
 want=$(params "$lg" run points.lg --jit=off --threads 1)
-check 'more threads than cores' test "$want" = "$(params timeout 20 "$lg" run points.lg --jit=off --threads 512)"
+check 'more threads than cores: the same' test "$want" = "$(params timeout 20 "$lg" run points.lg --jit=off --threads 512)"
+
+# ---- a busy machine: threads that wait for each other are not worth it, one does the work ----
+rows 8000
+cp "$here/whole.lg" .
+cores=$(nproc)
+busy=()
+for ((i = 0; i < 3*cores; i++)); do
+    (while :; do :; done) &
+    busy+=($!)
+done
+TIMEFORMAT=%U
+want=$(params "$lg" run whole.lg --jit=off --threads 1 --rounds 300)
+one=$( (time timeout 100 "$lg" run whole.lg --jit=off --threads 1 --rounds 300 --quiet >/dev/null 2>&1) 2>&1)
+fell_back() { # in one of a few attempts: which process gets a core is up to the system
+    local try
+    for try in 1 2 3 4; do
+        more=$( (time timeout 100 "$lg" run whole.lg --jit=off --threads "$cores" --rounds 300 --quiet --profile >/dev/null 2>out) 2>&1)
+        grep -q '^one thread did [0-9]* runs that more would do' out && return 0
+    done
+    return 1
+}
+if [ "$cores" -gt 1 ]; then
+    check 'a busy machine: one thread does the work' fell_back
+    check 'a busy machine: no work is wasted' awk -v a="$one" -v b="$more" 'BEGIN { exit !(b < 2*a + 0.2) }'
+    check 'a busy machine: the same' test "$want" = "$(params "$lg" run whole.lg --jit=off --threads "$cores" --rounds 300)"
+fi
+kill "${busy[@]}"
+wait 2>/dev/null
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
