@@ -118,6 +118,9 @@ check 'in its own words' grep -q 'no such luck' "$scratch/err"
 broken 'makes nothing' 'exit 0'
 broken 'makes nonsense' 'while [ $# -gt 0 ]; do [ "$1" = -o ] && echo nonsense >"$2"; shift; done'
 broken 'dies' 'kill -9 $$'
+export LG_CC_SECONDS=1
+broken 'hangs' 'exec sleep 60'
+unset LG_CC_SECONDS
 mkdir -p "$scratch/empty"
 PATH=$scratch/empty once
 check 'without a compiler' test $? -eq 0

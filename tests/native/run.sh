@@ -136,6 +136,64 @@ if [ -x "$bin/lg-program-static" ]; then
     check '--static: compiled' all_compiled out
 fi
 
+# ---- nothing but the executable, its libraries and the data ----
+if unshare -r "$(command -v chroot)" / true 2>/dev/null; then
+    mkdir -p root
+    cp points points.csv root
+    ldd points | grep -o '/[^ ]*' | while read -r library; do
+        mkdir -p "root$(dirname "$library")" && cp -L "$library" "root$library"
+    done
+    timeout 60 env -i unshare -r "$(command -v chroot)" root /points --quiet --profile >out 2>&1
+    check 'an empty root: runs' test $? -eq 0
+    check 'an empty root: compiled' all_compiled out
+    rm -rf runs
+    timeout 60 "$lg" run points.lg --jit=off --quiet >/dev/null 2>&1
+    check 'an empty root: the same' diff -r runs root/runs
+else
+    echo 'SKIPPED: an empty root, which this system does not allow'
+fi
+
+# ---- places that cannot be written to ----
+want=$(params "$lg" run points.lg --jit=off)
+unwritable() { # unwritable NAME COMMAND...: builds all the same, with the same bytes
+    local name=$1
+    shift
+    rm -f poor
+    check "$name: built" "$@" "$lg" build points.lg -o poor
+    check "$name: the same bytes" cmp points poor
+}
+unwritable 'no home' env -u XDG_CACHE_HOME -u HOME
+unwritable 'a cache that cannot be made' env XDG_CACHE_HOME=/proc/nowhere
+unwritable 'a cache that is no path' env XDG_CACHE_HOME=here HOME=there
+mounted() { # mounted OPTIONS COMMAND...: with a small file system at ./disk
+    local options=$1
+    shift
+    unshare -rm "$(command -v bash)" -c 'mount -t tmpfs -o "$0" none disk || exit 9; mkdir disk/lossgraph; [ "${0%,ro}" = "$0" ] || mount -o remount,ro none disk; exec "$@"' "$options" "$@"
+}
+mkdir -p disk
+if mounted size=64k true 2>/dev/null; then
+    unwritable 'a cache that is read-only' mounted size=1m,ro env XDG_CACHE_HOME="$scratch/disk"
+    unwritable 'a cache on a full disk' mounted size=8k env XDG_CACHE_HOME="$scratch/disk"
+    mounted size=64k "$lg" build points.lg -o disk/poor >built 2>&1
+    check 'an executable on a full disk: refused' test $? -eq 1
+    check 'an executable on a full disk: why' grep -q 'error\[E0610\].*No space left' built
+    mounted size=24k "$(command -v bash)" -c 'cp points.csv disk && cd disk && ../points --quiet' >out 2>&1
+    check 'a save on a full disk: fails' test $? -eq 1
+    check 'a save on a full disk: why' grep -q 'error\[E0610\].*a save needs .* bytes and .* are free' out
+    mounted size=8k env TMPDIR="$scratch/disk" XDG_CACHE_HOME="$scratch/no-cache" "$lg" build points.lg -o poor >built 2>&1
+    check 'no room for temporary files: built' test $? -eq 0
+    check 'no room for temporary files: why' grep -q 'not compiled: .*room' built
+else
+    echo 'SKIPPED: full and read-only disks, which this system does not allow'
+fi
+(ulimit -f 500 && exec "$lg" build points.lg -o poor) >built 2>&1
+check 'a limit of file sizes: refused' test $? -eq 1
+check 'a limit of file sizes: why' grep -q 'File too large' built
+check 'a limit of file sizes: nothing is left' test -z "$(ls | grep poor.)"
+(ulimit -v 3000000 && "${alone[@]}" ./points --hidden 900000000 --quiet) >out 2>&1
+check 'more than the memory: fails' test $? -eq 1
+check 'more than the memory: why' grep -qE 'E043[78]|out of memory' out
+
 # ---- compilers that are not there or do not work ----
 want=$(params "$lg" run points.lg --jit=off)
 broken() { # broken NAME WHY ENV...: a build under that environment works and says why
