@@ -47,6 +47,9 @@ for f in "$root"/examples/papers/*.lg; do
 done
 cd ..
 
+# Sizes grow with depth as they should: up to 1000 layers of a perceptron, 96 of a transformer.
+timeout $LIMIT "$root/bench/scaling/scaling.py" --lg "$lg" --counts >out 2>&1 && ok || fail "scaling: $(grep -v '^.*start' out | grep 'NOT LINEAR' | head -n 3)"
+
 # The pages that lg writes, in a browser: tests/tools leaves that out where there is none.
 command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >apt.out 2>&1
 timeout $LIMIT env LG="$lg" bash "$root/tests/tools/run.sh" >out 2>&1 </dev/null && ok || fail "tools: $(head -n 4 out)"
