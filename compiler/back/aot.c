@@ -5,6 +5,7 @@
 #include "compiler/back/cc.h"
 #include "runtime/io.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,6 +288,35 @@ static void show(progress *p, const lg_aot *a, size_t begun) {
         lg_progress_step(done, NULL);
 }
 
+/* ---- a signal ends compilers and removes their files before it ends the build ---- */
+
+static volatile sig_atomic_t stopped;
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+
+static void on_signal(int sig) {
+    stopped = sig;
+}
+
+static void listen(struct sigaction was[LG_COUNT(ends)]) {
+    struct sigaction now = {.sa_handler = on_signal};
+    sigemptyset(&now.sa_mask);
+    stopped = 0;
+    for (size_t k = 0; k < LG_COUNT(ends); k++)
+        sigaction(ends[k], &now, &was[k]);
+}
+
+static void listen_no_more(lg_aot *a, const struct sigaction was[LG_COUNT(ends)]) {
+    for (size_t k = 0; k < LG_COUNT(ends); k++)
+        sigaction(ends[k], &was[k], NULL);
+    if (!stopped)
+        return;
+    for (size_t k = 0; k < a->job.n; k++) {
+        lg_cc_free(a->job.at[k].work);
+        a->job.at[k].work = NULL;
+    }
+    raise(stopped);
+}
+
 bool lg_aot_compile(lg_aot *a, const char **why) {
     char compiler[512];
     const struct timespec moment = {.tv_nsec = 2000000};
@@ -300,7 +330,9 @@ bool lg_aot_compile(lg_aot *a, const char **why) {
     size_t next = 0;
     int running = 0;
     progress shown = {.since = seconds()};
-    while (running >= 0 && a->job.n) {
+    struct sigaction was[LG_COUNT(ends)];
+    listen(was);
+    while (running >= 0 && a->job.n && !stopped) {
         begin_some(a, compiler, &next, running);
         nanosleep(&moment, NULL);
         running = look(a, next);
@@ -308,6 +340,7 @@ bool lg_aot_compile(lg_aot *a, const char **why) {
     }
     if (shown.on)
         lg_progress_end();
+    listen_no_more(a, was);
     gather(a);
     if (*a->why)
         *why = a->why;

@@ -11,7 +11,9 @@ static const lg_command commands[] = {
      LG_WORD_PROGRAM, lg_rows_run, lg_cmd_run},
     {"build", "FILE [-o EXE] [--with NAME=VALUE ...]", "make one executable of a program",
      "Checks a program and makes one executable of it, which runs without lg:\n"
-     "EXE [ENTRY] [--name value ...], as `lg run FILE` would.",
+     "EXE [ENTRY] [--name value ...], as `lg run FILE` would. Its kernels are compiled by $CC, or\n"
+     "cc; they serve data of other lengths too. A compiler that gives nothing within 300 s, or\n"
+     "LG_CC_SECONDS, is stopped, and prebuilt kernels do its work.",
      LG_WORD_PROGRAM, lg_rows_build, lg_cmd_build},
     {"check", "FILE [ENTRY] ... [--name value ...]", "check programs without running them",
      "Checks programs without running them, tells what their trains will take, tries their\n"

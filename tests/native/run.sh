@@ -211,14 +211,27 @@ broken() { # broken NAME WHY ENV...: a build under that environment works and sa
 printf '#!/bin/sh\nwhile [ $# -gt 0 ]; do [ "$1" = -o ] && echo nonsense >"$2"; shift; done\n' >nonsense
 printf '#!/bin/sh\nexit 0\n' >nothing
 printf '#!/bin/sh\nkill -9 $$\n' >dies
-printf '#!/bin/sh\nexec sleep 60\n' >hangs
+printf '#!/bin/sh\nexec sleep 61\n' >hangs
 chmod +x nonsense nothing dies hangs
 broken 'no compiler' 'no C compiler' -u CC "PATH=$none"
 broken 'a compiler that fails' 'the C compiler failed' CC=/bin/false
 broken 'a compiler that CC only names' 'CC names' CC=/nowhere/cc
 broken 'a compiler that dies' 'ended by signal 9' "CC=$scratch/dies"
 broken 'a compiler that hangs' 'gave nothing within 1 s' "CC=$scratch/hangs" LG_CC_SECONDS=1
-check 'a compiler that hangs is stopped' test -z "$(pgrep -f "$scratch/hangs")"
+check 'a compiler that hangs is stopped' test -z "$(pgrep -f '^sleep 61')"
+rm -rf "$XDG_CACHE_HOME"
+CC=$scratch/hangs "$lg" build points.lg -o stopped >built 2>&1 &
+build_pid=$!
+for ((i = 0; i < 100; i++)); do
+    pgrep -f "$scratch/hangs|^sleep 61" >/dev/null && break
+    sleep 0.1
+done
+kill "$build_pid"
+wait "$build_pid" 2>/dev/null
+check 'a build that is stopped: by the signal' test $? -eq 143
+check 'a build that is stopped: no executable' test ! -e stopped
+check 'a build that is stopped: leaves no files' test -z "$(ls "$TMPDIR")"
+check 'a build that is stopped: nor a compiler' test -z "$(pgrep -f '^sleep 61')"
 broken 'a compiler that makes nothing' '' "CC=$scratch/nothing"
 broken 'a compiler that makes nonsense' 'no code of this machine' "CC=$scratch/nonsense"
 rm -rf "$XDG_CACHE_HOME" && touch "$XDG_CACHE_HOME"
