@@ -134,11 +134,12 @@ typedef struct {
 
 typedef LG_VEC(saved) saves;
 
+/* -1: the header cannot be read. */
 static int64_t run_of(const char *dir, int64_t step) {
     char *path = save_path(dir, step);
     json_t *root = header_of(path);
     const json_t *meta = json_object_get(root, "__metadata__");
-    int64_t run = number_of(json_string_value(json_object_get(meta, K_RUN)));
+    int64_t run = root ? number_of(json_string_value(json_object_get(meta, K_RUN))) : -1;
     json_decref(root);
     lg_free(path);
     return run;
@@ -362,6 +363,19 @@ static lg_status try_file(const lg_io *io, const char *path, lg_checkpoint *out)
     return st;
 }
 
+/* Saves cut short stand last in the list, as those of no run: those with a later step are told. */
+static void tell_cut(const lg_io *io, const char *dir, const saves *all, int64_t step) {
+    for (size_t i = 0; i < all->n; i++) {
+        if (all->at[i].run >= 0 || all->at[i].step <= step)
+            continue;
+        char *path = save_path(dir, all->at[i].step);
+        lg_checkpoint other = {0};
+        if (try_file(io, path, &other) == LG_OK)
+            lg_checkpoint_fini(&other);
+        lg_free(path);
+    }
+}
+
 static lg_status load_newest(const lg_io *io, const char *dir, lg_checkpoint *out) {
     saves all = {0};
     if (!list_saves(dir, &all)) {
@@ -374,6 +388,8 @@ static lg_status load_newest(const lg_io *io, const char *dir, lg_checkpoint *ou
         st = try_file(io, path, out);
         lg_free(path);
     }
+    if (st == LG_OK && all.at[0].run >= 0)
+        tell_cut(io, dir, &all, out->step);
     if (st != LG_OK && all.n)
         lg_io_report(io, "E0611", dir, "none of its %zu saves is whole", all.n);
     else if (st != LG_OK)

@@ -383,7 +383,8 @@ static lg_step_plan *make(lg_train *T, const lg_ast *eval, lg_data *d, const int
     bool maybe = part > 0; /* else it must */
     part = part ? part : part_of(T, eval, rows);
     p->b = lg_build_new(T, eval, d, p->rows, effects, part > 0);
-    if (!lg_build_run(p->b) || !lg_build_inits(p->b)) {
+    if (!lg_build_run(p->b) || (T->restored && !lg_train_fits_save(p->b)) ||
+        !lg_build_inits(p->b)) {
         drop(p);
         return NULL;
     }

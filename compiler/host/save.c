@@ -181,6 +181,22 @@ static void restore_position(lg_train *T, const json_t *o) {
     }
 }
 
+/* Is the piece at `at` of a path the word, or the word with a number behind it? */
+static bool is_piece(const char *at, const char *word) {
+    size_t n = strlen(word);
+    if (strncmp(at, word, n) != 0)
+        return false;
+    return at[n + strspn(at + n, "0123456789")] == '.';
+}
+
+/* "net.w.optimizer.m", or "optimizer2.t": an optimizer keeps it, and a phase starts it afresh. */
+static bool is_of_rule(const char *path) {
+    bool found = is_piece(path, "optimizer");
+    for (const char *dot = strchr(path, '.'); dot && !found; dot = strchr(dot + 1, '.'))
+        found = is_piece(dot + 1, "optimizer");
+    return found;
+}
+
 bool lg_train_restore(lg_train *T, const char *dir) {
     lg_io io = lg_host_io(T->E, T->at);
     lg_checkpoint c = {0};
@@ -203,26 +219,22 @@ bool lg_train_restore(lg_train *T, const char *dir) {
         ok = false;
     }
     for (size_t i = 0; ok && i < c.tensors.list.n; i++) {
-        int v = lg_train_var(T, c.tensors.list.at[i].name, LG_VAR_STATE);
+        lg_sym path = c.tensors.list.at[i].name;
+        int v = lg_train_var(T, path, is_of_rule(path) ? LG_VAR_RULE : LG_VAR_STATE);
         lg_tensor_release(T->var.at[v].x);
         T->var.at[v].x = lg_tensor_retain(c.tensors.list.at[i].x);
     }
-    if (ok)
+    if (ok) {
         restore_position(T, o);
+        T->restored = lg_intern(c.file);
+        T->restored_step = T->run_step;
+    }
     json_decref(o);
     lg_checkpoint_fini(&c);
     return ok;
 }
 
 /* ---- `from` ---- */
-
-/* Is the piece at `at` of a path the word, or the word with a number behind it? */
-static bool is_piece(const char *at, const char *word) {
-    size_t n = strlen(word);
-    if (strncmp(at, word, n) != 0)
-        return false;
-    return at[n + strspn(at + n, "0123456789")] == '.';
-}
 
 /* "net.l1.w" below "net" is "l1.w"; what optimizers and quantizers keep there is left out. */
 static const char *below(const char *path, lg_sym part) {
@@ -235,6 +247,68 @@ static const char *below(const char *path, lg_sym part) {
             return NULL;
     return rest;
 }
+
+/* ---- is the save one of this train? ---- */
+
+static const char *type_text(lg_elab *E, const lg_type *t) {
+    lg_buf b = {0};
+    lg_buf_printf(&b, "%s", lg_dtype_name(t->dtype));
+    for (int i = 0; i < t->rank; i++)
+        lg_buf_printf(&b, "%s%lld", i ? ", " : "[", (long long)t->shape[i]);
+    const char *text = lg_txt(E, "%s%s", b.at, t->rank ? "]" : "");
+    lg_buf_free(&b);
+    return text;
+}
+
+static bool another(lg_build *b, const char *text) {
+    lg_diag *d = lg_err(b->E, "E0629", b->T->at, "%s", text);
+    lg_diag_help(d, "a run goes on with the parts and optimizers it was saved with; `part NAME = "
+                    "Model() from \"DIR\"` starts another run from the parameters of a save");
+    return false;
+}
+
+/* Does a saved array belong to a part of the train that no longer has it? */
+static bool left_over(lg_build *b, const lg_var *var, const bool *used) {
+    const lg_ast *block = b->T->decl->kid[LG_D_BLOCK];
+    if (!var->x || used[var - b->T->var.at])
+        return false;
+    for (uint32_t i = 0; block && i < block->n; i++)
+        if (lg_is_word(block->kid[i], "part") && below(var->path, block->kid[i]->name))
+            return true;
+    return false;
+}
+
+bool lg_train_fits_save(lg_build *b) {
+    lg_train *T = b->T;
+    lg_elab *E = b->E;
+    bool first = !b->eval && T->step > 0 && T->run_step == T->restored_step;
+    bool *used = lg_alloc(T->var.n + 1), ok = true;
+    memset(used, 0, T->var.n + 1);
+    for (size_t s = 0; ok && s < b->slot.n; s++) {
+        if (b->slot.at[s].kind != LG_S_VAR)
+            continue;
+        const lg_var *var = &T->var.at[b->slot.at[s].index];
+        used[b->slot.at[s].index] = true;
+        if (!var->x) {
+            if (first)
+                ok = another(b, lg_txt(E, "`%s` is not in %s", var->path, T->restored));
+            continue;
+        }
+        lg_type was = lg_type_make(var->x->dtype, var->x->rank, var->x->shape);
+        const lg_type *is = &b->slot.at[s].init->type[0];
+        if (!lg_type_equal(&was, is))
+            ok = another(b, lg_txt(E, "`%s` is %s now, but was %s in %s", var->path,
+                                   type_text(E, is), type_text(E, &was), T->restored));
+    }
+    for (size_t i = 0; ok && first && i < T->var.n; i++)
+        if (left_over(b, &T->var.at[i], used))
+            ok = another(b, lg_txt(E, "`%s` is in %s, but not in the train now", T->var.at[i].path,
+                                   T->restored));
+    lg_free(used);
+    return ok;
+}
+
+/* ---- records of saves ---- */
 
 static lg_value *record_of_bundle(lg_elab *E, const lg_bundle *b, lg_sym part, lg_span at) {
     lg_value *r = lg_v_record(E, 0, at);

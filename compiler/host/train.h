@@ -76,6 +76,8 @@ typedef struct lg_train {
     bool stopped, by_signal, seed_given, generic;
     const char *locked_dir; /* the directory that this run saves into */
     int64_t save_run;       /* its number among the runs that saved there */
+    const char *restored;   /* the save that the run goes on from, or NULL */
+    int64_t restored_step;  /* run.step there */
     int lock;
     lg_frame *step_frame;     /* of the latest step that was elaborated */
     lg_frame *settings_frame; /* parameters of the run, for host expressions */
@@ -314,6 +316,7 @@ bool lg_train_step_by_hand(lg_train *T, lg_tensor *const *const *fields, const i
 /* ---- save.c ---- */
 bool lg_train_save(lg_train *T, const char *dir);
 bool lg_train_restore(lg_train *T, const char *dir);
+bool lg_train_fits_save(lg_build *b); /* false after reporting: another model or optimizer now */
 
 /* ---- report.c ---- */
 void lg_train_begin_report(lg_train *T, lg_step_plan *p);

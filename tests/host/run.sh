@@ -65,6 +65,41 @@ run steps.lg --quiet --resume nowhere >/dev/null 2>nowhere.err
 [ $? -eq 1 ] && says nowhere.err "nowhere"
 check "nothing to go on from" $?
 
+# The end of a phase is such a place too: the optimizer of the next one starts afresh.
+sed 's/ every 2 steps/ every 21 steps/; s/; data = pts() |> take(50) |> batch(16)//
+    s/sgd(lr=linear(0.02, 0.0), momentum=0.9)/adam(lr=0.02)/' steps.lg >ends.lg
+rm -rf saves && run ends.lg --quiet >/dev/null 2>&1
+last=$(ls saves | tail -n 1)
+mv "saves/$last" whole.safetensors
+find saves -name '*.safetensors' ! -name step-00000021.safetensors -delete
+run ends.lg --quiet --resume saves >/dev/null 2>&1 && cmp -s "saves/$last" whole.safetensors
+check "the same bits after going on at the end of a phase" $?
+
+# A run goes on with the model and the optimizer that it was saved with, or not at all.
+find saves -name '*.safetensors' -delete
+sed 's/ every 2 steps/ every 4 steps/' steps.lg >fours.lg
+run fours.lg --quiet >/dev/null 2>&1
+find saves -name '*.safetensors' ! -name 'step-000000[12][06].*' -delete
+changed() { # changed NAME SED TEXT
+    sed "$2" fours.lg >changed.lg
+    run changed.lg --quiet --resume saves >/dev/null 2>changed.err
+    [ $? -eq 1 ] && says changed.err "error[E0629]: $3" && [ "$(ls saves | wc -l)" -eq 2 ]
+    check "going on with $1 is refused" $?
+}
+changed "another size" 's/Net(4, width)/Net(4, width + 1)/' \
+    '`net.a.w` is f32[7, 4] now, but was f32[6, 4] in saves/step-00000020'
+changed "another part" 's/\(part\|> relu |>\) b/\1 d/g' '`net.d.w` is not in saves/step-00000020'
+changed "a part less" 's/ part b = Linear(H, H);//; s/ |> b |> relu//' \
+    '`net.b.b` is in saves/step-00000020.safetensors, but not in the train now'
+changed "another optimizer" 's/= adam(lr=0.01)/= sgd(lr=0.01, momentum=0.9)/' '`net.optimizer.buf.a.w` is not in saves/step-00000020'
+
+# A save that was cut short is passed over, and told.
+head -c 300 saves/step-00000020.safetensors >cut && mv cut saves/step-00000020.safetensors
+run fours.lg --quiet --resume saves >/dev/null 2>cut.err &&
+    says cut.err "warning[W0601]: saves/step-00000020.safetensors"
+check "a save cut short is told" $?
+rm -rf saves
+
 # A save is whole or not there at all, whenever the run is killed.
 cat >killed.lg <<'END'
 data pts() { field x: float[4] = rand normal([4]) }
