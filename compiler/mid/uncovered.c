@@ -328,6 +328,19 @@ static void look_on(reading *r, uses *u, const lg_ast *let) {
     u->inside = u->inside ? u->inside : here.inside ? here.inside : next.inside;
 }
 
+static void look(reading *r, uses *u, const lg_ast *e, const lg_ast *inside);
+
+/* The branches of an `if`: a name that both of them use is left out by neither. */
+static void look_both(reading *r, uses *u, const lg_ast *e) {
+    uses yes = {.name = u->name, .edge = u->edge}, no = yes;
+    look(r, &yes, e->kid[1], NULL);
+    look(r, &no, e->kid[2], NULL);
+    u->any = u->any || yes.any || no.any;
+    u->open = u->open || (yes.open && no.open);
+    if ((yes.any || no.any) && !u->inside)
+        u->inside = e;
+}
+
 static void look(reading *r, uses *u, const lg_ast *e, const lg_ast *inside) {
     if (e->kind == LG_A_NAME && e->name == u->name) {
         u->any = true;
@@ -349,8 +362,13 @@ static void look(reading *r, uses *u, const lg_ast *e, const lg_ast *inside) {
     const lg_ast *where = e->kind == LG_A_CALL ? where_of(e) : NULL;
     bool selects = where && is_choice(r, where->kid[0]);
     const lg_ast *c = branches ? e : selects ? where : NULL;
-    if (!inside && c && is_about(r, c->kid[0], u->edge))
+    if (!inside && c && is_about(r, c->kid[0], u->edge)) {
+        if (e->kind == LG_A_IF && e->n == 3) {
+            look_both(r, u, e);
+            return;
+        }
         inside = c;
+    }
     for (uint32_t i = branches; i < e->n; i++)
         if (e->kid[i] && e->kid[i]->kind != LG_A_WHERE)
             look(r, u, e->kid[i], inside);
