@@ -197,6 +197,44 @@ static bool is_of_rule(const char *path) {
     return found;
 }
 
+static const char *type_text(lg_elab *E, const lg_type *t) {
+    lg_buf b = {0};
+    lg_buf_printf(&b, "%s", lg_dtype_name(t->dtype));
+    for (int i = 0; i < t->rank; i++)
+        lg_buf_printf(&b, "%s%lld", i ? ", " : "[", (long long)t->shape[i]);
+    const char *text = lg_txt(E, "%s%s", b.at, t->rank ? "]" : "");
+    lg_buf_free(&b);
+    return text;
+}
+
+static bool another(lg_train *T, const char *text) {
+    lg_diag *d = lg_err(T->E, "E0629", T->at, "%s", text);
+    lg_diag_help(d, "a run goes on with the parts and optimizers it was saved with; `part NAME = "
+                    "Model() from \"DIR\"` starts another run from the parameters of a save");
+    return false;
+}
+
+static bool another_type(lg_train *T, const char *path, const lg_type *is, const lg_type *was,
+                         const char *file) {
+    return another(T, lg_txt(T->E, "`%s` is %s now, but was %s in %s", path, type_text(T->E, is),
+                             type_text(T->E, was), file));
+}
+
+/* A run under way takes only what has the types of what it holds. */
+static bool fits_held(lg_train *T, const lg_checkpoint *c) {
+    bool ok = true;
+    for (size_t i = 0; ok && i < T->var.n; i++)
+        for (size_t k = 0; ok && T->var.at[i].x && k < c->tensors.list.n; k++) {
+            const lg_tensor *x = T->var.at[i].x, *y = c->tensors.list.at[k].x;
+            if (T->var.at[i].path != c->tensors.list.at[k].name)
+                continue;
+            lg_type is = lg_type_make(x->dtype, x->rank, x->shape),
+                    was = lg_type_make(y->dtype, y->rank, y->shape);
+            ok = lg_type_equal(&is, &was) || another_type(T, T->var.at[i].path, &is, &was, c->file);
+        }
+    return ok;
+}
+
 bool lg_train_restore(lg_train *T, const char *dir) {
     lg_io io = lg_host_io(T->E, T->at);
     lg_checkpoint c = {0};
@@ -218,6 +256,7 @@ bool lg_train_restore(lg_train *T, const char *dir) {
                c.file);
         ok = false;
     }
+    ok = ok && fits_held(T, &c);
     for (size_t i = 0; ok && i < c.tensors.list.n; i++) {
         lg_sym path = c.tensors.list.at[i].name;
         int v = lg_train_var(T, path, is_of_rule(path) ? LG_VAR_RULE : LG_VAR_STATE);
@@ -250,23 +289,6 @@ static const char *below(const char *path, lg_sym part) {
 
 /* ---- is the save one of this train? ---- */
 
-static const char *type_text(lg_elab *E, const lg_type *t) {
-    lg_buf b = {0};
-    lg_buf_printf(&b, "%s", lg_dtype_name(t->dtype));
-    for (int i = 0; i < t->rank; i++)
-        lg_buf_printf(&b, "%s%lld", i ? ", " : "[", (long long)t->shape[i]);
-    const char *text = lg_txt(E, "%s%s", b.at, t->rank ? "]" : "");
-    lg_buf_free(&b);
-    return text;
-}
-
-static bool another(lg_build *b, const char *text) {
-    lg_diag *d = lg_err(b->E, "E0629", b->T->at, "%s", text);
-    lg_diag_help(d, "a run goes on with the parts and optimizers it was saved with; `part NAME = "
-                    "Model() from \"DIR\"` starts another run from the parameters of a save");
-    return false;
-}
-
 /* Does a saved array belong to a part of the train that no longer has it? */
 static bool left_over(lg_build *b, const lg_var *var, const bool *used) {
     const lg_ast *block = b->T->decl->kid[LG_D_BLOCK];
@@ -291,18 +313,16 @@ bool lg_train_fits_save(lg_build *b) {
         used[b->slot.at[s].index] = true;
         if (!var->x) {
             if (first)
-                ok = another(b, lg_txt(E, "`%s` is not in %s", var->path, T->restored));
+                ok = another(T, lg_txt(E, "`%s` is not in %s", var->path, T->restored));
             continue;
         }
         lg_type was = lg_type_make(var->x->dtype, var->x->rank, var->x->shape);
         const lg_type *is = &b->slot.at[s].init->type[0];
-        if (!lg_type_equal(&was, is))
-            ok = another(b, lg_txt(E, "`%s` is %s now, but was %s in %s", var->path,
-                                   type_text(E, is), type_text(E, &was), T->restored));
+        ok = lg_type_equal(&was, is) || another_type(T, var->path, is, &was, T->restored);
     }
     for (size_t i = 0; ok && first && i < T->var.n; i++)
         if (left_over(b, &T->var.at[i], used))
-            ok = another(b, lg_txt(E, "`%s` is in %s, but not in the train now", T->var.at[i].path,
+            ok = another(T, lg_txt(E, "`%s` is in %s, but not in the train now", T->var.at[i].path,
                                    T->restored));
     lg_free(used);
     return ok;
