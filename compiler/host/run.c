@@ -242,6 +242,17 @@ static bool run_save(lg_train *T, const lg_ast *s) {
     return lg_train_save(T, dir->str);
 }
 
+/* A directory that cannot be written is told before the first step, if its name is there. */
+static bool may_save(lg_train *T, const pauses *all) {
+    for (size_t i = 0; i < all->save.n; i++) {
+        const lg_ast *dir = all->save.at[i]->kid[0];
+        bool known = dir->kind == LG_A_STR && dir->n == 1 && dir->kid[0]->kind != LG_A_INTERP;
+        if (known && !lg_train_save_begin(T, dir->kid[0]->text))
+            return false;
+    }
+    return true;
+}
+
 static bool run_saves(lg_train *T, const pauses *all, bool epoch_ends, bool last) {
     for (size_t i = 0; i < all->save.n; i++) {
         const lg_ast *s = all->save.at[i], *every = s->kid[s->n - 1];
@@ -495,7 +506,7 @@ static bool run_phase(lg_train *T) {
     if (!phase_length(T))
         return false;
     pauses between = pauses_of(T);
-    bool ok = run_steps(T, &between);
+    bool ok = may_save(T, &between) && run_steps(T, &between);
     pauses_free(&between);
     for (size_t i = 0; i < T->feed.n; i++)
         lg_ahead_stop(&T->feed.at[i]);

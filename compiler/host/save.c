@@ -98,18 +98,25 @@ static bool note_codes(lg_train *T, lg_bundle *out) {
     return ok;
 }
 
-bool lg_train_save(lg_train *T, const char *dir) {
+bool lg_train_save_begin(lg_train *T, const char *dir) {
     lg_io io = lg_host_io(T->E, T->at);
-    if (!T->locked_dir || strcmp(T->locked_dir, dir) != 0) {
-        if (T->locked_dir)
-            lg_checkpoint_unlock(T->lock);
-        T->locked_dir = NULL;
-        if (lg_checkpoint_lock(&io, dir, &T->lock) != LG_OK)
-            return false;
-        T->locked_dir = lg_intern(dir);
-        int64_t last = lg_checkpoint_last_run(dir); /* going on is the same run */
-        T->save_run = T->H->o.resume && last ? last : last + 1;
-    }
+    if (T->locked_dir && strcmp(T->locked_dir, dir) == 0)
+        return true;
+    if (T->locked_dir)
+        lg_checkpoint_unlock(T->lock);
+    T->locked_dir = NULL;
+    if (lg_checkpoint_lock(&io, dir, &T->lock) != LG_OK)
+        return false;
+    T->locked_dir = lg_intern(dir);
+    int64_t last = lg_checkpoint_last_run(dir); /* going on is the same run */
+    T->save_run = T->H->o.resume && last ? last : last + 1;
+    return true;
+}
+
+bool lg_train_save(lg_train *T, const char *dir) {
+    if (!lg_train_save_begin(T, dir))
+        return false;
+    lg_io io = lg_host_io(T->E, T->at);
     lg_bundle b = {0};
     for (size_t i = 0; i < T->var.n; i++)
         if (T->var.at[i].x)

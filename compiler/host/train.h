@@ -314,6 +314,7 @@ bool lg_train_begin(lg_train *T); /* false after reporting */
 bool lg_train_step_by_hand(lg_train *T, lg_tensor *const *const *fields, const int64_t *rows);
 
 /* ---- save.c ---- */
+bool lg_train_save_begin(lg_train *T, const char *dir); /* makes and locks it; false: reported */
 bool lg_train_save(lg_train *T, const char *dir);
 bool lg_train_restore(lg_train *T, const char *dir);
 bool lg_train_fits_save(lg_build *b); /* false after reporting: another model or optimizer now */

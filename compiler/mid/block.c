@@ -243,13 +243,16 @@ static void give_back(lg_elab *E, lg_frame *f, const lg_ast *s) {
         f->result = v;
 }
 
-/* The text of a contract whose values are known only in the run: the formulas stand for them. */
+/* The text of a contract whose values are known only in the run: formulas stay in it, in braces. */
 static const char *text_of_formulas(lg_elab *E, const lg_ast *str) {
     lg_buf b = {0};
-    for (uint32_t i = 0; i < str->n; i++)
-        lg_buf_printf(&b, "%s",
-                      str->kid[i]->kind == LG_A_INTERP ? lg_ast_text(E->arena, str->kid[i]->kid[0])
-                                                       : str->kid[i]->text);
+    for (uint32_t i = 0; i < str->n; i++) {
+        const lg_ast *k = str->kid[i];
+        if (k->kind == LG_A_INTERP)
+            lg_buf_printf(&b, "{%s}", lg_ast_text(E->arena, k->kid[0]));
+        else
+            lg_buf_printf(&b, "%s", k->text);
+    }
     const char *text = lg_intern_n(b.at ? b.at : "", b.n);
     lg_buf_free(&b);
     return text;

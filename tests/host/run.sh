@@ -150,6 +150,10 @@ sed 's/"kept" every 1 steps/"plain\/kept" every 1 steps/; s/1000000/3/' killed.l
 run plain.lg fit --quiet >/dev/null 2>plain.err
 [ $? -eq 1 ] && says plain.err "plain/kept"
 check "a directory within a file" $?
+sed 's/"kept" every 1 steps/"plain\/kept" every 400 steps/; s/1000000/500/' killed.lg >late.lg
+run late.lg fit --quiet --log late.jsonl >/dev/null 2>late.err
+[ $? -eq 1 ] && says late.err "plain/kept" && ! grep -q '"step"' late.jsonl
+check "a directory that cannot be made is told before the first step" $?
 (ulimit -f 100 && sed 's/"kept"/"full"/; s/1000000/3/' killed.lg >full.lg &&
     timeout 60 "$lg" run full.lg fit --quiet >/dev/null 2>full.err </dev/null)
 [ $? -eq 1 ] && says full.err "error[E0610]" && ! ls full/*.safetensors >/dev/null 2>&1
