@@ -76,5 +76,5 @@ bool lg_man_commands(const lg_io *io, const char *dir);
 
 /* dump.c: --dump=tokens|ast|typed|graph|grad|plan|dot|c; false when there is no such phase. */
 bool lg_is_dump(const char *what);
-int lg_dump(lg_session *s, const char *path, const char *what);
+int lg_dump(lg_session *s, const char *path, const char *what, const lg_host_opts *h);
 #endif

@@ -27,28 +27,34 @@ static void dump_typed(lg_session *s, lg_module *m) {
     }
 }
 
-int lg_dump(lg_session *s, const char *path, const char *what) {
+int lg_dump(lg_session *s, const char *path, const char *what, const lg_host_opts *h) {
     if (!strcmp(what, "tokens")) {
         uint32_t file = lg_session_source(s, path, (lg_span){0});
         if (file)
             lg_tokens_dump(file, stdout);
         return file ? LG_EXIT_OK : LG_EXIT_FAILED;
     }
+    bool has_options = h->argc || h->entry;
+    if (h->float_dtype != LG_NO_DTYPE)
+        s->E->float_dtype = h->float_dtype;
     lg_module *m = lg_session_load(s, path);
     if (m && !strcmp(what, "ast")) {
         lg_ast_dump(m->tree, stdout);
         return LG_EXIT_OK;
     }
-    if (!m || !lg_session_check(s))
+    if (!m || (has_options && !lg_host_options(s->E, h)) || !lg_session_check(s) ||
+        (has_options && !lg_host_check_options(s->E, m)))
         return LG_EXIT_FAILED;
     if (!strcmp(what, "typed")) {
         dump_typed(s, m);
         return LG_EXIT_OK;
     }
-    /* the graphs of the trains, at their defaults */
+    /* the graphs of the trains */
     FILE *nowhere = fopen("/dev/null", "w");
-    lg_host_opts h = {.dump = what, .quiet = true, .float_dtype = LG_NO_DTYPE};
-    bool good = lg_host_predict(s->E, m, &h, nowhere ? nowhere : stderr);
+    lg_host_opts quiet = *h;
+    quiet.dump = what;
+    quiet.quiet = true;
+    bool good = lg_host_predict(s->E, m, &quiet, nowhere ? nowhere : stderr);
     if (nowhere)
         fclose(nowhere);
     return good && !s->ds.errors ? LG_EXIT_OK : LG_EXIT_FAILED;

@@ -40,7 +40,7 @@ static int with_program(const char *path, const char *dump, const lg_host_opts *
     lg_session_init(&s);
     int status = LG_EXIT_FAILED;
     if (dump) {
-        status = lg_dump(&s, path, dump);
+        status = lg_dump(&s, path, dump, h);
     } else {
         if (h->float_dtype != LG_NO_DTYPE)
             s.E->float_dtype = h->float_dtype;

@@ -128,6 +128,10 @@ expect 1 'E0306' "$lg" check "$scratch/a.lg"
 for phase in tokens ast typed graph grad plan c; do
     expect 0 '' "$lg" check examples/digits.lg --dump=$phase
 done
+printf 'arg n: i64 = 3\ntrain t {\n  param w: float[n] = ones()\n  loss = sum(w^2)
+  optimizer = sgd(lr=0.1)\n  max_steps = 1\n}\n' >"$scratch/sized.lg"
+expect 0 'f32[7]' "$lg" run "$scratch/sized.lg" --dump=graph --n 7
+expect 1 'no argument `m`' "$lg" run "$scratch/sized.lg" --dump=graph --m 7
 # What stays codes in a train, what is decoded, and products that look levels up.
 expect 0 'held as codes: net.l1.w, ref.l1.w, ref.l2.w' "$lg" check tests/host/codes-kept.lg
 expect 0 'decoded, as they are trained: net.l2.w' "$lg" check tests/host/codes-kept.lg
