@@ -18,52 +18,7 @@ enum { TILE(NR) = NV * LANES };
 
 /* ---- products of tiles ---- */
 
-/* out[r][0..NR) = sum over k of a[r*a_m + k*a_k] * b[k*b_k ..], added to what is there if `more`.
- */
-static inline __attribute__((always_inline)) TARGET void
-TILE(tile)(const REAL *a, int64_t a_m, int64_t a_k, const REAL *b, int64_t b_k, int64_t k,
-           REAL *out, int64_t out_m, bool more, const int mr) {
-    VEC acc[MR][NV];
-#pragma GCC unroll 8
-    for (int r = 0; r < mr; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < NV; v++)
-            acc[r][v] = SPLAT(0);
-    for (int64_t i = 0; i < k; i++) {
-        VEC x[NV];
-#pragma GCC unroll 4
-        for (int v = 0; v < NV; v++)
-            x[v] = (VEC) * (const TILE(vec_u) *)(b + i * b_k + v * LANES);
-#pragma GCC unroll 8
-        for (int r = 0; r < mr; r++) {
-            VEC s = SPLAT(a[r * a_m + i * a_k]);
-#pragma GCC unroll 4
-            for (int v = 0; v < NV; v++)
-                acc[r][v] = FMA(s, x[v], acc[r][v]);
-        }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < mr; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < NV; v++) {
-            TILE(vec_u) *to = (TILE(vec_u) *)(out + r * out_m + v * LANES);
-            if (more)
-                acc[r][v] += (VEC)*to;
-            *to = (TILE(vec_u))acc[r][v];
-        }
-}
-
-static TARGET void TILE(rows)(const REAL *a, int64_t a_m, int64_t a_k, const REAL *b, int64_t b_k,
-                              int64_t k, REAL *out, int64_t out_m, bool more, int mr) {
-    if (mr == MR) {
-        TILE(tile)(a, a_m, a_k, b, b_k, k, out, out_m, more, MR);
-        return;
-    }
-    for (; mr >= 4; mr -= 4, a += 4 * a_m, out += 4 * out_m)
-        TILE(tile)(a, a_m, a_k, b, b_k, k, out, out_m, more, 4);
-    for (; mr > 0; mr--, a += a_m, out += out_m)
-        TILE(tile)(a, a_m, a_k, b, b_k, k, out, out_m, more, 1);
-}
+#include "ops/block_tile.h"
 
 /* mr rows and n columns of which b has whole tiles; b_p: from one tile of b to the next. */
 static TARGET void TILE(strip)(const REAL *a, int64_t a_m, int64_t a_k, const REAL *b, int64_t b_k,
@@ -72,11 +27,11 @@ static TARGET void TILE(strip)(const REAL *a, int64_t a_m, int64_t a_k, const RE
     for (int64_t j = 0; j < n; j += TILE(NR), b += b_p) {
         int64_t w = n - j < TILE(NR) ? n - j : TILE(NR);
         if (w == TILE(NR)) {
-            TILE(rows)(a, a_m, a_k, b, b_k, k, out + j, out_m, more, mr);
+            TILE(rows)(a, a_m, a_k, b, b_k, k, out + j, out_m, more, mr, NV, 0);
             continue;
         }
         REAL part[MR * TILE(NR)];
-        TILE(rows)(a, a_m, a_k, b, b_k, k, part, TILE(NR), false, mr);
+        TILE(rows)(a, a_m, a_k, b, b_k, k, part, TILE(NR), false, mr, NV, 0);
         for (int r = 0; r < mr; r++)
             for (int64_t c = 0; c < w; c++) {
                 REAL *to = &out[r * out_m + j + c];
