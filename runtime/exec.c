@@ -105,13 +105,13 @@ static void run_copy(const lg_step *s, const lg_frame *f) {
 
 /* ---- scans and conds ---- */
 
-/* A step that began at `since` is done. */
-static void note_time(const thread *t, const lg_step *s, double since) {
+/* A step that began at `since` is done, or one more part of it. */
+static void note_time(const thread *t, const lg_step *s, double since, bool first) {
     double end = lg_profile_now();
     if (t->id == 0 && lg_profile_on()) {
         lg_step *x = (lg_step *)(uintptr_t)s;
         x->ns += end - since;
-        x->runs++;
+        x->runs += first;
     }
     if (lg_trace_on() && (t->id == 0 || !s->serial) && !s->sub[0])
         lg_trace_add(t->id, s, since, end);
@@ -146,7 +146,7 @@ static bool walk_rows(thread *t, const lg_plan *p, const lg_frame *f, int64_t be
         if (!run_rows(t, &p->step[k], f, beg, end, of))
             return false;
         if (timed)
-            note_time(t, &p->step[k], since);
+            note_time(t, &p->step[k], since, true);
     }
     return true;
 }
@@ -364,7 +364,7 @@ static bool time_step(thread *t, const lg_plan *p, const lg_step *s, const lg_fr
     double since = lg_profile_now();
     if (!run_step(t, p, s, f))
         return false;
-    note_time(t, s, since);
+    note_time(t, s, since, true);
     return true;
 }
 
@@ -418,14 +418,57 @@ static bool run_together(thread *t, const lg_plan *p, const lg_step *s, const lg
     return ok;
 }
 
+/* ---- stretches ---- */
+
+/* Rows suffice for all threads. */
+static bool is_stretch(const thread *t, const lg_step *s) {
+    return s->stretch && t->n > 1 && (s->rows + s->unit - 1) / s->unit >= t->n;
+}
+
+/* All steps for rows [beg, end), the time of each noted as that of one run. */
+static bool run_block(thread *t, const lg_step *s, const lg_frame *f, int64_t beg, int64_t end,
+                      bool first) {
+    bool timed = (t->id == 0 && lg_profile_on()) || lg_trace_on();
+    for (int k = 0; k < s->stretch; k++) {
+        double since = timed ? lg_profile_now() : 0;
+        if (!run_rows(t, &s[k], f, beg, end, s->rows))
+            return false;
+        if (timed)
+            note_time(t, &s[k], since, first);
+    }
+    return true;
+}
+
+/* Threads take equal parts of the rows, and do all steps for a block of them, then for the next. */
+static bool run_stretch(thread *t, const lg_plan *p, const lg_step *s, const lg_frame *f) {
+    double since = lg_profile_on() ? lg_profile_now() : 0;
+    if (!meet(t, false))
+        return false;
+    if (t->id == 0 && lg_profile_on())
+        ((lg_step *)(uintptr_t)s)->ns += lg_profile_now() - since;
+    bool ok = true;
+    if (t->id == 0 && p->opts.stop && *p->opts.stop)
+        ok = lg_fault_set(&t->fault, s->node, "R0104", -1, "interrupted before this was finished");
+    int64_t units = (s->rows + s->unit - 1) / s->unit, beg = units * t->id / t->n * s->unit,
+            end = units * (t->id + 1) / t->n * s->unit;
+    end = end < s->rows ? end : s->rows;
+    for (int64_t r = beg; r < end && ok; r += s->block)
+        ok = run_block(t, s, f, r, r + s->block < end ? r + s->block : end, r == beg);
+    t->state = ALL_WROTE;
+    if (!ok && t->fault.set && t->barrier)
+        lg_barrier_break(t->barrier);
+    return ok;
+}
+
 /* With a profile or a trace every step has a time of its own. */
 static bool walk(thread *t, const lg_plan *p, const lg_frame *f) {
     bool each = lg_profile_on() || lg_trace_on(), timed = each && (t->id == 0 || lg_trace_on());
     for (int k = 0, n; k < p->n_step; k += n) {
         lg_step *s = &p->step[k];
-        bool many = s->together && t->n > 1 && !each;
-        n = many ? s->together : s->code ? s->n_code : 1;
-        if (!(many    ? run_together(t, p, s, f)
+        bool many = s->together && t->n > 1 && !each, rows = is_stretch(t, s);
+        n = rows ? s->stretch : many ? s->together : s->code ? s->n_code : 1;
+        if (!(rows    ? run_stretch(t, p, s, f)
+              : many  ? run_together(t, p, s, f)
               : timed ? time_step(t, p, s, f)
                       : run_step(t, p, s, f)))
             return false;
@@ -468,8 +511,8 @@ static void run_part(void *ctx, int part, int parts) {
 enum { ALONE = 100, ALONE_MOST = 3200, MANY_RUNS = 16 };
 
 /* Threads that share a core with other programs wait for each other far too long: then one does
- * better. What waiting cost is held against what sharing the work saves; after a while on one thread
- * it is tried again, the later the more often it did not pay. */
+ * better. What waiting cost is held against what sharing the work saves; after a while on one
+ * thread it is tried again, the later the more often it did not pay. */
 static void look_for_crowd(lg_plan *p, const lg_barrier *b) {
     double saved = p->cost * (b->n - 1) / b->n, lost = (double)b->lost / (b->n - 1);
     p->worth += saved - lost - p->worth / MANY_RUNS;

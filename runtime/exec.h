@@ -180,6 +180,8 @@ typedef struct lg_step {
     lg_step_kind kind;
     bool serial;         /* one thread does it all */
     int together;        /* LOOP: this and so many steps in all wait for none of each other; or 0 */
+    int stretch; /* this and so many steps in all are done by rows, with one meeting; or 0 */
+    bool within; /* a stretch */
     const lg_node *node; /* for faults and printing; LOOP: the first of its nodes */
     int n_in, n_out;
     lg_place *in, *out;
@@ -199,7 +201,9 @@ typedef struct lg_step {
     /* SCAN, by carry: the result whose rows are what the carry is (was: before each round; now: after
      * it), so that it stands there and nowhere else; 0: none. */
     int *was, *now;
-    int64_t rows, unit; /* SCAN: the body can be cut in so many rows, `unit` of them together; 0 */
+    /* SCAN: the body can be cut in so many rows, `unit` of them together; 0. Within a stretch: its rows;
+     * `block`: so many are done by all steps before others are. */
+    int64_t rows, unit, block;
     bool lone;          /* SCAN: one thread would do every step of the body */
     size_t weights;     /* SCAN: bytes that products of the body read for every row */
     size_t *stride;         /* SCAN: bytes a round of xs and yields, carries 0; inputs first */

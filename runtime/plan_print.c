@@ -95,6 +95,11 @@ static void print_step(const lg_step *s, int nth, int depth, FILE *out) {
     fprintf(out, "%*s%d%s ", depth * 2, "", nth, s->serial ? "" : "*");
     if (s->together)
         fprintf(out, "together %d: ", s->together);
+    if (s->stretch)
+        fprintf(out, "stretch %d, rows %" PRId64 " by %" PRId64 ", block %" PRId64 ": ", s->stretch,
+                s->rows, s->unit, s->block);
+    else if (s->within)
+        fputs("| ", out);
     switch (s->kind) {
     case LG_S_LOOP:
         print_loop(s->loop, depth, out);

@@ -51,7 +51,7 @@ static void run(lg_unit *u, const lg_plan *p, const int *number, int beg, int en
 
 /* A loop that is cut in blocks is finished by the interpreter. */
 static bool fits(const lg_step *s, int number, bool alone) {
-    if (!alone && !s->serial)
+    if (!alone && (!s->serial || s->within))
         return false;
     return s->kind == LG_S_COPY || (number >= 0 && !(s->loop && s->loop->split));
 }

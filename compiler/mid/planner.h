@@ -12,7 +12,7 @@ typedef struct {
     size_t bytes;
     int def, last; /* steps; def -1: there from the start */
     int block;     /* in the workspace; -1: elsewhere */
-    bool shared;   /* several steps that run together read it */
+    bool shared;   /* several steps of a run or a stretch read it */
 } value;
 
 typedef struct {
@@ -33,8 +33,17 @@ typedef struct {
 
 int lg_value_of(const planner *s, lg_node *x); /* number of the value that x stands in */
 
+/* What step x reads in place of its node's inputs; d: room. */
+lg_node *const *lg_inputs_of(const lg_step *x, lg_dot *d);
+/* Puts step order[k] in place k; blocks so far belong to single steps. */
+void lg_reorder(planner *s, const int *order);
+
+/* stretch.c: steps[k].stretch, in an order that makes them long; before it is known when values
+ * are in use. */
+void lg_stretches_find(planner *s);
+
 /* together.c: steps[k].together, once it is known what reads and writes what; then the lifetimes of
- * buffers become those of whole runs of such steps. */
+ * buffers become those of whole runs of such steps, and of whole stretches. */
 void lg_together_find(planner *s);
 void lg_together_widen(planner *s);
 #endif

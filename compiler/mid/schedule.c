@@ -117,8 +117,7 @@ static void add_product(planner *s, lg_node *n) {
     x->serial = x->cost < SERIAL_NS;
 }
 
-/* What step x reads in place of its node's inputs; d: room. */
-static lg_node *const *inputs_of(const lg_step *x, lg_dot *d) {
+lg_node *const *lg_inputs_of(const lg_step *x, lg_dot *d) {
     lg_strides at;
     for (int k = 0; x->at && k < x->n_in; k++)
         d->in[k] = lg_strides_of(x->node->in[k], &at);
@@ -273,13 +272,8 @@ static lg_step *add_copy(planner *s, const lg_node *node, size_t bytes) {
     return x;
 }
 
-/* Steps as order.c wants them. Blocks so far belong to single steps. */
-static void order_steps(planner *s) {
-    if (!s->step.n)
-        return;
-    int n = (int)s->step.n, *order = lg_alloc(((size_t)n + 1) * sizeof *order),
-        *now = lg_alloc(((size_t)n + 1) * sizeof *now);
-    lg_order_steps(s->g, n, s->step.at, s->kernel.at, s->n_begin, order);
+void lg_reorder(planner *s, const int *order) {
+    int n = (int)s->step.n, *now = lg_alloc(((size_t)n + 1) * sizeof *now);
     lg_step *step = lg_alloc(((size_t)n + 1) * sizeof *step);
     lg_kernel *kernel = lg_alloc(((size_t)n + 1) * sizeof *kernel);
     for (int k = 0; k < n; k++) {
@@ -295,10 +289,19 @@ static void order_steps(planner *s) {
         s->block.at[k].from = s->block.at[k].to = now[s->block.at[k].from];
     for (size_t k = 1; k < s->own.n; k += 3)
         s->own.at[k] = now[s->own.at[k]];
-    lg_free(order);
     lg_free(now);
     lg_free(step);
     lg_free(kernel);
+}
+
+/* Steps as order.c wants them. */
+static void order_steps(planner *s) {
+    if (!s->step.n)
+        return;
+    int n = (int)s->step.n, *order = lg_alloc(((size_t)n + 1) * sizeof *order);
+    lg_order_steps(s->g, n, s->step.at, s->kernel.at, s->n_begin, order);
+    lg_reorder(s, order);
+    lg_free(order);
 }
 
 /* ---- lifetimes ---- */
@@ -328,7 +331,7 @@ static void live(planner *s) {
         if (x->kind == LG_S_LOOP)
             continue;
         lg_dot d;
-        lg_node *const *in = inputs_of(x, &d);
+        lg_node *const *in = lg_inputs_of(x, &d);
         for (int j = 0; j < x->n_in; j++)
             reads(s, in[j], k);
         for (int j = 0; j < x->node->n_out; j++)
@@ -581,7 +584,7 @@ static void fill_places(planner *s) {
         if (x->kind == LG_S_LOOP && s->f.no_fuse)
             room_for_places(s, x, n->n_in, 1);
         lg_dot d;
-        lg_node *const *in = inputs_of(x, &d);
+        lg_node *const *in = lg_inputs_of(x, &d);
         for (int j = 0; j < x->n_in; j++)
             x->in[j] = place_of(s, in[j]);
         for (int j = 0; j < x->n_out; j++)
@@ -613,7 +616,7 @@ static int64_t touched_bytes(const planner *s, size_t k) {
     if (x->kind == LG_S_COPY)
         return 2 * (int64_t)x->bytes;
     lg_dot d;
-    lg_node *const *in = inputs_of(x, &d);
+    lg_node *const *in = lg_inputs_of(x, &d);
     for (int j = 0; j < x->n_in && x->kind != LG_S_LOOP; j++)
         n += (int64_t)s->val[lg_value_of(s, in[j])].bytes;
     for (int j = 0; j < x->n_out && x->kind != LG_S_LOOP; j++)
@@ -743,6 +746,7 @@ static lg_plan *plan_graph(lg_graph *g, const lg_plan_opts *o, const lg_scan_att
             add_group(&s, s.f.group.at[k]);
     if (!s.f.no_fuse)
         order_steps(&s);
+    lg_stretches_find(&s);
     live(&s);
     lg_together_find(&s);
     int nth = 0;

@@ -72,7 +72,7 @@ static void join(marks *m, planner *s, int k) {
 
 static bool may_join(const planner *s, int k) {
     const lg_step *x = &s->step.at[k];
-    return x->kind == LG_S_LOOP && x->cost < MOST_NS;
+    return x->kind == LG_S_LOOP && !x->within && x->cost < MOST_NS;
 }
 
 /* Worth it when the threads would meet in between, or one would do alone what all can share. */
@@ -110,7 +110,8 @@ void lg_together_widen(planner *s) {
     int n = (int)s->step.n, *first = lg_alloc(((size_t)n + 1) * sizeof *first),
         *last = lg_alloc(((size_t)n + 1) * sizeof *last);
     for (int k = 0, m; k < n; k += m) {
-        m = s->step.at[k].together ? s->step.at[k].together : 1;
+        const lg_step *x = &s->step.at[k];
+        m = x->together ? x->together : x->stretch ? x->stretch : 1;
         for (int j = k; j < k + m; j++) {
             first[j] = k;
             last[j] = k + m - 1;

@@ -1,0 +1,172 @@
+/* stretches.c: layers forward and backward and the updates of their weights are done by rows, with
+ * one meeting for many steps: the bits of one thread and of each step by itself; what mixes rows
+ * ends a stretch, and what is read whole is not written over meanwhile. */
+#include "runtime/exec.h"
+#include "tests/engine/graphs.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 8 };
+typedef struct {
+    int64_t batch, in, wide, out;
+    bool norm;   /* rows are divided by their norm between the layers */
+    bool mixed;  /* hidden values are moved by their mean over the batch */
+    bool update; /* weights are replaced by better ones */
+} net;
+
+static size_t n_in, n_out, size_in[MOST], size_out[MOST];
+static int donor[MOST];
+
+static float *numbers(size_t n) {
+    float *x = lg_alloc((n + 1) * sizeof *x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(rand() % 2001 - 1000) / 1000;
+    return x;
+}
+
+static lg_node *in(int64_t rows, int64_t cols) {
+    size_in[n_in++] = (size_t)(rows * cols);
+    return input(LG_F32, SHAPE(rows, cols));
+}
+
+static void out(lg_node *x, int donates) {
+    size_out[n_out] = lg_type_count(&x->type[0]);
+    donor[n_out++] = donates;
+    lg_g_output(g, x, donates, NULL);
+}
+
+static lg_node *turned(lg_node *x) {
+    return lg_g_permute(g, x, (int[]){1, 0}, at);
+}
+
+static lg_node *total(lg_node *x, uint32_t axes) {
+    return lg_g_reduce(g, lg_op_find("sum"), x, axes, at);
+}
+
+/* A value a row (axis 0) or a column (axis 1) as a matrix like x. */
+static lg_node *over(lg_node *row, const lg_node *x, int axis) {
+    int from[] = {axis == 0 ? 0 : -1, axis == 1 ? 0 : -1};
+    return lg_g_broadcast(g, row, 2, x->type[0].shape, from, at);
+}
+
+static lg_node *scaled(lg_node *x, double by) {
+    return op2("mul", x, lg_g_fill(g, x->type[0], by, at));
+}
+
+/* p - 0.1 d (1 + |d|) */
+static lg_node *better(lg_node *p, lg_node *d) {
+    return op2("sub", p, scaled(op2("add", d, op2("mul", d, op1("abs", d))), 0.1));
+}
+
+/* h = tanh(x u^T), y = h v^T, and with dy = y - t the derivatives of u and v. */
+static void build(const net *n) {
+    g = lg_graph_new(NULL);
+    n_in = n_out = 0;
+    lg_node *x = in(n->batch, n->in), *t = in(n->batch, n->out);
+    lg_node *u = in(n->wide, n->in), *v = in(n->out, n->wide);
+    lg_node *h = op1("tanh", lg_g_dot(g, x, turned(u), at));
+    if (n->norm)
+        h = op2("div", h, over(op1("sqrt", total(op2("mul", h, h), 2)), h, 0));
+    if (n->mixed)
+        h = op2("add", h, over(total(h, 1), h, 1));
+    lg_node *y = lg_g_dot(g, h, turned(v), at), *dy = op2("sub", y, t);
+    lg_node *dh = op2("mul", lg_g_dot(g, dy, v, at),
+                      op2("sub", lg_g_fill(g, h->type[0], 1, at), op2("mul", h, h)));
+    lg_node *du = lg_g_dot(g, turned(dh), x, at), *dv = lg_g_dot(g, turned(dy), h, at);
+    out(dy, -1);
+    out(n->update ? better(u, du) : du, n->update ? 2 : -1);
+    out(n->update ? better(v, dv) : dv, n->update ? 3 : -1);
+    out(lg_g_dot(g, dh, u, at), -1);
+}
+
+/* Steps of the longest stretch; *all: of all stretches. */
+static int longest(const lg_plan *p, int *all) {
+    int most = 0;
+    *all = 0;
+    for (int k = 0; k < p->n_step; k++) {
+        most = p->step[k].stretch > most ? p->step[k].stretch : most;
+        *all += p->step[k].stretch;
+    }
+    return most;
+}
+
+/* Three runs, each on what the last one left. */
+static bool run(const net *n, int threads, bool plain, float *const *start, float **result,
+                int *most, int *all) {
+    const void *from[MOST];
+    float *own[MOST];
+    lg_fault f = {0};
+    bool ok = true;
+    build(n);
+    lg_plan *p =
+        lg_plan_new(g, &(lg_plan_opts){.threads = threads, .no_simplify = true, .no_fuse = plain});
+    for (size_t k = 0; k < n_in; k++) {
+        own[k] = lg_alloc((size_in[k] + 1) * sizeof(float));
+        memcpy(own[k], start[k], size_in[k] * sizeof(float));
+        from[k] = own[k];
+    }
+    for (size_t k = 0; k < n_out; k++)
+        result[k] = donor[k] >= 0 ? own[donor[k]] : lg_alloc((size_out[k] + 1) * sizeof(float));
+    for (int k = 0; k < 3; k++)
+        ok = ok && lg_plan_run(p, from, (void *const *)result, &f);
+    *most = longest(p, all);
+    for (size_t k = 0; k < n_in; k++) {
+        bool kept = false;
+        for (size_t j = 0; j < n_out; j++)
+            kept = kept || result[j] == own[k];
+        if (!kept)
+            lg_free(own[k]);
+    }
+    lg_plan_free(p);
+    lg_graph_free(g);
+    return ok;
+}
+
+static void test(const net *n, int least, int at_most) {
+    float *start[MOST], *want[MOST], *got[MOST];
+    int most, all;
+    build(n);
+    for (size_t k = 0; k < n_in; k++)
+        start[k] = numbers(size_in[k]);
+    lg_graph_free(g);
+    bool ok = run(n, 1, true, start, want, &most, &all);
+    check(ok && !all, "step by step there are no stretches");
+    for (int threads = 1; threads <= 4; threads++) {
+        bool same = run(n, threads, false, start, got, &most, &all);
+        for (size_t k = 0; k < n_out; k++) {
+            same = same && !memcmp(want[k], got[k], size_out[k] * sizeof(float));
+            lg_free(got[k]);
+        }
+        check(same, "the same bits by rows as step by step");
+        check(most >= least && most <= at_most, "stretches end where rows meet");
+    }
+    for (size_t k = 0; k < n_in; k++)
+        lg_free(start[k]);
+    for (size_t k = 0; k < n_out; k++)
+        lg_free(want[k]);
+}
+
+int main(void) {
+    lg_pool_init(4);
+    /* forward and the derivative of what comes in: product, tanh, product, loop, product, loop,
+     * product */
+    test(&(net){.batch = 64, .in = 64, .wide = 128, .out = 10}, 7, MOST);
+    test(&(net){.batch = 64, .in = 64, .wide = 128, .out = 10, .norm = true}, 7, MOST);
+    test(&(net){.batch = 64, .in = 64, .wide = 128, .out = 10, .mixed = true}, 2, 6);
+    test(&(net){.batch = 64, .in = 64, .wide = 128, .out = 10, .update = true}, 6, MOST);
+    test(&(net){.batch = 100, .in = 48, .wide = 72, .out = 24, .update = true}, 4, MOST);
+    test(&(net){.batch = 96, .in = 33, .wide = 130, .out = 17, .norm = true, .update = true}, 4,
+         MOST);
+    test(&(net){.batch = 7, .in = 33, .wide = 130, .out = 17, .update = true}, 0, MOST);
+    for (int k = 0; k < 12; k++)
+        test(&(net){.batch = 2 + rand() % 200,
+                    .in = 1 + rand() % 90,
+                    .wide = 1 + rand() % 150,
+                    .out = 1 + rand() % 40,
+                    .norm = k % 3 == 1,
+                    .mixed = k % 3 == 2,
+                    .update = rand() % 2},
+             0, MOST);
+    printf("%d passed, %d failed\n", n_passed, n_failed);
+    return n_failed != 0;
+}
