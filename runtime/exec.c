@@ -42,7 +42,7 @@ static bool meet(thread *t, bool serial) {
     if (t->n == 1)
         return true;
     if (t->state == ALL_WROTE || (t->state == FIRST_WROTE && !serial)) {
-        lg_barrier_wait(t->barrier);
+        lg_barrier_wait(t->barrier, t->id);
         t->state = CLEAN;
         return !lg_barrier_broken(t->barrier);
     }
@@ -501,29 +501,11 @@ static void run_part(void *ctx, int part, int parts) {
         lg_pool_share(&j->barrier);
     walk(&t, p, &j->frame);
     if (parts > 1 && t.state == FIRST_WROTE)
-        lg_barrier_wait(&j->barrier); /* and takes parts of what the first is still at */
+        lg_barrier_wait(&j->barrier, part); /* and takes parts of what the first is still at */
     if (parts > 1 && part == 0)
         lg_pool_share(NULL);
     if (t.fault.set)
         j->fault[part] = t.fault;
-}
-
-enum { ALONE = 100, ALONE_MOST = 3200, MANY_RUNS = 16 };
-
-/* Threads that share a core with other programs wait for each other far too long: then one does
- * better. What waiting cost is held against what sharing the work saves; after a while on one
- * thread it is tried again, the later the more often it did not pay. */
-static void look_for_crowd(lg_plan *p, const lg_barrier *b) {
-    double saved = p->cost * (b->n - 1) / b->n, lost = (double)b->lost / (b->n - 1);
-    p->worth += saved - lost - p->worth / MANY_RUNS;
-    if (p->worth > MANY_RUNS / 2 * saved)
-        p->pause = 0;
-    if (p->worth > -2 * p->cost)
-        return;
-    p->pause = p->pause ? 2 * p->pause : ALONE;
-    p->pause = p->pause > ALONE_MOST ? ALONE_MOST : p->pause;
-    p->alone = p->pause;
-    p->worth = 0;
 }
 
 bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *fault) {
@@ -532,24 +514,23 @@ bool lg_plan_run(lg_plan *p, const void *const *in, void *const *out, lg_fault *
     job j; /* most of it is room for the faults of more threads than there are */
     j.plan = p;
     j.frame = (lg_frame){p->room->base, in, out};
-    j.barrier = (lg_barrier){0};
-    if (p->alone > 0) {
-        p->alone--;
-        p->crowded++;
-    }
-    bool shared = p->threads > 1 && p->alone == 0 && lg_pool_enter();
-    int n = shared ? p->threads : 1;
-    j.barrier.n = n;
+    int want = lg_crew_size(&p->crew, p->cost, p->threads);
+    bool shared = want > 1 && lg_pool_enter(),
+         asked = p->threads > 1 && lg_crew_asks(&p->crew, p->cost);
+    int n = shared ? want : 1;
+    double since = asked ? lg_profile_now() : 0;
+    lg_barrier_init(&j.barrier, n);
     for (int k = 0; k < n; k++)
         j.fault[k].set = false;
     if (n == 1)
         run_part(&j, 0, 1);
     else
         lg_pool_run(run_part, &j, n);
-    if (shared) {
+    if (shared)
         lg_pool_leave();
-        look_for_crowd(p, &j.barrier);
-    }
+    if (n == want)
+        lg_crew_ran(&p->crew, p->cost, p->threads, n, asked ? lg_profile_now() - since : 0,
+                    n > 1 ? (double)j.barrier.lost / (n - 1) : 0);
     for (int k = 0; k < n; k++)
         if (j.fault[k].set) {
             if (fault)

@@ -2,6 +2,7 @@
  * mid/kernel.c, run by exec.c and loop.c, read by the code generators. Not for users of plans. */
 #ifndef LG_EXEC_H
 #define LG_EXEC_H
+#include "runtime/crew.h"
 #include "runtime/plan.h"
 
 /* Where a value stands. Offsets are in bytes. */
@@ -231,9 +232,7 @@ struct lg_plan {
     double cost;
     int threads;        /* of a run */
     bool small;         /* one thread does best on any machine */
-    double worth;       /* ns that threads gained of late, less what they lost waiting */
-    int alone, pause;   /* runs left to do on one thread; how many, the last time */
-    int64_t crowded;    /* runs that were done so */
+    lg_crew crew;       /* how many of them a run is given */
     lg_room own, *room; /* workspace, then scratch of the threads; NULL for nested plans */
     size_t base_bytes;
     lg_plan_stats stats;

@@ -5,26 +5,32 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 64, SPINS = 1000 };
+enum { SPINS = 1000 };
 
+/* A line each for what the first thread writes and the others watch, for what only it uses, and for
+ * what each of the others writes. */
 static struct {
-    int n; /* threads, this one included; 0: not started */
-    pthread_t thread[MAX_THREADS];
+    _Alignas(LG_LINE) _Atomic uint32_t job; /* number of the current job */
+    int parts;
     void (*fn)(void *ctx, int part, int parts);
     void *ctx;
-    int parts;
-    _Atomic uint32_t job; /* number of the current job */
-    _Atomic int left;     /* workers that have not finished it */
-    _Atomic int asleep;
+    _Alignas(LG_LINE) int n; /* threads, this one included; 0: not started */
+    pthread_t thread[LG_MOST_THREADS];
     _Atomic bool taken; /* by a plan that needs all its parts to run at once */
+    _Alignas(LG_LINE) _Atomic int asleep;
     pthread_mutex_t lock;
     pthread_cond_t wake;
+    struct {
+        _Alignas(LG_LINE) _Atomic uint32_t done; /* the last job that it finished */
+    } worker[LG_MOST_THREADS];
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
-static _Thread_local bool inside; /* a job: jobs within jobs run in place */
+static _Thread_local bool inside;        /* a job: jobs within jobs run in place */
 static _Thread_local lg_barrier *shared; /* or among those who wait there */
 
 void lg_pause(void) {
@@ -35,7 +41,7 @@ void lg_pause(void) {
 
 static int machine_threads(void) {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : (int)n;
+    return n < 1 ? 1 : n > LG_MOST_THREADS ? LG_MOST_THREADS : (int)n;
 }
 
 static void sleep_until(uint32_t seen) {
@@ -60,7 +66,7 @@ static void *worker(void *arg) {
         seen = atomic_load(&pool.job);
         if (me < pool.parts)
             pool.fn(pool.ctx, me, pool.parts);
-        atomic_fetch_sub_explicit(&pool.left, 1, memory_order_release);
+        atomic_store_explicit(&pool.worker[me].done, seen, memory_order_release);
     }
     return NULL;
 }
@@ -69,7 +75,7 @@ void lg_pool_init(int threads) {
     if (pool.n)
         return;
     int n = threads > 0 ? threads : machine_threads();
-    n = n > MAX_THREADS ? MAX_THREADS : n;
+    n = n > LG_MOST_THREADS ? LG_MOST_THREADS : n;
     pool.n = 1;
     for (int i = 1; i < n; i++) {
         if (pthread_create(&pool.thread[i], NULL, worker, (void *)(intptr_t)i) != 0)
@@ -140,13 +146,25 @@ static void run_shared(lg_barrier *b, void (*fn)(void *ctx, int part, int parts)
     shared = b;
 }
 
-static void post(void) {
-    atomic_fetch_add(&pool.job, 1);
+static uint32_t post(void) {
+    uint32_t job = atomic_fetch_add(&pool.job, 1) + 1;
     if (atomic_load(&pool.asleep) == 0)
-        return;
+        return job;
     pthread_mutex_lock(&pool.lock);
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
+    return job;
+}
+
+/* Until every worker has finished the job, also those that had no part of it. */
+static void wait_for_all(uint32_t job) {
+    for (int w = 1, i = 0; w < pool.n;)
+        if (atomic_load_explicit(&pool.worker[w].done, memory_order_acquire) == job)
+            w++;
+        else if (i++ < SPINS)
+            lg_pause();
+        else
+            sched_yield();
 }
 
 void lg_pool_run(void (*fn)(void *ctx, int part, int parts), void *ctx, int parts) {
@@ -162,16 +180,11 @@ void lg_pool_run(void (*fn)(void *ctx, int part, int parts), void *ctx, int part
     pool.fn = fn;
     pool.ctx = ctx;
     pool.parts = parts;
-    atomic_store(&pool.left, pool.n - 1);
-    post();
+    uint32_t job = post();
     inside = true;
     fn(ctx, 0, parts);
     inside = false;
-    for (int i = 0; atomic_load_explicit(&pool.left, memory_order_acquire) > 0; i++)
-        if (i < SPINS)
-            lg_pause();
-        else
-            sched_yield();
+    wait_for_all(job);
 }
 
 bool lg_pool_enter(void) {
@@ -183,19 +196,17 @@ void lg_pool_leave(void) {
     atomic_store(&pool.taken, false);
 }
 
-void lg_barrier_wait(lg_barrier *b) {
-    if (b->n == 1)
-        return;
-    uint32_t turn = atomic_load_explicit(&b->turn, memory_order_acquire);
-    if (atomic_fetch_add(&b->here, 1) == b->n - 1) {
-        atomic_store_explicit(&b->here, 0, memory_order_relaxed);
-        atomic_fetch_add(&b->turn, 1);
-        return;
-    }
+void lg_barrier_init(lg_barrier *b, int n) {
+    memset(b, 0, offsetof(lg_barrier, stand) + (size_t)n * sizeof *b->stand);
+    b->n = n;
+}
+
+/* Waits until this thread was told so in this turn. False: the barrier is broken. */
+static bool told(lg_barrier *b, const _Atomic uint32_t *flag, uint32_t turn) {
     int64_t since = 0; /* when a wait that nothing explains began */
-    for (int i = 0; atomic_load_explicit(&b->turn, memory_order_acquire) == turn; i++) {
-        if (atomic_load_explicit(&b->broken, memory_order_relaxed))
-            return;
+    for (int i = 0; (int32_t)(atomic_load_explicit(flag, memory_order_acquire) - turn) < 0; i++) {
+        if (lg_barrier_broken(b))
+            return false;
         if (help(b)) {
             i = 0;
             since = 0;
@@ -210,6 +221,18 @@ void lg_barrier_wait(lg_barrier *b) {
     }
     if (since)
         atomic_fetch_add_explicit(&b->lost, now() - since, memory_order_relaxed);
+    return true;
+}
+
+/* In round r thread k tells k + 2^r what it knows and is told by k - 2^r: after the last one all
+ * know of all. For two threads that is one way of one cache line in each direction, at once. */
+void lg_barrier_wait(lg_barrier *b, int me) {
+    uint32_t turn = ++b->stand[me].turn;
+    for (int r = 0, step = 1; step < b->n; r++, step *= 2) {
+        atomic_store_explicit(&b->stand[(me + step) % b->n].told[r], turn, memory_order_release);
+        if (!told(b, &b->stand[me].told[r], turn))
+            return;
+    }
 }
 
 void lg_barrier_break(lg_barrier *b) {

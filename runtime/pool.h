@@ -3,22 +3,34 @@
 #define LG_POOL_H
 #include "runtime/base.h"
 
+enum { LG_MOST_THREADS = 64, LG_LINE = 64, LG_MEET_ROUNDS = 6 };
+
+/* Where one thread stands: in round r somebody told it that 2^r others have come. On a cache line
+ * of its own, as every line that two cores write costs a way between them. */
+typedef struct {
+    _Alignas(LG_LINE) _Atomic uint32_t told[LG_MEET_ROUNDS];
+    uint32_t turn; /* its own count of meetings */
+} lg_stand;
+
 /* A barrier that spins, for n threads. Once it is broken nobody waits at it any more, so that one
  * thread's fault ends the job of all. */
 typedef struct {
     int n;
-    _Atomic int here;
-    _Atomic uint32_t turn;
+    /* Seldom written, read by all who wait. A job of the thread that all wait for; those who wait
+     * take parts of it. */
+    _Alignas(
+        LG_LINE) _Atomic uint64_t ticket; /* number of the job, parts, next part: 24, 20, 20 bits */
     _Atomic bool broken;
-    _Atomic bool serial; /* one thread works, the others are right to wait */
-    _Atomic int64_t lost; /* ns of waits after spinning, of all threads */
-    /* A job of the thread that all wait for; those who wait take parts of it. */
-    _Atomic uint64_t ticket; /* number of the job, parts, next part: 24, 20 and 20 bits */
     _Atomic int done;
     void (*fn)(void *ctx, int part, int parts);
     void *ctx;
+    /* Often written, seldom read. */
+    _Alignas(LG_LINE) _Atomic bool serial; /* one thread works, the others are right to wait */
+    _Atomic int64_t lost;                  /* ns of waits after spinning, of all threads */
+    lg_stand stand[LG_MOST_THREADS];       /* those of threads from n on are not touched */
 } lg_barrier;
-void lg_barrier_wait(lg_barrier *b);
+void lg_barrier_init(lg_barrier *b, int n);
+void lg_barrier_wait(lg_barrier *b, int me); /* me: 0 .. n-1 */
 void lg_barrier_break(lg_barrier *b);
 bool lg_barrier_broken(lg_barrier *b);
 void lg_pause(void);

@@ -22,8 +22,10 @@ static struct {
     bool on;
     LG_VEC(row) row;
     int64_t loops, compiled; /* of plans that ran */
-    int64_t crowded;         /* runs of plans */
-    double resident;         /* bytes in use when the measurement began */
+    lg_crew crew;            /* of the plan that ran most of those that could choose */
+    int crew_threads;
+    int64_t runs, alone; /* of all of these; those that one thread did by choice */
+    double resident;     /* bytes in use when the measurement began */
 } profile;
 
 bool lg_profile_on(void) {
@@ -175,8 +177,18 @@ static void add(const lg_plan *p) {
     }
 }
 
+/* Plans that threads may share. */
+static void add_crew(const lg_plan *p) {
+    profile.runs += p->crew.runs;
+    profile.alone += p->crew.alone;
+    if (p->crew.runs > profile.crew.runs) {
+        profile.crew = p->crew;
+        profile.crew_threads = p->threads;
+    }
+}
+
 void lg_profile_add(const lg_plan *p) {
-    profile.crowded += p->crowded;
+    add_crew(p);
     if (p->jit)
         count_loops(p);
     add(p);
@@ -199,6 +211,18 @@ static void print_line(lg_span at, FILE *out) {
     fputc('\n', out);
 }
 
+/* How many threads ran the plans, and why. */
+static void print_crew(FILE *out) {
+    const lg_crew *c = &profile.crew;
+    if (profile.alone)
+        fprintf(out, "one thread did %" PRId64 " of %" PRId64 " runs that more could do%s\n",
+                profile.alone, profile.runs,
+                c->crowded ? ": other programs keep the cores busy" : "");
+    if (c->took[0] > 0 && c->took[1] > 0)
+        fprintf(out, "a run took %.1f us on %d threads, %.1f us on one, when last tried\n",
+                c->took[0] / 1e3, profile.crew_threads, c->took[1] / 1e3);
+}
+
 /* The dearest kernels first. */
 static void print(FILE *out) {
     double all = 0;
@@ -219,11 +243,7 @@ static void print(FILE *out) {
     if (profile.loops)
         fprintf(out, "compiled: %" PRId64 " of %" PRId64 " loops of steps\n", profile.compiled,
                 profile.loops);
-    if (profile.crowded)
-        fprintf(out,
-                "one thread did %" PRId64 " runs that more would do: other programs keep the cores "
-                "busy\n",
-                profile.crowded);
+    print_crew(out);
     lg_free(profile.row.at);
     memset(&profile, 0, sizeof profile);
 }

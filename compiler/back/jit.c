@@ -295,6 +295,7 @@ static void before(lg_plan *p) {
     }
     if (j->stage == DONE) {
         p->before = NULL;
+        lg_crew_again(&p->crew);
         tell(j);
     }
 }
