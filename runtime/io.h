@@ -249,7 +249,6 @@ lg_status lg_log_line(const lg_io *io, lg_log *l);
  * SIGKILL. */
 lg_status lg_log_line_soon(const lg_io *io, lg_log *l);
 lg_status lg_log_flush(const lg_io *io, lg_log *l); /* before something that takes long */
-void lg_log_rescue(void); /* writes what is held; may be called from signal handlers, before _exit */
 
 /* ---- progress: one bar at a time, on stderr ---- */
 typedef struct {

@@ -2,13 +2,12 @@
  * a moment when many follow each other, so that the log can be followed while a run goes on;
  * however the process ends, short of SIGKILL, all of them are in the file. Not for what is logged
  * when. */
+#include "runtime/ending.h"
 #include "runtime/io.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,7 +30,7 @@ struct lg_log {
 static lg_log *volatile open_log;
 
 /* Only what a signal handler may do. */
-void lg_log_rescue(void) {
+static void rescue(void) {
     lg_log *l = open_log;
     if (!l || l->owner != getpid())
         return;
@@ -40,28 +39,6 @@ void lg_log_rescue(void) {
         if (n <= 0)
             return;
         l->done += (size_t)n;
-    }
-}
-
-static void on_end(int sig) {
-    lg_log_rescue();
-    signal(sig, SIG_DFL);
-    raise(sig);
-}
-
-/* Signals that would end the process do so after the lines are written. */
-static void watch_ends(bool begin) {
-    static const int ends[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGABRT, SIGSEGV,
-                               SIGBUS, SIGFPE, SIGILL,  SIGXCPU, SIGPIPE};
-    static bool at_exit;
-    if (begin && !at_exit)
-        at_exit = atexit(lg_log_rescue) == 0;
-    for (size_t k = 0; k < LG_COUNT(ends); k++) {
-        struct sigaction now, ours = {.sa_handler = begin ? on_end : SIG_DFL};
-        sigemptyset(&ours.sa_mask);
-        if (sigaction(ends[k], NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
-            now.sa_handler == (begin ? SIG_DFL : on_end))
-            sigaction(ends[k], &ours, NULL);
     }
 }
 
@@ -118,7 +95,7 @@ lg_status lg_log_open(const lg_io *io, const char *path, bool append, lg_log **o
     *out = l;
     if (!open_log) {
         open_log = l;
-        watch_ends(true);
+        lg_at_end(rescue);
     }
     return LG_OK;
 }
@@ -151,7 +128,7 @@ void lg_log_close(lg_log *l) {
         write_held(l);
     if (open_log == l) {
         open_log = NULL;
-        watch_ends(false);
+        lg_not_at_end(rescue);
     }
     close(l->file);
     lg_free(l->path);

@@ -4,6 +4,7 @@
 #include "runtime/plan.h"
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
@@ -71,6 +72,18 @@ static void *worker(void *arg) {
     return NULL;
 }
 
+bool lg_thread_start(pthread_t *t, void *(*fn)(void *), void *arg) {
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    sigset_t all, was;
+    sigfillset(&all);
+    for (size_t k = 0; k < LG_COUNT(own); k++)
+        sigdelset(&all, own[k]);
+    pthread_sigmask(SIG_SETMASK, &all, &was);
+    bool ok = pthread_create(t, NULL, fn, arg) == 0;
+    pthread_sigmask(SIG_SETMASK, &was, NULL);
+    return ok;
+}
+
 void lg_pool_init(int threads) {
     if (pool.n)
         return;
@@ -78,7 +91,7 @@ void lg_pool_init(int threads) {
     n = n > LG_MOST_THREADS ? LG_MOST_THREADS : n;
     pool.n = 1;
     for (int i = 1; i < n; i++) {
-        if (pthread_create(&pool.thread[i], NULL, worker, (void *)(intptr_t)i) != 0)
+        if (!lg_thread_start(&pool.thread[i], worker, (void *)(intptr_t)i))
             break;
         pthread_detach(pool.thread[i]);
         pool.n++;

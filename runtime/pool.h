@@ -2,6 +2,7 @@
 #ifndef LG_POOL_H
 #define LG_POOL_H
 #include "runtime/base.h"
+#include <pthread.h>
 
 enum { LG_MOST_THREADS = 64, LG_LINE = 64, LG_MEET_ROUNDS = 6 };
 
@@ -33,6 +34,9 @@ void lg_barrier_init(lg_barrier *b, int n);
 void lg_barrier_wait(lg_barrier *b, int me); /* me: 0 .. n-1 */
 void lg_barrier_break(lg_barrier *b);
 bool lg_barrier_broken(lg_barrier *b);
+/* A thread that gets no signals but its own faults: the others are for the thread that runs the
+ * program, which may be waiting. False: there are none to be had. */
+bool lg_thread_start(pthread_t *t, void *(*fn)(void *), void *arg);
 void lg_pause(void);
 /* Until it is given another, this thread has lg_pool_run share its jobs with those at barrier b. */
 void lg_pool_share(lg_barrier *b);

@@ -1,5 +1,7 @@
 /* cc.c: see cc.h. */
 #include "compiler/back/cc.h"
+#include "runtime/ending.h"
+#include "runtime/scratch.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,13 +17,21 @@
 
 extern char **environ;
 
-enum { MOST_AT_ONCE = 2, NICE = 10, WORDS = 24, SECONDS = 300, MOMENT_NS = 1000000 };
+enum {
+    MOST_AT_ONCE = 2,
+    NICE = 10,
+    MOST_ALIVE = 64,
+    WORDS = 24,
+    SECONDS = 300,
+    MOMENT_NS = 1000000
+};
 
 struct lg_cc {
     lg_cc_work work;
     lg_cc_state state;
-    bool linking;
-    char compiler[512], dir[256], made[300];
+    bool linking, interrupted;
+    char compiler[512], made[300];
+    lg_scratch dir;
     pid_t child[MOST_AT_ONCE];
     time_t late[MOST_AT_ONCE]; /* when a child has taken too long */
     size_t next, running;      /* parts: the next to begin, those in work */
@@ -117,7 +127,7 @@ uint64_t lg_cc_hash(const char *compiler, const char *const *isa, uint64_t h) {
 /* ---- child processes ---- */
 
 static void file_of(const lg_cc *c, const char *kind, size_t k, char out[300]) {
-    snprintf(out, 300, "%s/%zu.%s", c->dir, k, kind);
+    snprintf(out, 300, "%s/%zu.%s", c->dir.path, k, kind);
 }
 
 /* A group of its own so that it can be stopped with its children; what it says goes to a file. */
@@ -146,6 +156,32 @@ static pid_t begin(const lg_cc *c, char *const *argv) {
     return pid;
 }
 
+/* ---- compilers go when this process does ---- */
+
+static volatile pid_t alive[MOST_ALIVE];
+static pid_t parent;
+
+static void kill_all(void) {
+    for (int k = 0; k < MOST_ALIVE && parent == getpid(); k++)
+        if (alive[k] > 0)
+            kill(-alive[k], SIGKILL);
+}
+
+static void born(pid_t pid) {
+    parent = getpid();
+    for (int k = 0; k < MOST_ALIVE; k++)
+        if (!alive[k]) {
+            alive[k] = pid;
+            break;
+        }
+}
+
+static void gone(pid_t pid) {
+    for (int k = 0; k < MOST_ALIVE; k++)
+        if (alive[k] == pid)
+            alive[k] = 0;
+}
+
 static time_t seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -167,6 +203,7 @@ static bool start(lg_cc *c, char *const *argv) {
         if (pid < 0)
             return false;
         c->child[k] = pid;
+        born(pid);
         c->late[k] = seconds() + most_seconds();
         c->running++;
         return true;
@@ -230,23 +267,10 @@ static void stop_children(lg_cc *c) {
             kill(-c->child[k], SIGKILL);
             while (waitpid(c->child[k], NULL, 0) < 0 && errno == EINTR)
                 continue;
+            gone(c->child[k]);
             c->child[k] = 0;
         }
     c->running = 0;
-}
-
-static void remove_directory(lg_cc *c) {
-    static const char *const kinds[] = {"c", "o", "so", "err"};
-    char path[300];
-    if (!c->dir[0])
-        return;
-    for (size_t k = 0; k < c->work.n; k++)
-        for (size_t i = 0; i < LG_COUNT(kinds); i++) {
-            file_of(c, kinds[i], k, path);
-            unlink(path);
-        }
-    rmdir(c->dir);
-    c->dir[0] = 0;
 }
 
 static void fail(lg_cc *c, const char *why, const char *more) {
@@ -303,6 +327,7 @@ static bool reap(lg_cc *c) {
                 too_late(c);
             continue;
         }
+        gone(c->child[k]);
         c->child[k] = 0;
         c->running--;
         ok = ended_well(c, pid, status);
@@ -310,13 +335,14 @@ static bool reap(lg_cc *c) {
     return ok;
 }
 
-/* Waits until one of the children has ended. */
+/* Waits until one of the children has ended, or a signal came. */
 static bool wait_for_one(lg_cc *c) {
     const struct timespec moment = {.tv_nsec = MOMENT_NS};
     size_t running = c->running;
     bool ok = reap(c);
-    while (ok && running && c->running == running) {
-        nanosleep(&moment, NULL);
+    c->interrupted = false;
+    while (ok && running && c->running == running && !c->interrupted) {
+        c->interrupted = nanosleep(&moment, NULL) != 0 && errno == EINTR;
         ok = reap(c);
     }
     return ok;
@@ -342,17 +368,8 @@ lg_cc_state lg_cc_look(lg_cc *c, bool wait) {
 
 /* ---- from outside ---- */
 
-static bool make_directory(lg_cc *c) {
-    const char *base = getenv("TMPDIR");
-    int n = snprintf(c->dir, sizeof c->dir, "%s/lossgraph-XXXXXX", base && *base ? base : "/tmp");
-    bool ok = n > 0 && (size_t)n < sizeof c->dir && mkdtemp(c->dir);
-    if (!ok)
-        c->dir[0] = 0;
-    return ok;
-}
-
 static bool write_texts(lg_cc *c) {
-    bool ok = make_directory(c);
+    bool ok = lg_scratch_make(&c->dir);
     for (size_t k = 0; k < c->work.n && ok; k++) {
         char path[300];
         file_of(c, "c", k, path);
@@ -370,11 +387,12 @@ bool lg_cc_call(const char *compiler, const char *const *words, char *why, size_
     lg_cc *c = lg_alloc(sizeof *c);
     char **argv = lg_alloc((n + 2) * sizeof *argv);
     *c = (lg_cc){.work = {.n = 1}};
+    lg_at_end(kill_all);
     snprintf(c->compiler, sizeof c->compiler, "%s", compiler);
     argv[0] = c->compiler;
     for (size_t k = 0; k < n; k++)
         argv[k + 1] = (char *)(uintptr_t)words[k];
-    bool ok = make_directory(c) && start(c, argv);
+    bool ok = lg_scratch_make(&c->dir) && start(c, argv);
     while (ok && c->running)
         ok = wait_for_one(c);
     if (!ok)
@@ -389,11 +407,16 @@ lg_cc *lg_cc_begin(const char *compiler, const lg_cc_work *work) {
     lg_cc *c = lg_alloc(sizeof *c);
     *c = (lg_cc){.work = *work};
     snprintf(c->compiler, sizeof c->compiler, "%s", compiler);
+    lg_at_end(kill_all); /* before files are removed */
     if (write_texts(c))
         lg_cc_look(c, false);
     else
         fail(c, "there is no room for temporary files", strerror(errno));
     return c;
+}
+
+bool lg_cc_interrupted(const lg_cc *c) {
+    return c->interrupted;
 }
 
 int lg_cc_running(const lg_cc *c) {
@@ -412,6 +435,6 @@ void lg_cc_free(lg_cc *c) {
     if (!c)
         return;
     stop_children(c);
-    remove_directory(c);
+    lg_scratch_remove(&c->dir);
     lg_free(c);
 }

@@ -24,9 +24,11 @@ uint64_t lg_cc_hash_options(const char *const *isa, uint64_t h);
 bool lg_cc_call(const char *compiler, const char *const *words, char *why, size_t room);
 /* A compiler that takes more than 300 s for a file, or LG_CC_SECONDS, is stopped and has failed. */
 lg_cc *lg_cc_begin(const char *compiler, const lg_cc_work *work);
-lg_cc_state lg_cc_look(lg_cc *c, bool wait); /* wait: for one process, if any runs */
-int lg_cc_running(const lg_cc *c);           /* processes */
-const char *lg_cc_made(const lg_cc *c);      /* the shared object, until lg_cc_free */
-const char *lg_cc_fault(const lg_cc *c);     /* why it failed */
+/* wait: for one process, if any runs, or until a signal is handled. */
+lg_cc_state lg_cc_look(lg_cc *c, bool wait);
+bool lg_cc_interrupted(const lg_cc *c);  /* a signal ended the last wait */
+int lg_cc_running(const lg_cc *c);       /* processes */
+const char *lg_cc_made(const lg_cc *c);  /* the shared object, until lg_cc_free */
+const char *lg_cc_fault(const lg_cc *c); /* why it failed */
 void lg_cc_free(lg_cc *c); /* stops what still runs, removes its files; NULL is fine */
 #endif

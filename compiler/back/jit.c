@@ -282,8 +282,9 @@ static void before(lg_plan *p) {
         /* it came with the program */
     } else if (j->mode == LG_JIT_ON) {
         compile(j);
-        while (j->stage != DONE)
+        while (j->stage != DONE && !(j->work && lg_cc_interrupted(j->work)))
             advance(j, true);
+        j->mode = LG_JIT_AUTO; /* after a signal nobody waits: the run shall see it */
     } else if (j->stage == WATCHING) {
         watch(j);
     } else {

@@ -5,6 +5,7 @@
 #include "compiler/driver/building.h"
 #include "compiler/front/parse.h"
 #include "compiler/host/stepper.h"
+#include "runtime/scratch.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -238,12 +239,11 @@ static bool link_library(const library *l, const char *c_file) {
 }
 
 static bool write_all(const library *l, const lg_payload *p) {
-    const char *base = getenv("TMPDIR");
-    char *dir = lg_arena_printf(l->s->arena, "%s/lossgraph-XXXXXX", base && *base ? base : "/tmp");
-    if (!mkdtemp(dir))
+    lg_scratch dir;
+    if (!lg_scratch_make(&dir))
         return refuse(l->s, "E0722", NULL, "there is no room for temporary files");
-    char *payload = lg_arena_printf(l->s->arena, "%s/payload", dir);
-    char *c_file = lg_arena_printf(l->s->arena, "%s/library.c", dir);
+    char *payload = lg_arena_printf(l->s->arena, "%s/payload", dir.path);
+    char *c_file = lg_arena_printf(l->s->arena, "%s/library.c", dir.path);
     const char *slash = strrchr(l->out, '/');
     char *h_file = lg_arena_printf(l->s->arena, "%.*s%s.h", slash ? (int)(slash - l->out) + 1 : 0,
                                    l->out, l->name);
@@ -253,9 +253,7 @@ static bool write_all(const library *l, const lg_payload *p) {
     header(&h, l);
     bool ok = write_text(l->s, payload, &body) && write_text(l->s, c_file, &c) &&
               link_library(l, c_file) && write_text(l->s, h_file, &h);
-    unlink(payload);
-    unlink(c_file);
-    rmdir(dir);
+    lg_scratch_remove(&dir);
     lg_buf_free(&body);
     lg_buf_free(&c);
     lg_buf_free(&h);

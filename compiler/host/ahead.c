@@ -2,6 +2,7 @@
  * step runs. Only for rows that are kept in memory; rows that a program computes as they come are
  * made when they are needed. Changes no value and no order. */
 #include "compiler/host/train.h"
+#include "runtime/pool.h"
 #include <pthread.h>
 #include <string.h>
 
@@ -55,7 +56,7 @@ void lg_ahead_start(lg_feed *s, int64_t rows) {
     a->rows = rows;
     a->row = lg_alloc(sizeof *a->row * (size_t)rows);
     memcpy(a->row, s->order + s->at, sizeof *a->row * (size_t)rows);
-    a->running = pthread_create(&a->thread, NULL, gather, a) == 0;
+    a->running = lg_thread_start(&a->thread, gather, a);
     if (!a->running) { /* no thread to be had: the rows are made when they are needed */
         lg_free(a->row);
         a->row = NULL;

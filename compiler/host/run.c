@@ -1,6 +1,7 @@
 /* run.c: the loop of a train: phases, epochs, batches, evaluations, stops. What a step computes is
  * in step.c; what is kept on disk in save.c; what the user sees in report.c. */
 #include "compiler/host/train.h"
+#include "runtime/ending.h"
 #include "runtime/profile.h"
 #include <math.h>
 #include <signal.h>
@@ -12,7 +13,7 @@ volatile sig_atomic_t lg_host_signal;
 
 static void on_signal(int sig) {
     if (lg_host_signal) { /* the second one does not wait for the step */
-        lg_log_rescue();
+        lg_ending();
         _Exit(128 + sig);
     }
     lg_host_signal = sig;

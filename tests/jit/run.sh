@@ -129,6 +129,59 @@ check 'and says so' grep -q 'no C compiler' "$scratch/err"
 PATH=$scratch/empty "$timeout" 100 "$lg" run "$small" --quiet >"$scratch/out" 2>"$scratch/err" </dev/null
 check 'but not when nobody asked' test ! -s "$scratch/err"
 
+# ---- runs that are ended while a compiler works, and what others left ----
+rm -rf "$cache"
+printf '#!/bin/sh\nexec sleep 62\n' >"$scratch/slow"
+chmod +x "$scratch/slow"
+ended() { # ended SIGNAL STATUS: a run that waits for its compiler ends by that signal
+    CC=$scratch/slow "$lg" run "$small" --quiet --jit=on >/dev/null 2>&1 </dev/null &
+    local run_pid=$! k
+    for ((k = 0; k < 100; k++)); do
+        pgrep -f '^sleep 62' >/dev/null && break
+        sleep 0.1
+    done
+    check "SIG$1 while compiling: there are files" test -n "$(ls "$TMPDIR")"
+    kill -s "$1" "$run_pid"
+    wait "$run_pid" 2>/dev/null
+    check "SIG$1 while compiling: ends" test $? -eq "$2"
+    for ((k = 0; k < 50; k++)); do
+        pgrep -f '^sleep 62' >/dev/null || break
+        sleep 0.1
+    done
+}
+gone() {
+    check "$1: leaves no files" test -z "$(ls "$TMPDIR")"
+    check "$1: nor a compiler" test -z "$(pgrep -f '^sleep 62')"
+}
+ended HUP 129 && gone 'SIGHUP'
+ended TERM 1 && gone 'SIGTERM'
+ended INT 1 && gone 'SIGINT'
+ended KILL 137
+pkill -f '^sleep 62' # nobody was there to do it
+left=$(ls "$TMPDIR")
+PATH=/usr/bin:/bin once
+check 'a run that was killed: its files are not touched at once' test -e "$TMPDIR/$left/lock"
+cd "$TMPDIR" || exit 2
+mkdir lossgraph-alive1 lossgraph-noLock lossgraph-forgot lossgraph-notes
+touch lossgraph-{alive1,forgot,notes}/{lock,0.c} lossgraph-noLock/0.c
+flock lossgraph-alive1/lock sleep 63 &
+holder=$!
+rm lossgraph-forgot/lock
+touch -d '2 minutes ago' "$left" lossgraph-alive1 lossgraph-noLock
+touch -d '2 days ago' lossgraph-forgot lossgraph-notes
+cd "$root" || exit 2
+sleep 0.2
+rm -rf "$cache"
+PATH=/usr/bin:/bin once
+check 'but at the next use' test ! -e "$TMPDIR/$left"
+check 'the files of a process that lives stay' test -e "$TMPDIR/lossgraph-alive1/0.c"
+check 'those that nobody owns stay a day' test -e "$TMPDIR/lossgraph-noLock/0.c"
+check 'and not longer' test ! -e "$TMPDIR/lossgraph-forgot"
+check 'what is called otherwise stays' test -e "$TMPDIR/lossgraph-notes/0.c"
+kill "$holder"
+pkill -f '^sleep 63'
+rm -rf "${TMPDIR:?}"/*
+
 # ---- the options ----
 rm -rf "$cache"
 "$timeout" 100 "$lg" run "$small" --quiet >/dev/null 2>&1 </dev/null
