@@ -95,7 +95,7 @@ LG_MATH float lg_expm1_f32(float x) {
     q = LG_FMA(q, r, 0x1.5554acp-3f);
     q = LG_FMA(q, r, 0.5f);
     float p = LG_FMA(r * r, q, r);
-    return 2.0f * LG_FMA(s, p, s - 0.5f);
+    return __builtin_copysignf(2.0f * LG_FMA(s, p, s - 0.5f), x); /* of -0.0 too */
 }
 
 LG_MATH float lg_sinh_f32(float x) {
@@ -169,6 +169,7 @@ LG_MATH float lg_log1p_f32(float x) {
     float f = k == 0 ? x : m - 1.0f;
     float r = lg_log_core_f32(f, (float)k, k == 0 ? 0.0f : lost / u);
     r = u > 0.0f ? r : u == 0.0f ? -__builtin_inff() : __builtin_nanf("");
+    r = x == 0.0f ? x : r; /* keeps the sign of -0.0 */
     return x <= 0x1.fffffep127f ? r : x;
 }
 
@@ -248,7 +249,7 @@ LG_MATH float lg_sin_near_f32(float r) {
     p = LG_FMA(p, u, -0x1.a05ba2p-13f);
     p = LG_FMA(p, u, 0x1.111176p-7f);
     p = LG_FMA(p, u, -0x1.555556p-3f);
-    return LG_FMA(r * u, p, r);
+    return __builtin_copysignf(LG_FMA(r * u, p, r), r); /* of -0.0 too */
 }
 
 LG_MATH float lg_cos_near_f32(float r) {

@@ -83,11 +83,14 @@ static void measure(const char *name, fn1 f, double lo, double hi, double bound)
     snprintf(what, sizeof what, "%s: %.2f ulp at %.9g, allowed %.1f", name, worst, (double)where,
              bound);
     check(what, worst <= bound);
-    const float ends[] = {INFINITY, -INFINITY, NAN, 0.0f};
+    const float ends[] = {INFINITY, -INFINITY, NAN, 0.0f, -0.0f, 1e-40f, -1e-40f, 1e-45f, -1e-45f};
     for (size_t i = 0; i < LG_COUNT(ends); i++) {
         op->elem[LG_F32](1, (const void *[]){&ends[i]}, y);
+        double want = f((double)ends[i]);
         snprintf(what, sizeof what, "%s(%g) = %g", name, (double)ends[i], (double)y[0]);
-        check(what, ulps(y[0], f((double)ends[i])) <= bound);
+        check(what, ulps(y[0], want) <= bound);
+        if (want == 0) /* zeros have the sign they should have */
+            check(what, !signbit(y[0]) == !signbit(want));
     }
 }
 
