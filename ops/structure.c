@@ -60,26 +60,6 @@ const lg_op lg_op_remat = {
     .doc = "The value, computed again in the backward pass rather than kept.",
     .example = "remat(2.0)", .result = "2.0"};
 
-static bool run_require(const lg_call *c) {
-    const lg_type *t = &c->node->in[0]->type[0];
-    const uint8_t *ok = c->in[0];
-    size_t n = lg_type_count(t), row = t->rank && t->shape[0] ? n / (size_t)t->shape[0] : 1;
-    for (size_t i = 0; i < n; i++)
-        if (!ok[i]) {
-            *(uint8_t *)c->out[0] = 0;
-            const char *text = c->node->attr.text ? c->node->attr.text : "a requirement failed";
-            return lg_fault_set(c->fault, c->node, "R0103", t->rank ? (int64_t)(i / row) : -1, "%s",
-                                text);
-        }
-    *(uint8_t *)c->out[0] = 1;
-    return true;
-}
-
-const lg_op lg_op_require = {
-    .name = "require", .sig = "(cond: bool[...S], values) -> bool", .cls = LG_C_REQUIRE,
-    .arity = -1, .traits = LG_T_NODIFF, .run = run_require,
-    .doc = "Fails the run where cond is false."};
-
 const lg_op *const lg_ops_structure[] = {
     &lg_op_input, &lg_op_const,     &lg_op_scan,   &lg_op_cond,  &lg_op_item,
     &lg_op_stop_grad, &lg_op_custom, &lg_op_remat, &lg_op_alias, &lg_op_barrier,

@@ -412,7 +412,17 @@ lg_node *lg_g_like(lg_graph *g, const lg_node *n, lg_node *const *in) {
 }
 
 lg_node *lg_g_require(lg_graph *g, lg_node *cond, const char *text, lg_span at) {
-    lg_node *y = make(g, &lg_op_require, 1, &cond, 1, at);
+    return lg_g_require_of(g, cond, 0, NULL, text, at);
+}
+
+lg_node *lg_g_require_of(lg_graph *g, lg_node *cond, int n, lg_node *const *value, const char *text,
+                         lg_span at) {
+    lg_node **in = lg_alloc(sizeof(lg_node *) * (size_t)(n + 1));
+    in[0] = cond;
+    for (int k = 0; k < n; k++)
+        in[k + 1] = value[k];
+    lg_node *y = make(g, &lg_op_require, n + 1, in, 1, at);
+    lg_free(in);
     y->type[0] = lg_type_make(LG_BOOL, 0, NULL);
     y->attr.text = text ? lg_arena_str(g->arena, text) : NULL;
     emit(y);

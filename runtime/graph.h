@@ -117,6 +117,10 @@ lg_node *lg_g_like(lg_graph *g, const lg_node *n, lg_node *const *in);
 lg_node *lg_g_retyped(lg_graph *g, const lg_node *n, lg_node *const *in, const lg_type *type,
                       lg_graph *const body[2]);
 lg_node *lg_g_require(lg_graph *g, lg_node *cond, const char *text, lg_span at);
+/* The same with values that its text shows where it fails, in order, each at "\1AXES:FORMAT\2": the
+ * first axes of the value are those of cond that the letters name ('a' the first); FORMAT: show.h. */
+lg_node *lg_g_require_of(lg_graph *g, lg_node *cond, int n, lg_node *const *value, const char *text,
+                         lg_span at);
 void lg_g_output(lg_graph *g, lg_node *x, int donates, lg_sym name);
 
 /* Common views, each one VIEW node (or x itself when nothing changes). */

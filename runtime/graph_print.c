@@ -77,6 +77,14 @@ static void print_scan(const lg_scan_attr *s, FILE *out) {
 }
 
 /* What stands in the brackets after the inputs. */
+/* The marks of values that a contract shows are no characters to print. */
+static void print_text(const char *text, FILE *out) {
+    fprintf(out, "; \"");
+    for (; *text; text++)
+        fputc(*text == '\1' ? '{' : *text == '\2' ? '}' : *text, out);
+    fprintf(out, "\"");
+}
+
 static void print_attr(const lg_node *n, FILE *out) {
     switch (n->op->cls) {
     case LG_C_INPUT:
@@ -114,7 +122,7 @@ static void print_attr(const lg_node *n, FILE *out) {
         break;
     case LG_C_REQUIRE:
         if (n->attr.text)
-            fprintf(out, "; \"%s\"", n->attr.text);
+            print_text(n->attr.text, out);
         break;
     case LG_C_ELEM:
     case LG_C_CAST:

@@ -2,6 +2,7 @@
  * `print` and `table`, whose text is the program's own (format.c). Called by the driver. */
 #include "compiler/front/print.h"
 #include "compiler/host/inside.h"
+#include "runtime/show.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,11 +43,11 @@ static void put_summary(lg_buf *b, const lg_tensor *x) {
     summary s = summary_of(x);
     if (s.unreal < x->n && x->dtype != LG_BOOL) {
         lg_buf_printf(b, "min ");
-        lg_format_number(b, s.lo, true);
+        lg_show_number(b, s.lo, true);
         lg_buf_printf(b, ", mean ");
-        lg_format_number(b, s.mean, true);
+        lg_show_number(b, s.mean, true);
         lg_buf_printf(b, ", max ");
-        lg_format_number(b, s.hi, true);
+        lg_show_number(b, s.hi, true);
     } else if (x->dtype == LG_BOOL) {
         lg_buf_printf(b, "%.0f of %zu true", s.mean * (double)x->n, x->n);
     }
@@ -63,7 +64,7 @@ static void put_array(lg_elab *E, lg_buf *b, lg_value *v, const lg_tensor *x, bo
     }
     if (x->rank > 1 && !brief)
         b->at[b->n - 1] = '\n';
-    lg_format_aligned(b, x, brief ? -1 : 0);
+    lg_show_aligned(b, x, brief ? -1 : 0);
     if (x->n > WHOLE || (x->rank == 1 && x->n > ONE_LINE)) {
         lg_buf_printf(b, "\n");
         put_summary(b, x);

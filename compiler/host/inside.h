@@ -193,8 +193,6 @@ void lg_host_flush(lg_elab *E); /* prints rows of a table that wait */
 void lg_format_value(lg_elab *E, lg_buf *b, lg_value *v, const char *spec, lg_span at);
 void lg_format_array(lg_elab *E, lg_buf *b, lg_value *v); /* of rank 2 and more: with its dims */
 void lg_format_type(lg_elab *E, lg_buf *b, const lg_value *v, const lg_tensor *x); /* f32[N = 3] */
-void lg_format_aligned(lg_buf *b, const lg_tensor *x, int indent); /* rows below each other */
-void lg_format_number(lg_buf *b, double v, bool single);
 char *lg_format_text(lg_elab *E, const lg_ast *str, lg_value_of_fn value, void *ctx); /* heap */
 void lg_plot_terminal(lg_buf *b, int n_curves, const lg_named *curve);
 void lg_plot_svg(lg_buf *b, int n_curves, const lg_named *curve);

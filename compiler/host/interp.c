@@ -684,8 +684,8 @@ static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
         return;
     }
     lg_value *m = s->kid[1] ? lg_host_expr(E, f, s->kid[1]) : NULL;
-    lg_err(E, "E0231", s->span, "%s",
-           m && m->kind == LG_V_STR && m->str ? m->str : "this does not hold");
+    bool known = m && m->kind == LG_V_STR && m->str;
+    lg_err(E, "E0231", s->span, "%s", known ? m->str : lg_require_text(E, s));
 }
 
 static void expression(lg_elab *E, lg_frame *f, const lg_ast *s) {

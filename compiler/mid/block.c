@@ -243,60 +243,6 @@ static void give_back(lg_elab *E, lg_frame *f, const lg_ast *s) {
         f->result = v;
 }
 
-/* The text of a contract whose values are known only in the run: formulas stay in it, in braces. */
-static const char *text_of_formulas(lg_elab *E, const lg_ast *str) {
-    lg_buf b = {0};
-    for (uint32_t i = 0; i < str->n; i++) {
-        const lg_ast *k = str->kid[i];
-        if (k->kind == LG_A_INTERP)
-            lg_buf_printf(&b, "{%s}", lg_ast_text(E->arena, k->kid[0]));
-        else
-            lg_buf_printf(&b, "%s", k->text);
-    }
-    const char *text = lg_intern_n(b.at ? b.at : "", b.n);
-    lg_buf_free(&b);
-    return text;
-}
-
-/* Where a call breaks a contract, what its body would do further on is no news. */
-static void require(lg_elab *E, lg_frame *f, const lg_ast *s) {
-    lg_value *c = lg_expr(E, s->kid[0]);
-    bool yes;
-    const char *text = NULL;
-    if (s->kid[1]) {
-        lg_value *m = lg_expr(E, s->kid[1]);
-        if (m->kind == LG_V_STR)
-            text = m->str || s->kid[1]->kind != LG_A_STR ? m->str : text_of_formulas(E, s->kid[1]);
-    }
-    if (!text)
-        text = lg_txt(E, "required: %s", lg_ast_text(E->arena, s->kid[0]));
-    if (c->kind == LG_V_ERROR)
-        return;
-    if (lg_v_static_bool(E, c, &yes)) {
-        int muted = E->diags->muted;
-        if (E->contracts)
-            E->diags->muted = 0;
-        if (!yes)
-            lg_err(E, "E0231", s->span, "%s", text);
-        E->diags->muted = muted;
-        bool ends = f->kind == LG_F_FN || f->kind == LG_F_RULE || f->kind == LG_F_MODEL;
-        if (!yes && ends && !f->result)
-            f->result = lg_v_error(E, s->span);
-        return;
-    }
-    bool is_bool =
-        c->kind == LG_V_NUM ? c->num.is_bool : c->kind == LG_V_TENSOR && c->t.dtype == LG_BOOL;
-    if (!is_bool && c->kind != LG_V_OPAQUE)
-        lg_err(E, "E0206", s->kid[0]->span, "`require` wants a bool, got %s", lg_v_type_text(E, c));
-    else if (LG_CHECKING(E))
-        lg_late(E, s->span, "require %s", lg_ast_text(E->arena, s->kid[0]));
-    else if (c->kind == LG_V_TENSOR) {
-        const char *leaf = lg_rule_leaf(E);
-        text = *leaf ? lg_txt(E, "%s (parameter `%s`)", text, leaf) : text;
-        lg_g_require(E->g, lg_import(E, c->t.node), text, s->span);
-    }
-}
-
 static void unused(lg_elab *E, lg_frame *f, const lg_ast *s) {
     lg_value *v = lg_expr(E, s->kid[0]);
     if (v->kind == LG_V_NONE || v->kind == LG_V_ERROR)
@@ -458,7 +404,7 @@ static void statement(lg_elab *E, lg_frame *f, const lg_ast *s) {
         unused(E, f, s);
         break;
     case LG_A_REQUIRE:
-        require(E, f, s);
+        lg_require(E, f, s);
         break;
     case LG_A_DECL:
         declaration(E, f, s);

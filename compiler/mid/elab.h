@@ -415,6 +415,8 @@ bool lg_bind_params(lg_elab *E, lg_frame *f, const lg_ast *params, int n, const 
                     lg_span at, const char *what);
 /* Statements of a body; the value of `return`, or of its single expression. */
 lg_value *lg_block(lg_elab *E, lg_frame *f, const lg_ast *block);
+void lg_require(lg_elab *E, lg_frame *f, const lg_ast *s);
+const char *lg_require_text(lg_elab *E, const lg_ast *s); /* unknown values as formulas in braces */
 void lg_statement(lg_elab *E, lg_frame *f, const lg_ast *s);
 /* The numbers among the parameters of decl, bound in f, that are not static: from here on another
  * run of the plan may have others. */

@@ -629,6 +629,19 @@ static void writers_last(lg_fusion *f) {
     }
 }
 
+/* Contracts run as late as they may, so that what they show does not keep kernels apart: before
+ * what may fail for itself, or at the end. */
+static bool may_fail(const lg_node *n) {
+    lg_class c = n->op->cls;
+    return c == LG_C_KERNEL || c == LG_C_GATHER || c == LG_C_SCATTER || c == LG_C_SCAN ||
+           c == LG_C_COND;
+}
+
+static void test(lg_fusion *f, lg_node *n, const bool *needed) {
+    if (needed[n->id] && n->op->cls == LG_C_REQUIRE)
+        place(f, n);
+}
+
 void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse) {
     size_t n = g->node.n + 1;
     *f = (lg_fusion){.g = g, .no_fuse = no_fuse};
@@ -640,9 +653,17 @@ void lg_fuse(lg_fusion *f, lg_graph *g, bool no_fuse) {
     f->joined = lg_alloc(n);
     bool *needed = lg_alloc(n);
     mark_needed(f, needed);
-    for (size_t k = 0; k < g->node.n; k++)
-        if (needed[k])
-            place(f, g->node.at[k]);
+    size_t tested = 0;
+    for (size_t k = 0; k < g->node.n; k++) {
+        if (!needed[k] || g->node.at[k]->op->cls == LG_C_REQUIRE)
+            continue;
+        if (may_fail(g->node.at[k]))
+            for (; tested < k; tested++)
+                test(f, g->node.at[tested], needed);
+        place(f, g->node.at[k]);
+    }
+    for (; tested < g->node.n; tested++)
+        test(f, g->node.at[tested], needed);
     lg_free(needed);
     for (size_t k = 0; k < g->output.n; k++)
         need(f, g->output.at[k].node);
