@@ -1,68 +1,86 @@
 /* coded_row_tile.h: one row times rows of codes that lie along memory, as a matrix of codes and a
- * vector: the sums of TILE(inner), so the bits of the product of the decoded rows. Included by
+ * vector: the sums of row_tile.h, so the bits of the product of the decoded rows. Included by
  * coded_tile.h. Codes of 4 or 2 bits are taken from their bytes all first ones, all second ones and
  * so on and looked up in a table that holds the scale already; the row lies in that order, too, and
  * the running sums are put in order at the end. */
 
-/* Rows whose codes are read together, so that sums of one need not wait for the last. */
-enum { TILE(ROWS) = LANES == 16 ? 4 : 2 };
-
-/* Where a row of codes is read, and its scales from the group at hand on, of which `left` elements
- * are left (or more than there are). */
+/* Where a row of codes is read, and its scales from the group at hand on. */
 typedef struct {
     const char *at;
     const float *scale, *zero;
-    int64_t left;
 } TILE(line);
 
-/* Where element e stands among scales: its row, its place in that, its group. The next line is
- * often the next row. */
-typedef struct {
-    int64_t e, row, in, group;
-} TILE(spot);
+/* How scales go with the vectors of a line: in no way that is known here, there are none, one holds
+ * for AT_ONCE codes at least, for half of them, for a multiple of a vector's, or several share a
+ * vector. */
+typedef enum {
+    TILE(NEVER),
+    TILE(BARE),
+    TILE(SELDOM),
+    TILE(HALVES),
+    TILE(STEPS),
+    TILE(MIXED)
+} TILE(fit);
 
-static inline __attribute__((always_inline)) TARGET void TILE(go_to)(const lg_coded *c,
-                                                                     TILE(spot) * at, int64_t e) {
-    if (at->e >= 0 && e - at->e == c->width) {
-        at->row++;
-    } else {
-        at->row = e / c->width;
-        at->in = e - at->row * c->width;
-        at->group = at->in / c->group;
-    }
-    at->e = e;
+/* One row times rows e, e + step ... of codes: n sums of k terms. */
+typedef struct {
+    const coded_side *s;
+    const float *a, *turned; /* the row; the same in the order of the codes in their bytes */
+    int64_t e, step, n, k;
+    float *y;
+    TILE(line) first;              /* of row 0 */
+    int64_t d_at, d_scale, d_zero; /* from a line to the next */
+    int64_t left;                  /* of a line's first group, or more than there are */
+} TILE(task);
+
+/* Do all lines go with their scales as the first one does, `in` elements into a row of scales? Sets
+ * how far they are apart. */
+static TARGET bool TILE(is_regular)(TILE(task) * x, int64_t in) {
+    const lg_coded *c = x->s->c;
+    int64_t rows = x->step / c->width, groups = x->step / c->group;
+    bool within = in + (x->n - 1) * x->step + x->k <= c->width;
+    if (x->step % c->width == 0)
+        groups = 0;
+    else if (!within || (x->step % c->group && c->group != c->width))
+        return false;
+    else
+        rows = 0;
+    x->d_scale = rows * c->scale_row + groups * c->scale_group;
+    x->d_zero = rows * c->zero_row + groups * c->zero_group;
+    return true;
 }
 
-/* How the groups of a line fit its vectors: not at all, each covers some, or some share each one.
- */
-typedef enum { TILE(NEVER), TILE(WHOLE), TILE(MIXED) } TILE(fit);
-
-/* The line of row e. What has no scale has a one. */
-static inline __attribute__((always_inline)) TARGET TILE(fit)
-    TILE(line_of)(const coded_side *s, int64_t e, int64_t n, TILE(spot) * at, TILE(line) * l) {
+/* The first line and what is between lines. What has no scale has a one. */
+static TARGET TILE(fit) TILE(lines_of)(TILE(task) * x) {
     static const float one = 1;
+    const coded_side *s = x->s;
     const lg_coded *c = s->c;
     int wide = c->code == LG_BF16 || c->code == LG_F16, few = c->bits == 4   ? 1
                                                               : c->bits == 2 ? 2
                                                                              : 0;
-    int64_t first = e + c->code_off, step = LANES << few;
-    *l = (TILE(line)){(const char *)s->code + (first >> few << wide), &one, NULL, INT64_MAX};
-    if (first & ((1 << few) - 1))
+    int64_t first = x->e + c->code_off, step = LANES << few;
+    x->first = (TILE(line)){(const char *)s->code + (first >> few << wide), &one, NULL};
+    x->d_at = x->step >> few << wide;
+    x->left = INT64_MAX;
+    if ((first | x->step) & ((1 << few) - 1))
         return TILE(NEVER);
     if (!s->scale && !s->zero)
-        return TILE(WHOLE);
-    TILE(go_to)(c, at, e);
-    if (s->scale)
-        l->scale = s->scale + at->row * c->scale_row + at->group * c->scale_group;
-    if (s->zero)
-        l->zero = s->zero + at->row * c->zero_row + at->group * c->zero_group;
-    int64_t left = (at->group + 1) * c->group - at->in;
-    if (left < n)
-        l->left = left;
-    if (at->in + n > c->width)
+        return TILE(BARE);
+    int64_t row = x->e / c->width, in = x->e % c->width, group = in / c->group;
+    if (in + x->k > c->width || !TILE(is_regular)(x, in))
         return TILE(NEVER);
-    if (left >= n || ((left | c->group) & (step - 1)) == 0)
-        return TILE(WHOLE);
+    if (s->scale)
+        x->first.scale = s->scale + row * c->scale_row + group * c->scale_group;
+    if (s->zero)
+        x->first.zero = s->zero + row * c->zero_row + group * c->zero_group;
+    int64_t left = (group + 1) * c->group - in;
+    if (left >= x->k)
+        return TILE(SELDOM);
+    x->left = left;
+    if (((left | c->group) & (TILE(AT_ONCE) - 1)) == 0)
+        return TILE(SELDOM);
+    if (((left | c->group) & (step - 1)) == 0)
+        return left == c->group && 2 * left == TILE(AT_ONCE) ? TILE(HALVES) : TILE(STEPS);
     bool dense = (!s->scale || c->scale_group == 1) && (!s->zero || c->zero_group == 1);
     bool even = left == c->group && step % c->group == 0 && (c->group & ((1 << few) - 1)) == 0;
     return few && dense && even ? TILE(MIXED) : TILE(NEVER);
@@ -90,6 +108,8 @@ static inline __attribute__((always_inline)) TARGET VEC TILE(spread)(const float
 #endif
 }
 
+/* The numbers of a vector's scales and zeros from those of lines that are `mixed`, else of one
+ * group; of small codes their table, scaled. The line goes on to what follows. */
 static inline __attribute__((always_inline)) TARGET void
 TILE(next_group)(const coded_side *s, TILE(line) * l, const VEC *base, TILE(factors) * t,
                  const int bits, const bool plus, const bool mixed) {
@@ -104,7 +124,7 @@ TILE(next_group)(const coded_side *s, TILE(line) * l, const VEC *base, TILE(fact
         return;
     }
     t->f = SPLAT(*l->scale);
-    l->scale += s->scale ? s->c->scale_group : 0;
+    l->scale += s->c->scale_group; /* 0 where it is the one of all */
     if (plus) {
         t->z = SPLAT(*l->zero * s->sign);
         l->zero += s->c->zero_group;
@@ -120,169 +140,199 @@ TILE(next_group)(const coded_side *s, TILE(line) * l, const VEC *base, TILE(fact
     }
 }
 
-/* The whole vectors of `rows` lines; scales and zeros change between vectors only. `bits`: of small
- * codes, else 0 and they are of type t. Gives how far it went. */
+/* The whole vectors of ROWS lines that fit in one way. `bits`: of small codes, else 0 and they are
+ * of type t; plus: with zeros. Gives how far it went. */
 static inline __attribute__((always_inline)) TARGET int64_t
-TILE(vectors)(const coded_side *s, TILE(line) l[TILE(ROWS)], const int rows, const float *a,
-              int64_t n, VEC acc[TILE(ROWS)][4], const int bits, const lg_dtype t,
-              const bool scaled, const bool plus, const bool mixed) {
+TILE(vectors)(const TILE(task) * x, TILE(line) l[TILE(ROWS)], VEC acc[TILE(ROWS)][4],
+              const int bits, const lg_dtype t, const TILE(fit) fit, const bool plus) {
+    const coded_side *s = x->s;
+    const float *a = bits ? x->turned : x->a;
+    const int64_t n = x->k, more = s->c->group;
     const int per = bits ? 8 / bits : 1;
     const int64_t size = t == LG_BF16 ? 2 : 1;
-    const int64_t group = mixed ? per * LANES : s->c->group;
-    int64_t i = 0, left = 0, next = mixed ? group : l[0].left;
+    const bool mixed = fit == TILE(MIXED), counts = fit == TILE(SELDOM) || fit == TILE(STEPS);
+    const int64_t each = fit == TILE(SELDOM) ? TILE(AT_ONCE) : per * LANES;
+    int64_t i = 0, left = 0, next = x->left;
     VEC base[TILE(TABLE)];
     TILE(factors) now[TILE(ROWS)];
     memcpy(base, s->table, sizeof base);
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < TILE(ROWS); r++)
         memcpy(now[r].table, base, sizeof base);
     for (; i + TILE(AT_ONCE) <= n; i += TILE(AT_ONCE)) {
-        TILE(words) w[TILE(ROWS)];
+        TILE(words) word[TILE(ROWS)];
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) {
-            if (scaled && v % per == 0) {
-                if (left == 0) {
-                    left = next;
-                    next = group;
+            bool fresh = fit == TILE(HALVES) ? v % 2 == 0 : mixed && v % per == 0;
+            if (counts && v * LANES % each == 0) {
+                fresh = left == 0;
+                left = (fresh ? next : left) - each;
+                next = more;
+            }
+            if (fresh) {
 #pragma GCC unroll 4
-                    for (int r = 0; r < rows; r++)
-                        TILE(next_group)(s, &l[r], base, &now[r], bits, plus, mixed);
-                }
-                left -= per * LANES;
+                for (int r = 0; r < TILE(ROWS); r++)
+                    TILE(next_group)(s, &l[r], base, &now[r], bits, plus, mixed);
             }
             VEC y = (VEC) * (const TILE(vec_u) *)(a + i + v * LANES);
 #pragma GCC unroll 4
-            for (int r = 0; r < rows; r++) {
+            for (int r = 0; r < TILE(ROWS); r++) {
                 const char *p = l[r].at + (i + v * LANES) / per * size;
-                VEC x;
+                VEC w;
                 if (bits) {
                     if (v % per == 0)
-                        w[r] = (TILE(words))WORDS(p);
-                    x = TILE(look_up)(w[r] >> (v % per * bits), now[r].table, bits);
+                        word[r] = (TILE(words))WORDS(p);
+                    w = TILE(look_up)(word[r] >> (v % per * bits), now[r].table, bits);
                 } else {
-                    x = t == LG_I8 ? SIGNED8(p) : t == LG_U8 ? UNSIGNED8(p) : UPPER16(p);
+                    w = t == LG_I8 ? SIGNED8(p) : t == LG_U8 ? UNSIGNED8(p) : UPPER16(p);
                 }
                 if (plus && (mixed || !bits))
-                    x = x + now[r].z;
-                if (scaled && (mixed || !bits))
-                    x = x * now[r].f;
-                acc[r][v] = FMA(x, y, acc[r][v]);
+                    w = w + now[r].z;
+                if (fit != TILE(BARE) && (mixed || !bits))
+                    w = w * now[r].f;
+                acc[r][v] = FMA(w, y, acc[r][v]);
             }
         }
     }
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < TILE(ROWS); r++)
         if (per > 1)
             TILE(in_order)(acc[r], per);
     return i;
 }
 
-/* The same for codes of every kind; 0 when there is no such. */
-static inline __attribute__((always_inline)) TARGET int64_t TILE(kinds)(
-    const coded_side *s, TILE(line) l[TILE(ROWS)], const int rows, const float *a, int64_t n,
-    VEC acc[TILE(ROWS)][4], const bool scaled, const bool plus, const bool mixed) {
-    const lg_coded *c = s->c;
-    if (c->bits == 4)
-        return TILE(vectors)(s, l, rows, a, n, acc, 4, LG_U8, scaled, plus, mixed);
-    if (c->bits == 2)
-        return TILE(vectors)(s, l, rows, a, n, acc, 2, LG_U8, scaled, plus, mixed);
-    if (mixed)
-        return 0;
-    if (c->code == LG_I8)
-        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_I8, scaled, plus, false);
-    if (c->code == LG_U8)
-        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_U8, scaled, plus, false);
-    if (c->code == LG_BF16 && !scaled)
-        return TILE(vectors)(s, l, rows, a, n, acc, 0, LG_BF16, false, false, false);
-    return 0;
-}
-
-/* TILE(across) of several lines at once: in the end they lie side by side in one vector. */
-static inline __attribute__((always_inline)) TARGET void
-TILE(across_lines)(VEC acc[TILE(ROWS)][4], const int rows, float y[TILE(ROWS)]) {
-    typedef LG_OF(LG_WHOLE_, REAL) places __attribute__((vector_size(sizeof(VEC)), unused));
-    VEC s[TILE(ROWS)];
-    if (rows < TILE(ROWS)) {
-        for (int r = 0; r < rows; r++)
-            y[r] = TILE(across)(acc[r]);
-        return;
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < TILE(ROWS); r++)
-        s[r] = (acc[r][0] + acc[r][2]) + (acc[r][1] + acc[r][3]);
-#pragma GCC unroll 2
-    for (int r = 0; r < TILE(ROWS); r += 2)
-        s[r / 2] = LG_PICK(s[r], s[r + 1], places, LG_OF(LG_HALF_LOW_, LANES)) +
-                   LG_PICK(s[r], s[r + 1], places, LG_OF(LG_HALF_HIGH_, LANES));
-#if LANES == 16
-    s[0] = LG_PICK(s[0], s[1], places, LG_QUARTER_LOW_16) +
-           LG_PICK(s[0], s[1], places, LG_QUARTER_HIGH_16);
-#endif
-#if LANES >= 8
-    s[0] += LG_PICK(s[0], s[0], places, LG_OF(LG_SWAP_2_, LANES));
-#endif
-    s[0] += LG_PICK(s[0], s[0], places, LG_OF(LG_SWAP_1_, LANES));
-    for (int r = 0; r < TILE(ROWS); r++)
-        y[r] = s[0][r * LANES / TILE(ROWS)];
-}
-
-/* Rows e, e + step ... of the codes times a: `rows` elements of y. `turned`: a in the order of the
- * codes in their bytes; n: its length. */
-static inline __attribute__((always_inline)) TARGET void
-TILE(coded_inner)(const coded_side *s, int64_t e, int64_t step, const int rows, const float *a,
-                  const float *turned, int64_t n, float *y) {
-    TILE(fit) fit = TILE(WHOLE);
-    TILE(spot) spot = {.e = -1};
-    TILE(line) l[TILE(ROWS)];
-    VEC acc[TILE(ROWS)][4];
-    for (int r = 0; r < rows; r++) {
-        TILE(fit) its = TILE(line_of)(s, e + r * step, n, &spot, &l[r]);
-        fit = (r == 0 || its == fit) && l[r].left == l[0].left ? its : TILE(NEVER);
-        for (int v = 0; v < 4; v++)
-            acc[r][v] = SPLAT(0);
-    }
-    int64_t done = 0;
-    if (fit == TILE(MIXED) && s->zero)
-        done = TILE(kinds)(s, l, rows, turned, n, acc, true, true, true);
-    else if (fit == TILE(MIXED))
-        done = TILE(kinds)(s, l, rows, turned, n, acc, true, false, true);
-    else if (fit == TILE(WHOLE) && s->zero)
-        done = TILE(kinds)(s, l, rows, turned, n, acc, true, true, false);
-    else if (fit == TILE(WHOLE) && s->scale)
-        done = TILE(kinds)(s, l, rows, turned, n, acc, true, false, false);
-    else if (fit == TILE(WHOLE))
-        done = TILE(kinds)(s, l, rows, turned, n, acc, false, false, false);
-    float rest[TILE(ROWS)] = {0};
-    for (int r = 0; r < rows && done < n; r++) {
+/* Sums of rows j, j+1 ... that have come to term i. */
+static __attribute__((noinline)) TARGET void TILE(terms_from)(const TILE(task) * x, int64_t j,
+                                                              int64_t i, VEC acc[TILE(ROWS)][4],
+                                                              float rest[TILE(ROWS)]) {
+    const float *a = x->a;
+    for (int r = 0; r < TILE(ROWS) && j + r < x->n; r++) {
         float value[TILE(AT_ONCE)];
-        int64_t i = done, at = e + r * step;
-        for (; i + TILE(AT_ONCE) <= n; i += TILE(AT_ONCE)) {
-            TILE(values)(s, at + i, TILE(AT_ONCE), value);
+        int64_t k = i, at = x->e + (j + r) * x->step;
+        for (; k + TILE(AT_ONCE) <= x->k; k += TILE(AT_ONCE)) {
+            TILE(values)(x->s, at + k, TILE(AT_ONCE), value);
             for (int v = 0; v < 4; v++)
                 acc[r][v] = FMA((VEC) * (const TILE(vec_u) *)(value + v * LANES),
-                                (VEC) * (const TILE(vec_u) *)(a + i + v * LANES), acc[r][v]);
+                                (VEC) * (const TILE(vec_u) *)(a + k + v * LANES), acc[r][v]);
         }
-        if (i < n)
-            TILE(values)(s, at + i, n - i, value);
-        for (int64_t q = 0; i + q < n; q++)
-            rest[r] += value[q] * a[i + q];
+        rest[r] = 0;
+        if (k < x->k)
+            TILE(values)(x->s, at + k, x->k - k, value);
+        for (int64_t q = 0; k + q < x->k; q++)
+            rest[r] += value[q] * a[k + q];
     }
-    TILE(across_lines)(acc, rows, y);
-    for (int r = 0; r < rows; r++)
-        y[r] += rest[r];
+}
+
+/* All rows, ROWS at a time; where there are fewer left, the last one stands for those that lack. */
+static inline __attribute__((always_inline)) TARGET void
+TILE(rows_of)(const TILE(task) * x, const int bits, const lg_dtype t, const TILE(fit) fit,
+              const bool plus) {
+    for (int64_t j = 0; j < x->n; j += TILE(ROWS)) {
+        TILE(line) l[TILE(ROWS)];
+        VEC acc[TILE(ROWS)][4];
+        float sum[TILE(ROWS)];
+#pragma GCC unroll 4
+        for (int r = 0; r < TILE(ROWS); r++) {
+            int64_t row = j + r < x->n ? j + r : x->n - 1;
+            l[r].at = x->first.at + row * x->d_at;
+            l[r].scale = x->first.scale + row * x->d_scale;
+            l[r].zero = plus ? x->first.zero + row * x->d_zero : NULL;
+#pragma GCC unroll 4
+            for (int v = 0; v < 4; v++)
+                acc[r][v] = SPLAT(0);
+        }
+        int64_t i = 0;
+        if (fit != TILE(NEVER))
+            i = TILE(vectors)(x, l, acc, bits, t, fit, plus);
+        if (i < x->k) {
+            VEC some[TILE(ROWS)][4];
+            float rest[TILE(ROWS)] = {0};
+            memcpy(some, acc, sizeof some);
+            TILE(terms_from)(x, j, i, some, rest);
+            TILE(across_lines)(some, sum);
+            for (int r = 0; r < TILE(ROWS); r++)
+                sum[r] += rest[r];
+        } else {
+            TILE(across_lines)(acc, sum);
+        }
+        for (int r = 0; r < TILE(ROWS) && j + r < x->n; r++)
+            x->y[j + r] = sum[r];
+    }
+}
+
+typedef void (*TILE(rows_fn))(const TILE(task) * x);
+
+/* A function for each kind of codes and way of scales; that of NEVER does any. */
+#define ROWS_OF(name, bits, t, fit, plus)                           \
+    static TARGET void TILE(rows_of_##name)(const TILE(task) * x) { \
+        TILE(rows_of)(x, bits, t, fit, plus);                       \
+    }
+#define WHOLE_ROWS(name, bits, t)                        \
+    ROWS_OF(name##_bare, bits, t, TILE(BARE), false)     \
+    ROWS_OF(name##_seldom, bits, t, TILE(SELDOM), false) \
+    ROWS_OF(name##_seldom_plus, bits, t, TILE(SELDOM), true)
+#define GROUPED_ROWS(name, bits, t)                          \
+    WHOLE_ROWS(name, bits, t)                                \
+    ROWS_OF(name##_halves, bits, t, TILE(HALVES), false)     \
+    ROWS_OF(name##_halves_plus, bits, t, TILE(HALVES), true) \
+    ROWS_OF(name##_steps, bits, t, TILE(STEPS), false)       \
+    ROWS_OF(name##_steps_plus, bits, t, TILE(STEPS), true)
+#define MIXED_ROWS(name, bits)                             \
+    ROWS_OF(name##_mixed, bits, LG_U8, TILE(MIXED), false) \
+    ROWS_OF(name##_mixed_plus, bits, LG_U8, TILE(MIXED), true)
+GROUPED_ROWS(i8, 0, LG_I8)
+GROUPED_ROWS(u8, 0, LG_U8)
+GROUPED_ROWS(four, 4, LG_U8)
+WHOLE_ROWS(two, 2, LG_U8)
+MIXED_ROWS(four, 4)
+MIXED_ROWS(two, 2)
+ROWS_OF(bf16_bare, 0, LG_BF16, TILE(BARE), false)
+ROWS_OF(any, 0, LG_I8, TILE(NEVER), false)
+#undef ROWS_OF
+#undef WHOLE_ROWS
+#undef GROUPED_ROWS
+#undef MIXED_ROWS
+
+/* The function for codes of side s that fit so; NULL: none but that of any. */
+static TILE(rows_fn) TILE(rows_for)(const coded_side *s, TILE(fit) fit) {
+#define TWO(name) \
+    { TILE(rows_of_##name), TILE(rows_of_##name##_plus) }
+#define WHOLE_ROWS(name) \
+    [TILE(BARE)] = {TILE(rows_of_##name##_bare)}, [TILE(SELDOM)] = TWO(name##_seldom)
+#define GROUPED_ROWS(name) \
+    WHOLE_ROWS(name), [TILE(HALVES)] = TWO(name##_halves), [TILE(STEPS)] = TWO(name##_steps)
+    static const TILE(rows_fn)
+        all[4][TILE(MIXED) + 1][2] = {{GROUPED_ROWS(i8)},
+                                      {GROUPED_ROWS(u8)},
+                                      {GROUPED_ROWS(four), [TILE(MIXED)] = TWO(four_mixed)},
+                                      {WHOLE_ROWS(two), [TILE(MIXED)] = TWO(two_mixed)}};
+#undef TWO
+#undef WHOLE_ROWS
+#undef GROUPED_ROWS
+    const lg_coded *c = s->c;
+    if (c->bits)
+        return all[c->bits == 4 ? 2 : 3][fit][s->zero != NULL];
+    if (c->code == LG_I8 || c->code == LG_U8)
+        return all[c->code == LG_U8][fit][s->zero != NULL];
+    return c->code == LG_BF16 && fit == TILE(BARE) ? TILE(rows_of_bf16_bare) : NULL;
 }
 
 /* Whole vectors of the row in the order of codes in their bytes. */
+static inline __attribute__((always_inline)) TARGET void
+TILE(turn_row)(const float *a, int64_t n, float *restrict to, const int64_t per) {
+    for (int64_t i = 0; i < n / TILE(AT_ONCE) * TILE(AT_ONCE); i += per * LANES)
+        for (int64_t q = 0; q < per; q++)
+            for (int64_t l = 0; l < LANES; l++)
+                to[i + q * LANES + l] = a[i + l * per + q];
+}
+
 static TARGET const float *TILE(turned_row)(const coded_side *s, const float *a, int64_t n,
                                             float *to) {
-    const int64_t per = s->c->bits ? 8 / s->c->bits : 1;
-    if (per == 1)
-        return a;
-    for (int64_t i = 0; i < n / TILE(AT_ONCE) * TILE(AT_ONCE); i += per * LANES)
-        for (int64_t l = 0; l < LANES; l++)
-            for (int64_t q = 0; q < per; q++)
-                to[i + q * LANES + l] = a[i + l * per + q];
-    return to;
+    if (s->c->bits == 4)
+        TILE(turn_row)(a, n, to, 2);
+    else if (s->c->bits == 2)
+        TILE(turn_row)(a, n, to, 4);
+    return s->c->bits ? to : a;
 }
 
 static TARGET void TILE(coded_row)(const lg_product *p, const coded_side s[2], float *y,
@@ -292,17 +342,19 @@ static TARGET void TILE(coded_row)(const lg_product *p, const coded_side s[2], f
         TILE(values)(&s[0], p->a_off, p->k, room);
         a = room;
     }
-    int64_t j = n[0];
     if (!s[1].c) {
-        for (; j < n[1]; j++)
-            y[j - n[0]] = TILE(inner)(b + p->b_off + j * p->b_n, a, p->k);
+        TILE(inner_rows)(a, b + p->b_off + n[0] * p->b_n, p->b_n, n[1] - n[0], p->k, y);
         return;
     }
-    const float *turned = TILE(turned_row)(&s[1], a, p->k, room + p->k);
-    for (; j + TILE(ROWS) <= n[1]; j += TILE(ROWS))
-        TILE(coded_inner)
-    (&s[1], p->b_off + j * p->b_n, p->b_n, TILE(ROWS), a, turned, p->k, y + j - n[0]);
-    for (; j < n[1]; j++)
-        TILE(coded_inner)
-    (&s[1], p->b_off + j * p->b_n, p->b_n, 1, a, turned, p->k, y + j - n[0]);
+    TILE(task)
+    x = {.s = &s[1],
+         .a = a,
+         .turned = TILE(turned_row)(&s[1], a, p->k, room + p->k),
+         .e = p->b_off + n[0] * p->b_n,
+         .step = p->b_n,
+         .n = n[1] - n[0],
+         .k = p->k,
+         .y = y};
+    TILE(rows_fn) rows = TILE(rows_for)(x.s, TILE(lines_of)(&x));
+    (rows ? rows : TILE(rows_of_any))(&x);
 }

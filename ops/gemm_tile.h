@@ -131,39 +131,7 @@ static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b,
     }
 }
 
-/* The fixed tree over four running vectors: halves are added until one element is left. */
-static inline __attribute__((always_inline)) TARGET REAL TILE(across)(const VEC acc[4]) {
-    typedef LG_OF(LG_WHOLE_, REAL) places __attribute__((vector_size(sizeof(VEC)), unused));
-    VEC s = (acc[0] + acc[2]) + (acc[1] + acc[3]);
-#if LANES >= 16
-    s += LG_PICK(s, s, places, LG_OF(LG_SWAP_8_, LANES));
-#endif
-#if LANES >= 8
-    s += LG_PICK(s, s, places, LG_OF(LG_SWAP_4_, LANES));
-#endif
-#if LANES >= 4
-    s += LG_PICK(s, s, places, LG_OF(LG_SWAP_2_, LANES));
-#endif
-    s += LG_PICK(s, s, places, LG_OF(LG_SWAP_1_, LANES));
-    return s[0];
-}
-
-/* Sum of a[i] * b[i] in four running vectors. */
-static TARGET REAL TILE(inner)(const REAL *a, const REAL *b, int64_t n) {
-    VEC acc[4];
-    for (int v = 0; v < 4; v++)
-        acc[v] = SPLAT(0);
-    int64_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES)
-#pragma GCC unroll 4
-        for (int v = 0; v < 4; v++)
-            acc[v] = FMA((VEC) * (const TILE(vec_u) *)(a + i + v * LANES),
-                         (VEC) * (const TILE(vec_u) *)(b + i + v * LANES), acc[v]);
-    REAL rest = 0;
-    for (; i < n; i++)
-        rest += a[i] * b[i];
-    return TILE(across)(acc) + rest;
-}
+#include "ops/row_tile.h"
 
 /* acc[0..w) += k rows of b, each times its a, in order; w: a multiple of LANES. Long pieces of rows
  * at a time, so that memory is read as it lies. */
@@ -217,8 +185,7 @@ static TARGET void TILE(product)(const lg_product *p, const void *av, const void
     const REAL *a = (const REAL *)av + p->a_off, *b = (const REAL *)bv + p->b_off;
     REAL *y = yv;
     if (p->m == 1 && p->b_k == 1 && p->a_k == 1) {
-        for (int64_t j = n[0]; j < n[1]; j++)
-            y[j] = TILE(inner)(b + j * p->b_n, a, p->k);
+        TILE(inner_rows)(a, b + n[0] * p->b_n, p->b_n, n[1] - n[0], p->k, y + n[0]);
         return;
     }
     int64_t rest[2] = {n[0], n[1]};

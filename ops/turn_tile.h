@@ -32,6 +32,8 @@
 #define LG_SWAP_8_16 8, 9, 10, 11, 12, 13, 14, 15, LG_FIRST_8
 #define LG_FIRST_8 0, 1, 2, 3, 4, 5, 6, 7
 /* The lower (upper) halves of two vectors of n, side by side; and the same of each half of both. */
+#define LG_HALF_LOW_2 0, 2
+#define LG_HALF_HIGH_2 1, 3
 #define LG_HALF_LOW_4 0, 1, 4, 5
 #define LG_HALF_HIGH_4 2, 3, 6, 7
 #define LG_HALF_LOW_8 0, 1, 2, 3, 8, 9, 10, 11
