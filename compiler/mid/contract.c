@@ -369,8 +369,7 @@ static void end_sum(product *p, const sides *s) {
         (p->dtype != LG_F32 && p->dtype != LG_F64) || lg_type_count(&most->node->type[0]) < LEAST)
         return;
     for (int i = 0; i < p->n_mask && !p->prefix; i++) {
-        p->prefix =
-            p->mask[i].axes == p->sum ? lg_prefix_of(p->R, p->mask[i].node, p->at) : NULL;
+        p->prefix = p->mask[i].axes == p->sum ? lg_prefix_of(p->R, p->mask[i].node, p->at) : NULL;
         if (p->prefix)
             p->mask[i] = p->mask[--p->n_mask];
     }
@@ -581,9 +580,10 @@ static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     if (n->op == R->op->sum && n->attr.axes_mask && lg_type_count(&n->type[0])) {
         y = lg_sparse_sum(R, n, in[0]);
         y = y ? y : contract(R, in[0], n->attr.axes_mask, n->span);
-    } else if (n->op->cls == LG_C_DOT)
-        y = flatten(R, n, in, n->span);
-    else if (n->op->cls == LG_C_SCATTER) {
+    } else if (n->op->cls == LG_C_DOT) {
+        y = lg_scale_outside(R, n, in);
+        y = y ? y : flatten(R, n, in, n->span);
+    } else if (n->op->cls == LG_C_SCATTER) {
         y = one_hot(R, n, in, n->span);
         y = y ? y : lg_sparse_rows(R, n, in);
     }

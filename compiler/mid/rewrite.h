@@ -73,6 +73,9 @@ lg_node *lg_sparse_sum(lg_rewrite *R, const lg_node *n, lg_node *x);
  * many as the run says; else NULL. The product over the first n terms. */
 lg_node *lg_prefix_of(lg_rewrite *R, lg_node *mask, lg_span at);
 lg_node *lg_prefix_dot(lg_rewrite *R, lg_node *a, lg_node *b, lg_node *n, lg_span at);
+/* outside.c: the product n of in[], a single row or column, with the scale of the other side's rows
+ * behind it, or NULL. */
+lg_node *lg_scale_outside(lg_rewrite *R, const lg_node *n, lg_node *const *in);
 /* y stands for the old node n. When it is a view that turns a product around which nothing else
  * sees, the turned product; else y. */
 lg_node *lg_s_turned(lg_rewrite *R, const lg_node *n, lg_node *y);

@@ -189,6 +189,46 @@ static void try_kinds(shape s, lg_isa isa) {
         }
 }
 
+/* ---- scales of rows, behind a product of one row or column ---- */
+
+static void try_outside(bool left, lg_isa isa) {
+    const shape s = {.code = LG_I8,
+                     .scale = ROW,
+                     .left = left,
+                     .turned = !left,
+                     .m = left ? 70 : 1,
+                     .n = left ? 1 : 70,
+                     .k = 192,
+                     .group = 192};
+    float x[192], scale[70], sum[70], got[70];
+    int8_t codes[70 * 192];
+    lg_fault f = {0};
+    fill(x, 192);
+    fill(scale, 70);
+    for (size_t i = 0; i < sizeof codes; i++)
+        codes[i] = (int8_t)(rand() >> 5);
+    g = lg_graph_new(NULL);
+    lg_node *v = input(LG_F32, 2, left ? (int64_t[]){192, 1} : (int64_t[]){1, 192});
+    lg_node *w = decoded(&s, 70, 192);
+    lg_g_output(g, left ? lg_g_dot(g, w, v, at) : lg_g_dot(g, v, transposed(w), at), -1, NULL);
+    lg_plan *p = lg_plan_new(g, &(lg_plan_opts){.threads = 2});
+    bool ok = lg_plan_run(p, (const void *[]){x, codes, scale, NULL}, (void *[]){got}, &f);
+    lg_plan_free(p);
+    lg_graph_free(g);
+    shape bare = s;
+    bare.scale = NONE;
+    p = make(&bare, true, 1);
+    ok = ok && lg_plan_run(p, (const void *[]){x, codes, NULL, NULL}, (void *[]){sum}, &f);
+    lg_plan_free(p);
+    lg_graph_free(g);
+    for (int i = 0; i < 70; i++)
+        ok = ok && got[i] == sum[i] * scale[i];
+    n_passed += ok;
+    n_failed += !ok;
+    if (!ok)
+        printf("FAILED isa %d: a scale outside, %s\n", (int)isa, left ? "left" : "right");
+}
+
 /* ---- codes of a table that is held ---- */
 
 /* [n, k] codes of 4 bits as numbers of an input, times a vector or several; `decoded`: as given. */
@@ -302,19 +342,16 @@ static void try_all_bytes(lg_isa isa) {
 
 int main(void) {
     static const int64_t size[][4] = {/* m, n, k, group */
-                                      {1, 96, 192, 32},
-                                      {1, 560, 64, 16},
-                                      {1, 71, 200, 8},
-                                      {67, 1, 384, 64},
-                                      {1, 35, 288, 48},
-                                      {3, 70, 300, 10},
-                                      {96, 1, 128, 32},
-                                      {40, 36, 288, 4}};
+                                      {1, 96, 192, 32}, {1, 560, 64, 16}, {1, 71, 200, 8},
+                                      {67, 1, 384, 64}, {1, 35, 288, 48}, {3, 70, 300, 10},
+                                      {96, 1, 128, 32}, {40, 36, 288, 4}};
     lg_pool_init(4);
     for (int isa = LG_ISA_BASELINE; isa <= LG_ISA_AVX512; isa++) {
         if (!lg_isa_set((lg_isa)isa))
             continue;
         try_all_bytes((lg_isa)isa);
+        try_outside(false, (lg_isa)isa);
+        try_outside(true, (lg_isa)isa);
         for (int64_t m = 1; m < 20; m += 6)
             try_book(m, 70, 192, (lg_isa)isa);
         for (size_t k = 0; k < LG_COUNT(size); k++)
