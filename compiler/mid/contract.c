@@ -363,10 +363,10 @@ static bool is_matrix_product(const product *p, const sides *s) {
 /* A mask that leaves the first terms of the sum ends it, where that saves enough. */
 static void end_sum(product *p, const sides *s) {
     enum { LEAST = 4096 };
-    const factor *most = bits(s->a.axes) < bits(s->b.axes) ? &s->b : &s->a;
+    size_t a = lg_type_count(&s->a.node->type[0]), b = lg_type_count(&s->b.node->type[0]);
     bool beside = (s->a.axes ^ s->b.axes) & ~p->sum;
     if (bits(p->sum) != 1 || !(s->a.axes & s->b.axes & p->sum) || !beside ||
-        (p->dtype != LG_F32 && p->dtype != LG_F64) || lg_type_count(&most->node->type[0]) < LEAST)
+        (p->dtype != LG_F32 && p->dtype != LG_F64) || (a < b ? b : a) < LEAST)
         return;
     for (int i = 0; i < p->n_mask && !p->prefix; i++) {
         p->prefix = p->mask[i].axes == p->sum ? lg_prefix_of(p->R, p->mask[i].node, p->at) : NULL;

@@ -803,6 +803,7 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
                   {"contract", lg_pass_contract},
                   {"attention", lg_pass_attention},
                   {"loops", lg_pass_loops},
+                  {"ends", lg_pass_ends},
                   {"layout", lg_pass_layout}};
     lg_plan_opts o = opts ? *opts : (lg_plan_opts){0};
     dump(&o, "graph", g, NULL);

@@ -204,8 +204,47 @@ static void test_costly(void) {
     done(p);
 }
 
+/* ---- the first rows ---- */
+
+/* dot_rows of `batch` products [M, 24] @ [24, n], of which `rows` are asked for: the rows of the
+ * whole product, and zeros. */
+static bool first_rows_are_right(int64_t n, int64_t rows, int threads) {
+    enum { BATCH = 3, M = 150, K = 24 };
+    float *a = numbers(BATCH * M * K), *b = numbers((size_t)(BATCH * K * n));
+    size_t ny = (size_t)(BATCH * M * n);
+    float *all = numbers(ny), *some = numbers(ny);
+    lg_fault f = {0};
+    g = lg_graph_new(NULL);
+    lg_node *in[] = {input(LG_F32, SHAPE(BATCH, M, K)), input(LG_F32, SHAPE(BATCH, K, n)),
+                     input(LG_I64, 0, NULL)};
+    lg_type y = lg_type_make(LG_F32, SHAPE(BATCH, M, n));
+    lg_g_output(g, dot(in[0], in[1]), -1, NULL);
+    lg_g_output(g, lg_g_kernel(g, lg_op_find("dot_rows"), 3, in, 1, &y, NULL, at), -1, NULL);
+    lg_plan *p = lg_plan_new(g, &(lg_plan_opts){.threads = threads});
+    bool ok = lg_plan_run(p, (const void *[]){a, b, &rows}, (void *[]){all, some}, &f);
+    int64_t end = rows < 0 ? 0 : rows < M ? rows : M;
+    for (int64_t i = 0; i < BATCH * M * n; i++)
+        ok = ok && some[i] == (i / n % M < end ? all[i] : 0);
+    done(p);
+    float *const made[] = {a, b, all, some};
+    for (size_t k = 0; k < LG_COUNT(made); k++)
+        lg_free(made[k]);
+    return ok;
+}
+
+static void test_first_rows(void) {
+    static const int64_t rows[] = {-2, 0, 1, 2, 15, 16, 17, 33, 149, 150, 200};
+    bool ok = true;
+    for (int threads = 1; threads <= 4; threads *= 2)
+        for (size_t k = 0; k < LG_COUNT(rows); k++)
+            for (int64_t n = 1; n < 80; n += 39)
+                ok = ok && first_rows_are_right(n, rows[k], threads);
+    check(ok, "the first rows of products are theirs");
+}
+
 int main(void) {
     lg_pool_init(4);
+    test_first_rows();
     test_order();
     test_faults();
     test_outer();
