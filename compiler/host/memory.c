@@ -22,8 +22,13 @@ static size_t batch_bytes(const lg_train *T, const lg_step_plan *p) {
         const lg_data *d = x->kind != LG_S_FIELD ? NULL
                            : p->eval             ? b->eval_data
                                                  : T->feed.at[x->feed].data;
-        if (d && !is_view(p, d))
-            n += (size_t)lg_type_room(&b->g->input.at[s]->type[0]) * (d->ahead ? 2 : 1);
+        if (!d || is_view(p, d))
+            continue;
+        const lg_type *t = &b->g->input.at[s]->type[0];
+        double share = p->stream && t->rank && t->shape[0] > p->part
+                           ? (double)p->part / (double)t->shape[0]
+                           : 1; /* of an eval only a part of its rows is there at once */
+        n += (size_t)(lg_type_room(t) * share) * (d->ahead ? 2 : 1);
     }
     return n;
 }

@@ -35,7 +35,7 @@ measurable() { [ -w /proc/self/clear_refs ] && grep -q VmHWM /proc/self/status; 
 
 if measurable; then
     for f in bench/mlp_mnist bench/resnet8 bench/adamw_25m bench/softmax_ce bench/lenet \
-        examples/digits examples/qat examples/own tests/memory/deep tests/memory/gpt tests/memory/loop; do
+        examples/digits examples/qat examples/own tests/memory/streamed tests/memory/deep tests/memory/gpt tests/memory/loop; do
         run "$root/$f.lg"
         near "$(figure predicted)" "$(figure measured)"
         check "$f: $(figure predicted) bytes predicted, $(figure measured) measured" $?
