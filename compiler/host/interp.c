@@ -384,10 +384,7 @@ static lg_value *declared(lg_elab *E, lg_frame *f, const void *what) {
         lg_err(E, "E0428", s->span, "%s `%s` has no first value", s->text, s->name);
         return lg_v_error(E, s->span);
     }
-    lg_value *v = lg_expr_in(E, f, s->kid[LG_D_VALUE]);
-    if (s->kid[LG_D_TYPE])
-        v = lg_type_check(E, f, s->kid[LG_D_TYPE], v, s->kid[LG_D_VALUE]->span, s->name, false);
-    return v ? v : lg_v_error(E, s->span);
+    return lg_initial_held(E, f, s);
 }
 
 /* ---- statements ---- */
@@ -699,7 +696,11 @@ static void expression(lg_elab *E, lg_frame *f, const lg_ast *s) {
 }
 
 static void declaration(lg_elab *E, lg_frame *f, const lg_ast *s) {
-    if (!strcmp(s->text, "part")) {
+    if (s->name && !lg_declares_one(E, s)) {
+        define(E, f, s->name, lg_v_error(E, s->name_span), s->name_span);
+    } else if (s->name && lg_guarded_out(E, f, s)) {
+        define(E, f, s->name, lg_v_new(E, LG_V_NONE, s->name_span), s->name_span);
+    } else if (!strcmp(s->text, "part")) {
         define(E, f, s->name, fresh(E, f, part, s), s->name_span);
     } else if (!strcmp(s->text, "param") || !strcmp(s->text, "state")) {
         define(E, f, s->name, fresh(E, f, declared, s), s->name_span);

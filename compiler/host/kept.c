@@ -214,7 +214,11 @@ void lg_build_stores(lg_build *b) {
 }
 
 void lg_build_keep(lg_build *b, const lg_ast *s) {
-    if (lg_is_word(s, "part"))
+    if (!lg_declares_one(b->E, s))
+        lg_step_name(b, s->name, lg_v_error(b->E, s->name_span), s->name_span);
+    else if (lg_guarded_out(b->E, b->f, s))
+        lg_step_name(b, s->name, lg_v_new(b->E, LG_V_NONE, s->name_span), s->name_span);
+    else if (lg_is_word(s, "part"))
         add_part(b, s);
     else if (lg_is_word(s, "param"))
         add_param(b, s);

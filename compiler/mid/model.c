@@ -15,6 +15,10 @@ const lg_member *lg_member_find(const lg_model *m, lg_sym name) {
     return NULL;
 }
 
+static bool is_word(const lg_ast *s, const char *w) {
+    return s->kind == LG_A_DECL && s->text && !strcmp(s->text, w);
+}
+
 /* ---- first values ---- */
 
 bool lg_guarded_out(lg_elab *E, lg_frame *f, const lg_ast *decl) {
@@ -29,6 +33,20 @@ bool lg_guarded_out(lg_elab *E, lg_frame *f, const lg_ast *decl) {
     lg_err(E, "E0429", c->span, "what a model or rule consists of is static: this condition is %s",
            lg_v_type_text(E, v));
     return true;
+}
+
+bool lg_declares_one(lg_elab *E, const lg_ast *decl) {
+    const lg_ast *index = decl->kid[LG_D_INDEX];
+    if (!index || !(is_word(decl, "part") || is_word(decl, "param") || is_word(decl, "state")))
+        return true;
+    bool part = is_word(decl, "part");
+    lg_diag *d = lg_err(E, "E0443", index->span, "`%s` declares one %s here", decl->text,
+                        part ? "model" : "array");
+    if (part)
+        lg_diag_help(d, "several stand in a model: `model Net { part %s[...] = ... }`", decl->name);
+    else
+        lg_diag_help(d, "its sizes stand in its type: `%s %s: float[...]`", decl->text, decl->name);
+    return false;
 }
 
 /* The declared type of a tensor as zeros; NULL for other types and after errors (*bad). */
@@ -336,10 +354,6 @@ static void declare_values(making *k, const lg_ast *s, lg_member_kind kind) {
     lg_bind(E, k->m->frame, s->name, v, at);
 }
 
-static bool is_word(const lg_ast *s, const char *w) {
-    return s->kind == LG_A_DECL && s->text && !strcmp(s->text, w);
-}
-
 static void fn_twice(lg_elab *E, const lg_ast *model, const lg_ast *fn) {
     const lg_ast *block = model->kid[LG_D_BLOCK];
     for (uint32_t i = 0; i < block->n && block->kid[i] != fn; i++)
@@ -364,6 +378,8 @@ static void declare(making *k, const lg_ast *s) {
             return;
         if (part)
             declare_part(k, s);
+        else if (!lg_declares_one(E, s))
+            lg_bind(E, C, s->name, lg_v_error(E, s->name_span), s->name_span);
         else
             declare_values(k, s, s->text[0] == 'p' ? LG_M_PARAM : LG_M_STATE);
     } else if (is_word(s, "fn")) {

@@ -68,6 +68,8 @@ lg_value *lg_initial(lg_elab *E, lg_frame *f, const lg_ast *decl);
 lg_value *lg_initial_held(lg_elab *E, lg_frame *f, const lg_ast *decl);
 /* Is the declaration's guard (`when c`) static false? */
 bool lg_guarded_out(lg_elab *E, lg_frame *f, const lg_ast *decl);
+/* Subscripts after a name mean several parts, in a model alone; elsewhere they are reported. */
+bool lg_declares_one(lg_elab *E, const lg_ast *decl);
 /* x by q: observed while training, encoded, decoded, with the straight-through gradient. `input`:
  * the first argument of the part, or NULL. `path` is the quantized place. */
 lg_value *lg_quant_use(lg_elab *E, lg_value *q, const char *path, lg_value *x, lg_value *input,
