@@ -325,16 +325,6 @@ lg_ast *lg_build_compare(lg_parser *p, lg_ast *a, lg_sym op, lg_span op_at, lg_a
 
 /* ---- declarations and statements ---- */
 
-/* Several parts, and functions whose result is written by index; of params and states the
- * elaboration says where their sizes belong. */
-static bool takes_index(lg_sym word) {
-    static const char *const words[] = {"part", "param", "state", "fn", "loss", "schedule"};
-    for (size_t i = 0; i < LG_COUNT(words); i++)
-        if (!strcmp(words[i], word))
-            return true;
-    return false;
-}
-
 lg_ast *lg_build_declared(lg_parser *p, lg_sym word, lg_span at, lg_sym name, lg_span name_at,
                           const lg_decl_parts *d) {
     lg_ast *t = lg_ast_new(p->arena, LG_A_DECL, at, LG_D_N);
@@ -354,9 +344,8 @@ lg_ast *lg_build_declared(lg_parser *p, lg_sym word, lg_span at, lg_sym name, lg
     if (d->index) {
         d->index->name = name;
         d->index->name_span = name_at;
-        if (!takes_index(word))
-            lg_diag_add(p->ds, "E0101", d->index->span, "`%s` takes no subscripts", word);
     }
+    lg_check_clauses(p, t);
     return t;
 }
 

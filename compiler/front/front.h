@@ -105,6 +105,7 @@ lg_ast *lg_build_prefixed(lg_parser *p, lg_ast *head, lg_ast *list); /* head, th
 lg_ast *lg_build_retag(lg_ast *t, lg_ast_kind k, lg_span at);
 lg_ast *lg_build_declared(lg_parser *p, lg_sym word, lg_span at, lg_sym name, lg_span name_at,
                           const lg_decl_parts *parts);
+void lg_check_clauses(lg_parser *p, const lg_ast *decl); /* clauses.c */
 lg_ast *lg_build_assign(lg_parser *p, lg_ast *left, lg_ast *right, lg_span at);
 lg_ast *lg_build_statement(lg_parser *p, lg_ast *e, lg_span at);
 void lg_build_no_colon(lg_parser *p, lg_span at);              /* `f(x): T` for `f(x) -> T` */
