@@ -568,6 +568,11 @@ bool lg_train_step_by_hand(lg_train *T, lg_tensor *const *const *fields, const i
     return ok;
 }
 
+/* A save of a finished run leaves no step to make: is it one of this train? */
+static bool finished_fits(lg_train *T) {
+    return !T->restored || !T->run_step || T->run_step != T->restored_step || rehearse(T);
+}
+
 static bool run_phases(lg_train *T) {
     const lg_ast *block = T->decl->kid[LG_D_BLOCK];
     const lg_ast *phase[64];
@@ -585,7 +590,7 @@ static bool run_phases(lg_train *T) {
             return false;
         if (T->H->o.resume && !lg_train_restore(T, T->H->o.resume))
             return false;
-        return run_phase(T);
+        return run_phase(T) && finished_fits(T);
     }
     for (uint32_t i = 0; block && i < block->n; i++)
         if (block->kid[i]->kind == LG_A_QUANTIZE)
@@ -616,7 +621,7 @@ static bool run_phases(lg_train *T) {
             return false;
         T->stopped = false;
     }
-    return true;
+    return finished_fits(T);
 }
 
 /* Check mode: the type of the result. Of a place that runs often only that of the first rounds. */

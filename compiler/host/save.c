@@ -307,10 +307,18 @@ static bool left_over(lg_build *b, const lg_var *var, const bool *used) {
     return false;
 }
 
+/* What optimizers and quantizers of a phase keep is not in a save from the end of the one before. */
+static bool begins_in_phase(const char *path) {
+    bool found = is_of_rule(path);
+    for (const char *dot = strchr(path, '.'); dot && !found; dot = strchr(dot + 1, '.'))
+        found = is_piece(dot + 1, "quantizer");
+    return found;
+}
+
 bool lg_train_fits_save(lg_build *b) {
     lg_train *T = b->T;
     lg_elab *E = b->E;
-    bool first = !b->eval && T->step > 0 && T->run_step == T->restored_step;
+    bool first = !b->eval && T->run_step > 0 && T->run_step == T->restored_step;
     bool *used = lg_alloc(T->var.n + 1), ok = true;
     memset(used, 0, T->var.n + 1);
     for (size_t s = 0; ok && s < b->slot.n; s++) {
@@ -319,7 +327,7 @@ bool lg_train_fits_save(lg_build *b) {
         const lg_var *var = &T->var.at[b->slot.at[s].index];
         used[b->slot.at[s].index] = true;
         if (!var->x) {
-            if (first)
+            if (first && !(T->step == 0 && begins_in_phase(var->path)))
                 ok = another(T, lg_txt(E, "`%s` is not in %s", var->path, T->restored));
             continue;
         }

@@ -93,6 +93,24 @@ changed "a part less" 's/ part b = Linear(H, H);//; s/ |> b |> relu//' \
     '`net.b.b` is in saves/step-00000020.safetensors, but not in the train now'
 changed "another optimizer" 's/= adam(lr=0.01)/= sgd(lr=0.01, momentum=0.9)/' '`net.optimizer.buf.a.w` is not in saves/step-00000020'
 
+# So it is from the end of a phase and from the end of the run, where no step is left to make.
+mkdir kept && mv saves/* kept
+run ends.lg --quiet >/dev/null 2>&1
+sed -i 's/ every 4 steps/ every 21 steps/' fours.lg
+for at in 21 "$(ls saves | sed -n '$s/step-0*\([0-9]*\).*/\1/p')"; do
+    find saves -name '*.safetensors' ! -name "step-*$at.*" -delete
+    for what in 's/\(part\|> relu |>\) b/\1 d/g net.d.w' 's/Net(4,.width)/Net(4,8)/ net.a.w'; do
+        sed "${what% *}" fours.lg >changed.lg
+        cp -r saves before
+        run changed.lg --quiet --resume saves >/dev/null 2>changed.err
+        [ $? -eq 1 ] && says changed.err "error[E0629]: \`${what##* }\` is" && diff -r saves before
+        check "going on at the end, step $at, with another ${what##* } is refused" $?
+        rm -r before
+    done
+    run ends.lg --quiet >/dev/null 2>&1
+done
+rm -r saves && mv kept saves
+
 # A save that was cut short is passed over, and told.
 head -c 300 saves/step-00000020.safetensors >cut && mv cut saves/step-00000020.safetensors
 run fours.lg --quiet --resume saves >/dev/null 2>cut.err &&
