@@ -10,7 +10,7 @@
  * dilation. The first `lanes` dims of all three are lanes, each with kernels of its own: the ops
  * whose names end in `_each` have some, the others none. */
 #include "ops/build.h"
-#include "ops/conv_shape.h"
+#include "ops/conv_bundle.h"
 
 /* ---- derivatives ---- */
 
@@ -97,9 +97,67 @@ CONV_OP(conv2d_dx_each, dx, "(y: " Y(LANES) ", w: " W(LANES) ") -> " X(LANES),
 CONV_OP(conv2d_dw_each, dw, "(x: " X(LANES) ", y: " Y(LANES) ") -> " W(LANES),
         .doc = "conv2d_dw for kernels of its own in each lane L.")
 
-const lg_op *const lg_ops_conv[] = {
-    &op_conv2d,         &op_conv2d_dx,      &op_conv2d_dw, &op_conv2d_each,
-    &op_conv2d_dx_each, &op_conv2d_dw_each, NULL};
+/* ---- images in bundles ---- */
+
+static int64_t bundle_flops(const lg_type *x, const lg_type *w, const lg_type *y,
+                            const int64_t *p) {
+    lg_conv_shape g = lg_conv_bundle_shape(x, w, y, p);
+    return (int64_t)(2 * LG_BUNDLE * g.images * g.o * g.oh * g.ow * g.cg * g.taps);
+}
+
+static int64_t bundle_forward_flops(const lg_node *n) {
+    return bundle_flops(&n->in[0]->type[0], &n->in[1]->type[0], &n->type[0], n->attr.p);
+}
+
+static int64_t bundle_dx_flops(const lg_node *n) {
+    return bundle_flops(&n->type[0], &n->in[1]->type[0], &n->in[0]->type[0], n->attr.p);
+}
+
+static int64_t bundle_dw_flops(const lg_node *n) {
+    return bundle_flops(&n->in[0]->type[0], &n->type[0], &n->in[1]->type[0], n->attr.p);
+}
+
+#define BUNDLE_OP(NAME, WHICH, SIG, DOC)                                         \
+    static const lg_op op_##NAME = {.name = #NAME,                               \
+                                    .sig = SIG,                                  \
+                                    .cls = LG_C_KERNEL,                          \
+                                    .traits = LG_T_LINEAR | LG_T_PRODUCT,        \
+                                    .arity = 2,                                  \
+                                    .out_dtype = LG_NO_DTYPE,                    \
+                                    .run = lg_conv_bundle_##WHICH,               \
+                                    .scratch = lg_conv_bundle_##WHICH##_scratch, \
+                                    .flops = bundle_##WHICH##_flops,             \
+                                    .doc = DOC " of images in bundles of 16 (see bundle)."};
+#define BX "float[N, C, H, W, 16]"
+#define BY "float[N, O, OH, OW, 16]"
+BUNDLE_OP(conv2d_bundled, forward, "(x: " BX ", w: " W("") ") -> " BY, "conv2d")
+BUNDLE_OP(conv2d_dx_bundled, dx, "(y: " BY ", w: " W("") ") -> " BX, "conv2d_dx")
+BUNDLE_OP(conv2d_dw_bundled, dw, "(x: " BX ", y: " BY ") -> " W(""), "conv2d_dw")
+
+const lg_op *const lg_ops_conv[] = {&op_conv2d,
+                                    &op_conv2d_dx,
+                                    &op_conv2d_dw,
+                                    &op_conv2d_each,
+                                    &op_conv2d_dx_each,
+                                    &op_conv2d_dw_each,
+                                    &op_conv2d_bundled,
+                                    &op_conv2d_dx_bundled,
+                                    &op_conv2d_dw_bundled,
+                                    &lg_op_bundle,
+                                    NULL};
+
+bool lg_conv_bundled(const lg_node *n, lg_bundled *b) {
+    const lg_bundled all[] = {{&op_conv2d_bundled, 1, true},
+                              {&op_conv2d_dx_bundled, 1, true},
+                              {&op_conv2d_dw_bundled, 2, false}};
+    const lg_type *t = &n->in[0]->type[0];
+    for (int k = CONV; k <= DW; k++)
+        if (n->op == op_of(k, false)) {
+            *b = all[k];
+            return t->rank == 4 && t->shape[0] > 0 && t->shape[0] % LG_BUNDLE == 0;
+        }
+    return false;
+}
 
 static const lg_op *op_of(int which, bool each) {
     return lg_ops_conv[which + (each ? 3 : 0)];

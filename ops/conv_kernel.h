@@ -3,6 +3,7 @@
  */
 #ifndef LG_CONV_KERNEL_H
 #define LG_CONV_KERNEL_H
+#include "ops/conv.h"
 #include "runtime/dtype.h"
 #include <stddef.h>
 
@@ -26,6 +27,33 @@ typedef struct {
     const ptrdiff_t *off, *pix;
 } lg_conv_products;
 
+/* ---- images in bundles ---- */
+
+/* A tap of a kernel: its distance from a pixel of the result, in elements, and its weight's number
+ * among those of a channel. */
+typedef struct {
+    ptrdiff_t off;
+    size_t w;
+} lg_bundle_tap;
+
+/* out[m*plane + to[p]] = sum over c and taps of w[c][tap][m] * src[from[p] + c*c_step + off] */
+typedef struct {
+    size_t m, n_c, c_step, n_tap, c_weights, n_pix, plane; /* c_weights: weights of a channel */
+    const lg_bundle_tap *tap;
+    const ptrdiff_t *from, *to;
+    const void *w; /* packed by tiles of lg_conv_rows(): [c][tap][mr] each */
+} lg_bundle_sums;
+
+/* sum[tap][i][k] += sum over the tap's rows and cols of d[i*d_step + ..] * x[k*x_step + ..], lane
+ * by lane; offsets in elements, of the first channel. */
+typedef struct {
+    size_t rows, cols, d, x;
+} lg_bundle_window;
+typedef struct {
+    size_t n_tap, d_row, d_step, x_row, x_col, x_step;
+    const lg_bundle_window *tap;
+} lg_bundle_products;
+
 typedef struct {
     /* cols of any number; of whole vectors (a multiple of 16); tiles along channels */
     void (*correlate)(const lg_correlation *j, const void *src, void *out);
@@ -41,6 +69,14 @@ typedef struct {
     /* rows of n elements, each `step` from the next; rows begin from_row and to_row apart */
     void (*pick_rows)(const void *from, size_t step, size_t n, size_t from_row, size_t rows,
                       void *to, size_t to_row);
+    /* out[16*s + i] = x[i*n + s], for 16 rows of n elements */
+    void (*bundle)(const void *x, size_t n, void *out);
+    void (*bundle_sums)(const lg_bundle_sums *j, const void *src, void *out);
+    /* m and n channels of d and x, of 1, 2 or 4; sum: [n_tap][4][4] bundles */
+    void (*bundle_products)(const lg_bundle_products *j, const void *x, const void *d, size_t m,
+                            size_t n, void *sum);
+    /* out[i] = the sum of bundle i, of n, a multiple of 16 */
+    void (*bundle_lanes)(const void *sums, size_t n, void *out);
 } lg_conv_kernels;
 
 enum { LG_CONV_SLACK = 64 }; /* elements that a tile may read past the last one it needs */

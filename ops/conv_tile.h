@@ -63,9 +63,10 @@ static void TILE(rows)(const lg_correlation *j, const REAL *src, const TILE(stri
         CASE(6, 1)
         CASE(4, 1)
         CASE(2, 1)
-        CASE(1, 1) CASE(1, WIDE)
+        CASE(1, 1)
+        CASE(1, WIDE)
 #if NV > 1
-            CASE(8, NV) CASE(6, NV) CASE(4, NV) CASE(2, NV) CASE(1, NV)
+        CASE(8, NV) CASE(6, NV) CASE(4, NV) CASE(2, NV) CASE(1, NV)
 #endif
     }
 #undef CASE
@@ -241,6 +242,8 @@ static void TILE(multiply)(const lg_conv_products *j, const void *x, const void 
 
 #include "ops/conv_channel_tile.h"
 
+#include "ops/conv_bundle_tile.h"
+
 static const lg_conv_kernels TILE(kernels) = {.correlate = TILE(correlate),
                                               .correlate_rows = TILE(correlate_rows),
                                               .correlate_channels = TILE(correlate_channels),
@@ -249,7 +252,11 @@ static const lg_conv_kernels TILE(kernels) = {.correlate = TILE(correlate),
                                               .panels = TILE(panels),
                                               .tap_panels = TILE(tap_panels),
                                               .gather_channels = TILE(gather_channels),
-                                              .pick_rows = TILE(pick_rows)};
+                                              .pick_rows = TILE(pick_rows),
+                                              .bundle = TILE(bundle),
+                                              .bundle_sums = TILE(bundle_sums),
+                                              .bundle_products = TILE(bundle_products),
+                                              .bundle_lanes = TILE(bundle_lanes)};
 
 #undef TILE
 #undef REAL

@@ -15,7 +15,7 @@ typedef enum {
     FLAT     /* short rows: all of the tile as one dense run                */
 } shape;
 
-enum { MOST_KEPT = 1 << 18, FLAT_BELOW = 64, MOST_FEW = 4 };
+enum { MOST_KEPT = 1 << 18, FLAT_BELOW = 64, MOST_FEW = 4, VECTOR = 8, MOST_VECTORS = 64 };
 
 typedef struct {
     lg_unit *u;
@@ -33,8 +33,8 @@ typedef struct {
     bool gathers;
     bool ahead; /* what comes next has been asked for in this function */
     bool table; /* operands stand where a table says */
-    int few; /* the loop being written goes h times over so many elements, each written out; 0: j */
-    int nth; /* which of them */
+    int few;    /* the loop being written goes h times over so many elements; 0: j */
+    int nth;    /* which of them, when each is written out; else a loop over l does them */
     size_t kept_bytes;
     lg_numbers *open; /* NULL: sizes and places stand in the text; else they come in this order */
 } writer;
@@ -269,7 +269,9 @@ static int64_t step_of_few(const lg_walk *walk, int few) {
 /* Elements between the element in work and the one that p<number> points at. */
 static void put_step(writer *w, const lg_walk *walk) {
     int64_t stride = last_stride(walk);
-    if (w->few)
+    if (w->few > MOST_FEW)
+        lg_buf_printf(w->out, "h * %" PRId64 " + l * %" PRId64, step_of_few(walk, w->few), stride);
+    else if (w->few)
         lg_buf_printf(w->out, "h * %" PRId64 " + %" PRId64, step_of_few(walk, w->few),
                       w->nth * stride);
     else
@@ -571,12 +573,18 @@ static void elements(writer *w, body *b, const char *buffer, int depth) {
     }
 }
 
-/* How many elements go straight when `few` of them are written out, as windows side by side have
- * them; 0: all. False: no more than these few. */
+/* So many elements are written out, or are whole vectors in a loop of their own. */
+static bool is_few(int64_t n) {
+    return (n >= 2 && n <= MOST_FEW) || (n % VECTOR == 0 && n > 0 && n <= MOST_VECTORS);
+}
+
+/* How many elements go straight when `few` of them are taken together, as windows side by side and
+ * images in bundles have them; 0: all. False: no more than these few. */
 static bool straight_by_few(const writer *w, const body *b, int64_t few, int64_t *n) {
-    int64_t step = w->k->fast_o ? w->k->ob : LG_CHUNK, all = w->k->fast_o ? w->k->n_o : w->k->n_i;
+    bool tile = b->row || w->k->fast_o;
+    int64_t step = tile ? w->k->ob : LG_CHUNK, all = tile ? w->k->n_o : w->k->n_i;
     *n = 0;
-    if (few < 2 || few > MOST_FEW || (step % few && step < all))
+    if (!is_few(few) || (step % few && step < all))
         return false;
     for (int q = 0; q < b->touched.n; q++) {
         const lg_instr *x = &w->k->instr[b->touched.at[q]];
@@ -602,7 +610,17 @@ static void loop(writer *w, body *b, const char *buffer, int64_t few, int depth)
     } else {
         lg_buf_printf(w->out, "for (int64_t h = 0; h < n / %" PRId64 "; h++) {\n", few);
         w->few = (int)few;
-        for (w->nth = 0; w->nth < few; w->nth++) {
+        for (w->nth = 0; few > MOST_FEW && w->nth == 0; w->nth++) {
+            lg_buf_printf(w->out, "#pragma GCC ivdep\n");
+            indent(w, depth + 1);
+            lg_buf_printf(w->out, "for (int64_t l = 0; l < %" PRId64 "; l++) {\n", few);
+            indent(w, depth + 2);
+            lg_buf_printf(w->out, "int64_t j = h * %" PRId64 " + l;\n", few);
+            elements(w, b, buffer, depth + 2);
+            indent(w, depth + 1);
+            lg_buf_printf(w->out, "}\n");
+        }
+        for (w->nth = 0; few <= MOST_FEW && w->nth < few; w->nth++) {
             indent(w, depth + 1);
             lg_buf_printf(w->out, "{ int64_t j = h * %" PRId64 " + %d;\n", few, w->nth);
             elements(w, b, buffer, depth + 2);

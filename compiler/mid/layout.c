@@ -63,8 +63,9 @@ static bool is_all(const lg_node *x, const int64_t *step, const int *perm) {
 }
 
 /* Are the axes of x in another order than its elements in memory? Axis o is number perm[o] by that
- * order. Windows are views too: x[2*i + r, 2*j + c] has the order i, r, j, c. */
-static bool is_turned(const lg_node *x, int *perm) {
+ * order. Windows are views too: x[2*i + r, 2*j + c] has the order i, r, j, c. `all`: also where x
+ * would then be all of its operand. */
+static bool is_turned(const lg_node *x, int *perm, bool all) {
     int64_t step[LG_MAX_RANK];
     bool turned = false;
     if (lg_permutes(x, perm))
@@ -78,7 +79,7 @@ static bool is_turned(const lg_node *x, int *perm) {
             perm[o] += b < o ? step[b] >= step[o] : step[b] > step[o];
         turned = turned || perm[o] != o;
     }
-    return turned && !is_all(x, step, perm);
+    return turned && (all || !is_all(x, step, perm));
 }
 
 static void inverse(const int *perm, int rank, int *back) {
@@ -93,7 +94,7 @@ static bool elect(int n, lg_node *const *in, int *perm) {
         int mine[LG_MAX_RANK];
         if (is_free(in[k]))
             continue;
-        if (!is_turned(in[k], mine)) {
+        if (!is_turned(in[k], mine, false)) {
             straight++;
         } else if (votes == 0 || same_perm(perm, mine, rank)) {
             for (int d = 0; d < rank; d++)
@@ -194,7 +195,7 @@ static lg_node *by_rows(lg_rewrite *R, const lg_node *n, lg_node *x) {
 static lg_node *reduce(lg_rewrite *R, const lg_node *n, lg_node *x) {
     int perm[LG_MAX_RANK], rank = x->type[0].rank, place[LG_MAX_RANK], kept = 0, out[LG_MAX_RANK];
     int back[LG_MAX_RANK];
-    if (!is_turned(x, perm))
+    if (!is_turned(x, perm, true))
         return NULL;
     inverse(perm, rank, back);
     uint32_t mask = 0;

@@ -1,7 +1,8 @@
 /* passes.h: graph to graph, and graph to plan. In order: simplify (fold, share, rewrite, drop the
  * dead), contract (sums of products become dots), attention (its scores
  * are not stored), loops (scans with less in them), ends (products of which the first rows matter),
- * layout (transpositions move to where they cancel), then schedule.c
+ * bundle (images of convolutions side by side), layout (transpositions move to where they cancel),
+ * then schedule.c
  * groups what fuses, places buffers and makes the plan. Every pass rewrites its graph in place:
  * afterwards g->node holds the live nodes in topological order with ids renumbered, g->input keeps
  * its slots (unused ones too), g->output and g->effect name the new nodes; bodies of scans and
@@ -18,6 +19,8 @@ void lg_pass_attention(lg_graph *g);
 void lg_pass_loops(lg_graph *g);
 /* Products of which only the first rows are looked at, as far as the run says, end there. */
 void lg_pass_ends(lg_graph *g);
+/* Images of convolutions lie in bundles of 16, and so does what is made from them. */
+void lg_pass_bundle(lg_graph *g);
 /* Transpositions move past elementwise ops and reductions, which then run along memory. */
 void lg_pass_layout(lg_graph *g);
 /* Drops what no output or effect needs. */

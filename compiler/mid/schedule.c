@@ -804,6 +804,7 @@ lg_plan *lg_plan_new(lg_graph *g, const lg_plan_opts *opts) {
                   {"attention", lg_pass_attention},
                   {"loops", lg_pass_loops},
                   {"ends", lg_pass_ends},
+                  {"bundle", lg_pass_bundle},
                   {"layout", lg_pass_layout}};
     lg_plan_opts o = opts ? *opts : (lg_plan_opts){0};
     dump(&o, "graph", g, NULL);

@@ -1,6 +1,7 @@
 /* convolution.c: convolutions and their two derivatives against plain loops in f64: few and many
  * channels, strides, padding, dilation and groups, with every vector unit of this machine; and the
- * same bits for 1, 2 and 4 threads. */
+ * same bits for 1, 2 and 4 threads; and that images stay in bundles between them. */
+#include "compiler/mid/passes.h"
 #include "ops/isa.h"
 #include "ops/ops.h"
 #include "runtime/exec.h"
@@ -132,6 +133,45 @@ static void test(shape s, lg_dtype t) {
         lg_free(v[k]);
 }
 
+static int count_of(const lg_graph *g, const char *name) {
+    int n = 0;
+    for (size_t i = 0; i < g->node.n; i++)
+        n += !strcmp(g->node.at[i]->op->name, name);
+    return n;
+}
+
+/* Between convolutions images stay in bundles: the sums and windows of b images that stand there
+ * are done on these, and only what comes in is laid out anew. */
+static void test_chain(int64_t b, bool bundled) {
+    lg_attr p = {.p = {1, 1, 1, 1, 1, 1, 1, 1, 1, 0}};
+    lg_type x = lg_type_make(LG_F32, 4, (int64_t[]){b, 3, 8, 8}), y = x, z = x;
+    lg_type w = lg_type_make(LG_F32, 4, (int64_t[]){4, 3, 3, 3}), v = w;
+    y.shape[1] = z.shape[1] = v.shape[1] = 4;
+    z.shape[2] = z.shape[3] = 4;
+    lg_graph *g = lg_graph_new(NULL);
+    lg_node *in = lg_g_input(g, x, at), *first = lg_g_input(g, w, at),
+            *second = lg_g_input(g, v, at),
+            *bias = lg_g_input(g, lg_type_make(LG_F32, 1, y.shape + 1), at);
+    const lg_op *conv = lg_op_find("conv2d");
+    lg_node *c = lg_g_kernel(g, conv, 2, (lg_node *[]){in, first}, 1, &y, &p, at);
+    lg_node *flat = lg_g_reshape(g, c, 3, (int64_t[]){b, 4, 64}, at);
+    lg_node *wide = lg_g_broadcast(g, bias, 3, flat->type[0].shape, (int[]){-1, 0, -1}, at);
+    lg_node *sum = lg_g_elem(g, lg_op_find("add"), 2, (lg_node *[]){flat, wide}, at);
+    lg_node *cut = lg_g_reshape(g, sum, 6, (int64_t[]){b, 4, 4, 2, 4, 2}, at);
+    lg_node *pool = lg_g_reduce(g, lg_op_find("reduce_max"), cut, 1u << 3 | 1u << 5, at);
+    lg_g_output(g, lg_g_kernel(g, conv, 2, (lg_node *[]){pool, second}, 1, &z, &p, at), -1, NULL);
+    lg_pass_bundle(g);
+    bool ok = count_of(g, "bundle") == bundled && count_of(g, "conv2d_bundled") == 2 * bundled &&
+              count_of(g, "conv2d") == 2 * !bundled;
+    n_passed += ok;
+    n_failed += !ok;
+    if (!ok) {
+        printf("FAILED a chain of convolutions of %d images\n", (int)b);
+        lg_graph_print(g, stdout);
+    }
+    lg_graph_free(g);
+}
+
 int main(void) {
     static const shape shapes[] = {
         {2, 3, 12, 16, 3, 1, 1, 1, 1},
@@ -166,12 +206,23 @@ int main(void) {
         {2, 8, 16, 8, 3, 1, 2, 8, 2},
         {2, 12, 16, 18, 3, 1, 1, 6, 1},
         {2, 32, 20, 32, 3, 1, 1, 2, 1},
+        /* images in bundles of 16 */
+        {16, 1, 12, 6, 5, 1, 2, 1, 1},
+        {32, 6, 9, 16, 5, 1, 0, 1, 1},
+        {16, 5, 8, 11, 3, 2, 1, 1, 1},
+        {16, 9, 7, 3, 3, 3, 2, 1, 2},
+        {48, 3, 5, 2, 2, 2, 0, 1, 1},
+        {16, 8, 6, 8, 3, 1, 1, 8, 1},
+        {16, 4, 6, 12, 1, 2, 0, 2, 1},
+        {16, 2, 33, 3, 3, 1, 4, 1, 1},
     };
     lg_pool_init(4);
     for (size_t k = 0; k < LG_COUNT(shapes); k++) {
         test(shapes[k], LG_F32);
         test(shapes[k], LG_F64);
     }
+    test_chain(32, true);
+    test_chain(20, false);
     printf("%d passed, %d failed\n", n_passed, n_failed);
     return n_failed != 0;
 }
