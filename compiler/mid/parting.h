@@ -11,8 +11,9 @@ typedef enum {
 } lg_cut_kind;
 typedef struct {
     lg_cut_kind kind;
-    int axis;  /* ITEMS: of the items, else -1 */
-    int64_t f; /* neighbours along it that belong to one item */
+    int axis;     /* ITEMS: of the items, else -1 */
+    int64_t f;    /* how many times there each item is */
+    int64_t runs; /* that many times all items follow one another, f/runs neighbours of each */
     const lg_op *join;
 } lg_cut;
 

@@ -17,7 +17,7 @@ bool lg_cut_refuse(lg_parts *p, const lg_node *n, const char *why) {
 
 static bool axis_of(lg_parts *p, const lg_node *n, const lg_type *a, const lg_type *b,
                     lg_cut *out) {
-    *out = (lg_cut){LG_CUT_ALL, -1, 1, NULL};
+    *out = (lg_cut){LG_CUT_ALL, -1, 1, 1, NULL};
     if (a->rank != b->rank || a->dtype != b->dtype)
         return lg_cut_refuse(p, n, "its shape depends on how many items there are");
     for (int d = 0; d < a->rank; d++) {
@@ -51,8 +51,8 @@ static bool same_item(const lg_affine *m, const lg_type *ot, const lg_cut *in, c
         hi += reach > 0 ? reach : 0;
     }
     if (out->f == 1)
-        return c == in->f && lo >= 0 && hi < in->f;
-    return c == 1 && in->f == out->f && !lo && !hi;
+        return c == in->f && lo >= 0 && hi < in->f && in->runs == 1;
+    return c == 1 && in->f == out->f && in->runs == out->runs && !lo && !hi;
 }
 
 static bool view(lg_parts *p, const lg_node *n, const lg_cut *in, const lg_cut *out) {
@@ -76,6 +76,46 @@ static int64_t before(const lg_type *t, int axis) {
     for (int d = 0; d < axis; d++)
         n *= t->shape[d];
     return n;
+}
+
+static const char MIXED[] = "here items are mixed with other dims";
+
+/* A reshape gathers dims before the items into theirs, or takes them out again. */
+static bool reshaped(lg_parts *p, const lg_node *n, const lg_cut *in, lg_cut *out) {
+    int64_t outer = before(&n->in[0]->type[0], in->axis) * in->runs,
+            out_outer = before(&n->type[0], out->axis);
+    out->runs = out_outer ? outer / out_outer : 1;
+    bool ok = out->runs > 0 && out->runs * out_outer == outer && out->f % out->runs == 0;
+    return ok || lg_cut_refuse(p, n, MIXED);
+}
+
+/* In what order items stand along the axis of the result: as in the operands, which agree. */
+static bool follow(lg_parts *p, const lg_node *n, const lg_cut *in, lg_cut *out) {
+    const lg_cut *first = NULL;
+    for (int k = 0; k < n->n_in; k++) {
+        if (in[k].axis < 0)
+            continue;
+        if (first && in[k].runs != first->runs)
+            return lg_cut_refuse(p, n, MIXED);
+        first = &in[k];
+    }
+    if (!first || (first->runs == 1 && n->op->cls != LG_C_RESHAPE))
+        return true;
+    switch (n->op->cls) {
+    case LG_C_RESHAPE:
+        return out->axis < 0 || reshaped(p, n, in, out);
+    case LG_C_ELEM:
+    case LG_C_CAST:
+    case LG_C_MARK:
+    case LG_C_VIEW:
+    case LG_C_UNVIEW:
+    case LG_C_DOT:
+    case LG_C_REDUCE:
+        out->runs = out->axis < 0 ? 1 : first->runs;
+        return true;
+    default:
+        return lg_cut_refuse(p, n, MIXED);
+    }
 }
 
 static bool gather(lg_parts *p, const lg_node *n, const lg_cut *in, const lg_cut *out) {
@@ -165,9 +205,8 @@ static bool carries(lg_parts *p, const lg_node *n, const lg_cut *in, lg_cut *out
     case LG_C_VIEW:
     case LG_C_UNVIEW:
         return view(p, n, in, out);
-    case LG_C_RESHAPE:
-        return before(&n->in[0]->type[0], in->axis) == before(&n->type[0], out->axis) ||
-               lg_cut_refuse(p, n, "here items are mixed with other dims");
+    case LG_C_RESHAPE: /* follow() has looked at it */
+        return true;
     case LG_C_REDUCE:
         return !(n->attr.axes_mask >> in->axis & 1) ||
                lg_cut_refuse(p, n, "this reduces over the items");
@@ -325,7 +364,7 @@ static bool scan_start(lg_parts *p, const lg_node *n, const lg_scan_attr *s, con
         if (xs && in[k].axis > 0)
             to->axis--;
     }
-    start[s->n_carry + s->n_xs] = (lg_cut){LG_CUT_ALL, -1, 1, NULL};
+    start[s->n_carry + s->n_xs] = (lg_cut){LG_CUT_ALL, -1, 1, 1, NULL};
     return true;
 }
 
@@ -351,7 +390,7 @@ static void sum_carries(const lg_scan_attr *s, const lg_scan_attr *probe, lg_cut
         }
         for (int k = 0; k < s->n_carry; k++)
             if (start[k].kind == LG_CUT_ALL && from_items[g->output.at[k].node->id]) {
-                start[k] = (lg_cut){LG_CUT_SUM, -1, 1, lg_op_find("add")};
+                start[k] = (lg_cut){LG_CUT_SUM, -1, 1, 1, lg_op_find("add")};
                 again = true;
             }
     }
@@ -377,6 +416,8 @@ static bool scan(lg_parts *p, const lg_node *n, const lg_node *other, const lg_c
                       (lg_cut_of(body, next)->kind != LG_CUT_SUM && !lg_cut_is_zero(next))
                 : lg_cut_of(body, next)->kind == LG_CUT_SUM)
             return lg_cut_refuse(p, n, "a loop mixes sums over the items with other values");
+        if (start[k].axis >= 0 && lg_cut_of(body, next)->runs != start[k].runs)
+            return lg_cut_refuse(p, n, MIXED);
     }
     info->body[n->id][0] = body;
     for (int k = 0; k < s->n_carry + s->n_yield; k++) {
@@ -406,6 +447,8 @@ static bool cond(lg_parts *p, const lg_node *n, const lg_node *other, const lg_c
         for (int b = 0; b < 2; b++)
             if (c[b]->kind == LG_CUT_SUM && c[!b]->kind != LG_CUT_SUM && !lg_cut_is_zero(x[!b]))
                 return lg_cut_refuse(p, n, "only one branch is a sum over the items");
+        if (c[0]->axis >= 0 && c[1]->axis >= 0 && c[0]->runs != c[1]->runs)
+            return lg_cut_refuse(p, n, MIXED);
         int axis = out[k].axis;
         out[k] = c[0]->kind == LG_CUT_SUM ? *c[0] : *c[1];
         out[k].axis = axis;
@@ -433,6 +476,8 @@ static bool one(lg_parts *p, const lg_node *n, const lg_node *other, lg_cut_info
         *out = info->cut[info->off[n->in[0]->id] + (size_t)n->attr.axis];
         return true;
     }
+    if (!follow(p, n, ins, out))
+        return false;
     if (n->op->cls == LG_C_SCAN)
         return scan(p, n, other, ins, out, info);
     if (n->op->cls == LG_C_COND)
@@ -523,7 +568,7 @@ static void found_sum(lg_parts *p, const lg_node *n, int level) {
     LG_PUSH(p->sum, s);
     LG_PUSH(p->shape, ((lg_part_sum){n->type[0], identity}));
     p->sum_of[n->id] = (int)p->sum.n - 1;
-    p->info->cut[p->info->off[n->id]] = (lg_cut){LG_CUT_ALL, -1, 1, NULL};
+    p->info->cut[p->info->off[n->id]] = (lg_cut){LG_CUT_ALL, -1, 1, 1, NULL};
 }
 
 /* Sums that items wait for belong to the first pass that can make them, the others to the last. */
