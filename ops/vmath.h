@@ -504,7 +504,7 @@ LG_MATH double lg_floordiv_f64(double a, double b) {
         return near;
     if (a - a == 0.0 && b == b && b != 0.0) /* b is infinite */
         return a != 0.0 && (a < 0.0) != (b < 0.0) ? -1.0 : a / b;
-    return b == 0.0 ? a / b : a - a;
+    return b == 0.0 ? a / b : (a - a) + (b - b);
 }
 
 /* a times 2^b for a whole number b; beyond what a float spans it makes no difference. */

@@ -1,6 +1,7 @@
 /* emit.c: from values to nodes: sizes, import from outer graphs, alignment by dim name, dtypes.
  * In check mode every function computes the type only and leaves node = NULL. */
 #include "compiler/mid/elab.h"
+#include "ops/vmath.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,8 +197,9 @@ lg_value *lg_cast(lg_elab *E, lg_value *v, lg_dtype t, lg_span at) {
         return v;
     if (v->kind == LG_V_NUM) {
         if (v->num.known && lg_dtype_is_int(t) && !v->num.is_int && !v->num.is_bool) {
-            double d = trunc(v->num.d);
-            return lg_v_int(E, d >= 9.2e18 ? INT64_MAX : d <= -9.2e18 ? INT64_MIN : (int64_t)d, at);
+            int64_t room; /* as in a run: truncated, saturated, and 0 for NaN */
+            lg_convert(t, &room, LG_F64, &v->num.d, 1);
+            return lg_v_int(E, lg_get_i64(t, &room, 0), at);
         }
         lg_value *r = lg_to_tensor(E, v, t, at);
         if (r->kind == LG_V_TENSOR)
@@ -703,15 +705,14 @@ static lg_value *static_binary(lg_elab *E, const char *op, lg_value *a, lg_value
             r = o == '/' ? exact_integer(E, '-', 0, a->num.i, at) : lg_v_int(E, 0, at);
             if (!r)
                 return lg_v_error(E, at);
-        } else if (y < 0 || y > 0) {
-            double q = floor(x / y);
+        } else if (y < 0 || y > 0 || isnan(y)) {
             if (ints) {
                 int64_t iq = a->num.i / b->num.i;
                 if (a->num.i % b->num.i != 0 && (a->num.i < 0) != (b->num.i < 0))
                     iq--;
                 r = lg_v_int(E, o == '/' ? iq : a->num.i - iq * b->num.i, at);
             } else {
-                r = lg_v_real(E, o == '/' ? q : x - q * y, at);
+                r = lg_v_real(E, o == '/' ? lg_floordiv_f64(x, y) : lg_mod_f64(x, y), at);
             }
         } else {
             lg_err(E, "E0214", at, "division by zero");
