@@ -7,6 +7,7 @@
 #include "compiler/mid/passes.h"
 #include "compiler/mid/rewrite.h"
 #include "ops/prefix.h"
+#include <string.h>
 
 enum { LEAST = 4096, DEEP = 16 }; /* elements of a matrix worth the question; nodes on a way */
 
@@ -179,6 +180,35 @@ static lg_node *ended(lg_rewrite *R, lg_node *a, lg_node *b, bound to, lg_span a
     return lg_rewrite_intern(R, before, lg_g_kernel(R->g, &lg_op_dot_rows, 3, in, 1, &y, NULL, at));
 }
 
+/* a @ b of which column j is computed where j is before the end. Each of few rows is a product of
+ * its own with the columns, so that results lie row by row; else they lie the other way round. */
+static lg_node *ended_columns(lg_rewrite *R, lg_node *a, lg_node *b, bound to, lg_span at) {
+    enum { FEW = 8 };
+    const lg_type *ta = &a->type[0], *tb = &b->type[0];
+    int r = ta->rank, from[LG_MAX_RANK];
+    int64_t m = ta->shape[r - 2], n = tb->shape[r - 1], dims[LG_MAX_RANK];
+    if (m > FEW || r == LG_MAX_RANK) {
+        lg_node *y = ended(R, transposed(R, b, at), transposed(R, a, at), to, at);
+        return transposed(R, y, at);
+    }
+    memcpy(dims, ta->shape, sizeof *dims * (size_t)(r - 1));
+    lg_type y = {.dtype = ta->dtype, .rank = r};
+    memcpy(y.shape, dims, sizeof *dims * (size_t)(r - 1));
+    y.shape[r - 1] = n;
+    for (int d = 0; d < r - 2; d++)
+        from[d] = d;
+    from[r - 2] = -1;
+    from[r - 1] = r - 2;
+    from[r] = r - 1;
+    dims[r - 1] = n;
+    dims[r] = ta->shape[r - 1];
+    lg_node *columns = lg_s_broadcast(R, transposed(R, b, at), r + 1, dims, from, at);
+    dims[r - 1] = ta->shape[r - 1];
+    dims[r] = 1;
+    lg_node *row = lg_s_reshape(R, a, r + 1, dims, at);
+    return lg_s_reshape(R, ended(R, columns, row, to, at), r, y.shape, at);
+}
+
 static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {
     lg_dtype t = n->type[0].dtype;
     int r = n->type[0].rank;
@@ -191,11 +221,8 @@ static lg_node *make(lg_rewrite *R, lg_node *n, lg_node *const *in) {
         if (n->type[0].shape[axis] == 1 || !is_read_to(R->ctx, n, axis, DEEP, &b) ||
             b.end->id > n->id)
             continue;
-        if (k == 0)
-            return ended(R, in[0], in[1], b, n->span);
-        lg_node *y =
-            ended(R, transposed(R, in[1], n->span), transposed(R, in[0], n->span), b, n->span);
-        return transposed(R, y, n->span);
+        return k == 0 ? ended(R, in[0], in[1], b, n->span)
+                      : ended_columns(R, in[0], in[1], b, n->span);
     }
     return lg_rewrite_copy(R, n, in);
 }

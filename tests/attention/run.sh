@@ -123,9 +123,9 @@ END
 check 'many positions' "$lg" run --quiet --mem 120M "$scratch/long.lg"
 
 # a step of a loop: keys and values up to its index, which nothing beyond is asked of
-steps() { # steps SCORE [SHOWN]: the scores as SCORE; SHOWN: what else is shown of them
+steps() { # steps SCORE [SHOWN [QUERIES]]: the scores as SCORE; SHOWN: what else is shown of them
     cat >"$scratch/x.lg" <<END
-dim T = 96, G = 2, R = 2, K = 32
+dim T = 96, G = 2, R = ${3:-2}, K = 32
 train step {
   param w = rand normal([T, G, R, K])
   let r = scan (keys = zeros([G, T, K]), values = zeros([T, G, K])) for t in 0..T {
@@ -169,8 +169,32 @@ check 'a step: in every way' each_way
 steps "if t < j then -1 else $scores"
 check 'a step, the other way round: scores end' ends
 check 'a step, the other way round: values' alike
+steps "$scores" '' 12
+check 'a step of many queries: scores end' ends
+check 'a step of many queries: values' alike
+check 'a step of many queries: in every way' each_way
 steps "$scores" ' + sum(r.s[T - 1])'
 check 'scores that are shown: all of them' goes_on
+cat >"$scratch/x.lg" <<'END'
+train step {
+  part att = GroupedQueryAttention(256, 8, 2)
+  let x = rand normal([96, 1, 256])
+  let r = scan (kept = att.cache(1, 96)) for t in 0..96 {
+    let s = att.step(x[t], kept, t)
+    kept' = s.kept
+    yield {y: s.y}
+  }
+  metric apart = max(abs(r.y[:, 0] - att(permute(x, [1, 0, 2]))[0]))
+  max_steps = 1
+}
+let r = run step()
+print r.history.apart[0] < 1e-5
+END
+rows_of_cache() {
+    graph >"$scratch/graph" && grep -q 'dot_rows(' "$scratch/graph" && grep -q 'dot_prefix(' "$scratch/graph" &&
+        [ "$(grep -c 'scatter_put(' "$scratch/graph")" = 2 ] && "$lg" run --quiet "$scratch/x.lg" | grep -qx true
+}
+check 'a cache: a row of it is written, and what was written is read' rows_of_cache
 
 # the same bits in every way
 sed 's/^dim T = 96/dim T = 83/' tests/jit/attention.lg >"$scratch/x.lg"
