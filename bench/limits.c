@@ -1,6 +1,7 @@
 /* limits.c: what this machine can do, measured by the loops that decide: fused multiply-adds in
- * registers, a large product by OpenBLAS, a stream of adds through memory. One line of JSON for
- * each number of threads. Not part of the library. */
+ * registers, a large product by OpenBLAS, a stream of adds through memory, 64 MB that are read alone
+ * (as the matrix of a product with a vector is). One line of JSON for each number of threads. Not
+ * part of the library. */
 #define _GNU_SOURCE
 #include <cblas.h>
 #include <pthread.h>
@@ -10,7 +11,7 @@
 #include <time.h>
 
 typedef float vec __attribute__((vector_size(64), aligned(64)));
-enum { MOST = 16, WORDS = 1 << 25 };
+enum { MOST = 16, WORDS = 1 << 25, READ = 1 << 24, AGAIN = 6 };
 extern void openblas_set_num_threads(int n);
 
 static double now(void) {
@@ -42,12 +43,33 @@ static void multiply_adds(void) {
 }
 
 static void triad(int me) {
-    size_t beg = (size_t)WORDS / (size_t)n_threads * (size_t)me, end = beg + WORDS / (size_t)n_threads;
+    size_t beg = (size_t)WORDS / (size_t)n_threads * (size_t)me,
+           end = beg + WORDS / (size_t)n_threads;
     for (size_t i = beg; i < end; i += 16)
         *(vec *)(a + i) = *(vec *)(b + i) + *(vec *)(c + i) * 3.0f;
 }
 
-static double best[MOST][2]; /* seconds of a thread's fastest round */
+/* 64 MB read again and again, of which the caches may keep a part. */
+static void reads(int me) {
+    size_t n = (size_t)READ / (size_t)n_threads, beg = n * (size_t)me;
+    vec s[8] = {0};
+    for (int r = 0; r < AGAIN; r++)
+        for (const float *x = a + beg; x < a + beg + n; x += 128)
+#pragma GCC unroll 8
+            for (int v = 0; v < 8; v++)
+                s[v] += *(const vec *)(x + 16 * v);
+    for (int v = 1; v < 8; v++)
+        s[0] += s[v];
+    sink = s[0][me & 15];
+}
+
+enum { FMA, TRIAD, READS, LOOPS };
+static double best[MOST][LOOPS]; /* seconds of a thread's fastest round */
+
+static void alone(int me) {
+    (void)me;
+    multiply_adds();
+}
 
 static void *part(void *arg) {
     int me = (int)(long)arg;
@@ -55,24 +77,22 @@ static void *part(void *arg) {
     CPU_ZERO(&one);
     CPU_SET(me, &one);
     sched_setaffinity(0, sizeof one, &one);
+    static void (*const loop[])(int) = {[FMA] = alone, [TRIAD] = triad, [READS] = reads};
     triad(me); /* pages are touched */
-    best[me][0] = best[me][1] = 1e9;
-    for (int r = 0; r < 7; r++) {
-        pthread_barrier_wait(&gate);
-        double t0 = now();
-        multiply_adds();
-        double t1 = now();
-        pthread_barrier_wait(&gate);
-        double t2 = now();
-        triad(me);
-        double t3 = now();
-        best[me][0] = t1 - t0 < best[me][0] ? t1 - t0 : best[me][0];
-        best[me][1] = t3 - t2 < best[me][1] ? t3 - t2 : best[me][1];
-    }
+    for (int k = 0; k < LOOPS; k++)
+        best[me][k] = 1e9;
+    for (int r = 0; r < 7; r++)
+        for (int k = 0; k < LOOPS; k++) {
+            pthread_barrier_wait(&gate);
+            double t = now();
+            loop[k](me);
+            t = now() - t;
+            best[me][k] = t < best[me][k] ? t : best[me][k];
+        }
     return NULL;
 }
 
-static void loops(double *gflops, double *gbytes) {
+static void loops(double *gflops, double *gbytes, double *gread) {
     pthread_t t[MOST];
     pthread_barrier_init(&gate, NULL, (unsigned)n_threads);
     for (int i = 0; i < n_threads; i++)
@@ -80,8 +100,9 @@ static void loops(double *gflops, double *gbytes) {
     for (int i = 0; i < n_threads; i++)
         pthread_join(t[i], NULL);
     for (int i = 0; i < n_threads; i++) {
-        *gflops += 4e6 * 16 * 32 / best[i][0] / 1e9;
-        *gbytes += 16.0 * (WORDS / n_threads) / best[i][1] / 1e9;
+        *gflops += 4e6 * 16 * 32 / best[i][FMA] / 1e9;
+        *gbytes += 16.0 * (WORDS / n_threads) / best[i][TRIAD] / 1e9;
+        *gread += 4.0 * AGAIN * (READ / n_threads) / best[i][READS] / 1e9;
     }
 }
 
@@ -107,8 +128,8 @@ int main(int argc, char **argv) {
     c = aligned_alloc(1 << 21, sizeof *c * WORDS);
     for (size_t i = 0; i < WORDS; i++)
         b[i] = c[i] = 1e-3f;
-    double flops = 0, bytes = 0;
-    loops(&flops, &bytes);
-    printf("{\"threads\": %d, \"fma\": %.1f, \"sgemm\": %.1f, \"triad\": %.1f}\n", n_threads, flops,
-           sgemm(), bytes);
+    double flops = 0, bytes = 0, read = 0;
+    loops(&flops, &bytes, &read);
+    printf("{\"threads\": %d, \"fma\": %.1f, \"sgemm\": %.1f, \"triad\": %.1f, \"reads\": %.1f}\n",
+           n_threads, flops, sgemm(), bytes, read);
 }
