@@ -20,6 +20,7 @@ enum { MOST_LINES = 40 };
 
 static struct {
     bool on;
+    const lg_machine *(*measure)(void);
     LG_VEC(row) row;
     int64_t loops, compiled; /* of plans that ran */
     lg_crew crew;            /* of the plan that ran most of those that could choose */
@@ -223,6 +224,54 @@ static void print_crew(FILE *out) {
                 c->took[0] / 1e3, profile.crew_threads, c->took[1] / 1e3);
 }
 
+/* 12.3M */
+static const char *scaled(char out[16], double v) {
+    static const char *const unit[] = {"", "k", "M", "G", "T"};
+    size_t i = 0;
+    for (; v >= 999.5 && i + 1 < LG_COUNT(unit); i++)
+        v /= 1000;
+    snprintf(out, 16, "%.3g%s", v, unit[i]);
+    return out;
+}
+
+double lg_machine_stream(const lg_machine *m, double bytes) {
+    int k = 0;
+    while (k + 1 < LG_MEMORIES && bytes > m->size[k])
+        k++;
+    return m->bytes[k];
+}
+
+double lg_machine_share(const lg_machine *m, double flops, double bytes, double ns) {
+    double stream = lg_machine_stream(m, bytes), work = m->flops > 0 ? flops / m->flops : 0,
+           moved = stream > 0 ? bytes / stream : 0;
+    return (work > moved ? work : moved) / ns;
+}
+
+static void print_machine(const lg_machine *m, FILE *out) {
+    char size[3][16];
+    fprintf(
+        out,
+        "roof: %.0f GFLOP/s, and of memory %.0f GB/s up to %sB, %.0f up to %sB, %.0f beyond, on %d "
+        "thread%s",
+        m->flops, m->bytes[0], scaled(size[0], m->size[0]), m->bytes[1],
+        scaled(size[1], m->size[1]), m->bytes[2], m->threads, m->threads > 1 ? "s" : "");
+    if (m->threads > 1)
+        fprintf(out, ", which meet in %.2f us", m->meeting / 1e3);
+    fputc('\n', out);
+}
+
+static void print_row(const row *r, double all, const lg_machine *m, FILE *out) {
+    char flops[16], bytes[16];
+    double n = (double)r->runs, ns = r->ns / n;
+    fprintf(out, "%5.1f%% %10.2f %8" PRId64 " %9.1f %7s %7s %8.1f %8.1f", 100 * r->ns / all,
+            r->ns / 1e6, r->runs, ns / 1e3, scaled(flops, r->flops / n),
+            scaled(bytes, r->bytes / n), r->flops / r->ns, r->bytes / r->ns);
+    if (m)
+        fprintf(out, " %4.0f%%", 100 * lg_machine_share(m, r->flops / n, r->bytes / n, ns));
+    fprintf(out, "  %s", r->name);
+    print_line(r->at, out);
+}
+
 /* The dearest kernels first. */
 static void print(FILE *out) {
     double all = 0;
@@ -230,16 +279,14 @@ static void print(FILE *out) {
         all += profile.row.at[k].ns;
     if (!profile.row.n)
         return;
+    const lg_machine *m = profile.measure ? profile.measure() : NULL;
     qsort(profile.row.at, profile.row.n, sizeof(row), dearest);
-    fprintf(out, "%6s %10s %8s %9s %8s %8s  %s\n", "share", "ms", "runs", "us a run", "GFLOP/s",
-            "GB/s", "kernel");
-    for (size_t k = 0; k < profile.row.n && k < MOST_LINES; k++) {
-        const row *r = &profile.row.at[k];
-        fprintf(out, "%5.1f%% %10.2f %8" PRId64 " %9.1f %8.1f %8.1f  %s", 100 * r->ns / all,
-                r->ns / 1e6, r->runs, r->ns / 1e3 / (double)r->runs, r->flops / r->ns,
-                r->bytes / r->ns, r->name);
-        print_line(r->at, out);
-    }
+    fprintf(out, "%6s %10s %8s %9s %7s %7s %8s %8s%s  %s\n", "share", "ms", "runs", "us a run",
+            "FLOP", "B", "GFLOP/s", "GB/s", m ? "  roof" : "", "kernel");
+    for (size_t k = 0; k < profile.row.n && k < MOST_LINES; k++)
+        print_row(&profile.row.at[k], all, m, out);
+    if (m)
+        print_machine(m, out);
     if (profile.loops)
         fprintf(out, "compiled: %" PRId64 " of %" PRId64 " loops of steps\n", profile.compiled,
                 profile.loops);
@@ -252,7 +299,8 @@ static void print_at_exit(void) {
     print(stderr);
 }
 
-void lg_profile_start(void) {
+void lg_profile_start(const lg_machine *(*measure)(void)) {
+    profile.measure = measure;
     if (!profile.on)
         atexit(print_at_exit);
     profile.on = true;

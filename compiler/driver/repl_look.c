@@ -1,6 +1,7 @@
 /* repl_look.c: commands about an expression: its type, its graph, how it runs and how fast. */
 #include "compiler/driver/repl.h"
 #include "compiler/mid/passes.h"
+#include "ops/machine.h"
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,86 +222,23 @@ static bool measure(lg_plan *plan, const lg_graph *g, const void *const *in, dou
     return ok;
 }
 
-typedef struct {
-    double flops, bytes; /* a second */
-} machine;
-
-/* What a product of matrices and a sum of long vectors reach here. */
-static double rate_of(lg_graph *g, lg_node *x, bool of_work) {
-    lg_plan_opts o = {0};
-    timing t;
-    lg_fault fault = {.row = -1};
-    const void *in[2];
-    lg_tensor *a =
-        lg_tensor_new(x->in[0]->type->dtype, x->in[0]->type->rank, x->in[0]->type->shape);
-    in[0] = in[1] = a->data;
-    lg_g_output(g, x, -1, NULL);
-    lg_plan *plan = lg_plan_new(g, &o);
-    lg_plan_stats st = lg_plan_get_stats(plan);
-    double rate = 0;
-    if (measure(plan, g, in, 0.15, &t, &fault) && t.median > 0)
-        rate = (double)(of_work ? st.flops : st.bytes) / t.median;
-    lg_plan_free(plan);
-    lg_tensor_release(a);
-    lg_graph_free(g);
-    return rate;
-}
-
-static machine measured(void) {
-    const int64_t side[2] = {512, 512}, length[1] = {1 << 23};
-    lg_type square = lg_type_make(LG_F32, 2, side), line = lg_type_make(LG_F32, 1, length);
-    lg_graph *g = lg_graph_new(NULL), *h = lg_graph_new(NULL);
-    lg_node *a = lg_g_input(g, square, (lg_span){0}), *b = lg_g_input(g, square, (lg_span){0});
-    lg_node *x = lg_g_input(h, line, (lg_span){0}), *y = lg_g_input(h, line, (lg_span){0});
-    const lg_op *add = lg_op_find("add");
-    machine m;
-    m.flops = rate_of(g, lg_g_dot(g, a, b, (lg_span){0}), true);
-    m.bytes = rate_of(h, lg_g_elem(h, add, 2, (lg_node *[]){x, y}, (lg_span){0}), false);
-    return m;
-}
-
-/* Measured once and kept in a file, for each number of threads. */
-static machine this_machine(void) {
-    machine m = {0};
-    lg_buf path = {0};
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && *cache == '/')
-        lg_buf_printf(&path, "%s/lossgraph/machine-%d", cache, lg_pool_threads());
-    else if (home && *home)
-        lg_buf_printf(&path, "%s/.cache/lossgraph/machine-%d", home, lg_pool_threads());
-    FILE *f = path.n ? fopen(path.at, "r") : NULL;
-    bool known = f && fscanf(f, "%lf %lf", &m.flops, &m.bytes) == 2 && m.flops > 0 && m.bytes > 0;
-    if (f)
-        fclose(f);
-    if (!known) {
-        m = measured();
-        if (path.n)
-            lg_make_folders(path.at);
-        f = path.n ? fopen(path.at, "w") : NULL;
-        if (f) {
-            fprintf(f, "%.6g %.6g\n", m.flops, m.bytes);
-            fclose(f);
-        }
-    }
-    lg_buf_free(&path);
-    return m;
-}
-
 static void put_time(const timing *t, const lg_plan_stats *st) {
-    machine m = this_machine();
+    const lg_machine *m = lg_machine_here();
+    double flops = (double)st->flops, bytes = (double)st->bytes, ns = 1e9 * t->median;
     char took[32], work[32], moved[32], most_work[32], most_moved[32];
-    double least_work = m.flops > 0 ? (double)st->flops / m.flops : 0,
-           least_moved = m.bytes > 0 ? (double)st->bytes / m.bytes : 0,
-           least = least_work > least_moved ? least_work : least_moved;
     snprintf(took, sizeof took, t->median < 1e-3 ? "%.3g us" : "%.3g ms",
              t->median < 1e-3 ? t->median * 1e6 : t->median * 1e3);
-    scaled(work, sizeof work, (double)st->flops / t->median, "FLOP/s");
-    scaled(moved, sizeof moved, (double)st->bytes / t->median, "B/s");
-    scaled(most_work, sizeof most_work, m.flops, "FLOP/s");
-    scaled(most_moved, sizeof most_moved, m.bytes, "B/s");
-    printf(
-        "%s, the median of %d runs\n%s of %s, %s of %s; the machine needs %.3g %% of that time\n",
-        took, t->runs, work, most_work, moved, most_moved, 100 * least / t->median);
+    scaled(work, sizeof work, flops / t->median, "FLOP/s");
+    scaled(moved, sizeof moved, bytes / t->median, "B/s");
+    printf("%s, the median of %d runs\n", took, t->runs);
+    if (!m) {
+        printf("%s, %s\n", work, moved);
+        return;
+    }
+    scaled(most_work, sizeof most_work, 1e9 * m->flops, "FLOP/s");
+    scaled(most_moved, sizeof most_moved, 1e9 * lg_machine_stream(m, bytes), "B/s");
+    printf("%s of %s, %s of %s; the machine needs %.3g %% of that time\n", work, most_work, moved,
+           most_moved, 100 * lg_machine_share(m, flops, bytes, ns));
 }
 
 bool lg_repl_time(lg_repl *R, const char *text) {

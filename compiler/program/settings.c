@@ -1,6 +1,7 @@
 /* settings.c: the options that every run of a program takes, under `lg run` and in built programs.
  */
 #include "compiler/program/options.h"
+#include "ops/machine.h"
 #include "runtime/profile.h"
 #include "runtime/trace.h"
 #include <errno.h>
@@ -93,7 +94,7 @@ int lg_run_options(const lg_run_settings *o, lg_host_opts *h) {
     if (o->dtype && h->float_dtype == LG_NO_DTYPE)
         return lg_bad_value("float", o->dtype, "f32 or f64");
     if (o->profile)
-        lg_profile_start();
+        lg_profile_start(lg_machine_here);
     if (o->trace && !lg_trace_start(o->trace)) {
         char message[300];
         snprintf(message, sizeof message, "%.200s cannot be written: %s", o->trace,

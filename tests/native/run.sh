@@ -319,6 +319,9 @@ check 'a picture: steps that read each other' grep -qE '^  s[0-9]+ -> s[0-9]+;' 
 check 'a picture: what is expected' grep -q 'us expected' expected.dot
 "$lg" run points.lg --quiet --jit=off --profile --dump=dot >measured.dot 2>/dev/null
 check 'a profile: what was measured' grep -qE 'label=".*us.n' measured.dot
+"$lg" run points.lg --quiet --jit=off --profile >/dev/null 2>out
+check 'a profile: what every kernel does and reaches' grep -qE '^ *[0-9.]+% +[0-9.]+ +[0-9]+ +[0-9.]+ +[0-9.]+[kMG]? +[0-9.]+[kMG]? +[0-9.]+ +[0-9.]+ +[0-9]+%  .*:[0-9]+$' out
+check 'a profile: of what the machine can' grep -qE '^roof: [0-9]+ GFLOP/s, and of memory [0-9]+ GB/s' out
 check 'a profile: of every step' test -z "$(grep 'us expected' measured.dot)"
 command -v dot >/dev/null && check 'it can be drawn' sh -c "sed -n '/^digraph/,/^}/p' expected.dot | dot -Tsvg"
 
