@@ -62,7 +62,9 @@ typedef struct {
 
 struct lg_aot {
     LG_VEC(job) job;
-    lg_kernels *often[UNITS], *rare[UNITS]; /* rare: that plans which run often do not have */
+    /* rare: kernels that plans which run often do not have, or have for other sizes of the data
+     * only, as they travel whole */
+    lg_kernels *often[UNITS], *rare[UNITS];
     LG_VEC(lg_carried) made;
     int plans, hot; /* hot: plans that are compiled for the oldest processors too */
     char why[256];
@@ -90,7 +92,7 @@ static void choose_words(job *j, bool often) {
     for (; words[j->isa][n]; n++)
         j->words[n] = words[j->isa][n];
     if (!often)
-        j->words[n] = "-O1";
+        j->words[n] = LG_CC_QUICK;
 }
 
 /* A small plan as it is: its steps are one function, with every size a constant. */
@@ -118,7 +120,7 @@ void lg_aot_add(lg_aot *a, const lg_plan *p, int64_t runs) {
     for (int isa = UNITS == 1 || is_hot(p, runs) ? 0 : 1; isa < UNITS; isa++) {
         lg_emitted e;
         lg_emit_open(p, lg_aot_how(p, (lg_isa)isa), often && !whole,
-                     often ? a->often[isa] : a->rare[isa], &e);
+                     often && !whole ? a->often[isa] : a->rare[isa], &e);
         kernels += e.open.n;
         lg_emitted_free(&e);
         if (whole)

@@ -67,6 +67,10 @@ static const char *const linking[] = {"-shared",
 /* At -O2 gcc leaves most loops alone unless told; clang does not know the word. */
 static const char cost_model[] = "-fvect-cost-model=dynamic";
 
+/* What is left of a loop after whole vectors goes element by element, not by narrower ones: less
+ * text, which is most of the time of compiling. */
+static const char quick_ends[] = "--param=vect-epilogues-nomask=0";
+
 static bool is_clang(const char *compiler) {
     char *path = realpath(compiler, NULL), *slash = path ? strrchr(path, '/') : NULL;
     bool yes = slash && strstr(slash, "clang");
@@ -111,6 +115,7 @@ uint64_t lg_cc_hash_options(const char *const *isa, uint64_t h) {
         h = lg_hash(options[i], strlen(options[i]) + 1, h);
     for (size_t i = 0; i < LG_COUNT(linking); i++)
         h = lg_hash(linking[i], strlen(linking[i]) + 1, h);
+    h = lg_hash(quick_ends, sizeof quick_ends, h);
     return lg_hash(cost_model, sizeof cost_model, h);
 }
 
@@ -226,10 +231,15 @@ static bool compile_part(lg_cc *c, size_t k) {
     word(argv, &n, c->compiler);
     for (size_t i = 0; i < LG_COUNT(options); i++)
         word(argv, &n, options[i]);
-    for (size_t i = 0; c->work.isa[i] && i < WORDS / 2; i++)
+    bool quick = false, clang = is_clang(c->compiler);
+    for (size_t i = 0; c->work.isa[i] && i < WORDS / 2; i++) {
         word(argv, &n, c->work.isa[i]);
-    if (!is_clang(c->compiler))
+        quick = quick || !strcmp(c->work.isa[i], LG_CC_QUICK);
+    }
+    if (!clang)
         word(argv, &n, cost_model);
+    if (!clang && quick)
+        word(argv, &n, quick_ends);
     for (size_t i = 0; alone && i < LG_COUNT(linking); i++)
         word(argv, &n, linking[i]);
     if (!alone)

@@ -11,6 +11,7 @@ typedef struct {
     const char *const *isa; /* words that say for which processor, ended by NULL */
     bool gentle;            /* at low priority */
 } lg_cc_work;
+#define LG_CC_QUICK "-O1" /* a word for what need not be the best code */
 typedef enum { LG_CC_WORKING, LG_CC_MADE, LG_CC_FAILED } lg_cc_state;
 typedef struct lg_cc lg_cc;
 
