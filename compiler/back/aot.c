@@ -17,14 +17,14 @@
 #define SHORT_NS 1e5 /* of a step: what is compiled as one function */
 
 #if defined(__x86_64__)
-enum { UNITS = LG_ISA_AVX512 + 1 };
+enum { UNITS = LG_ISA_AVX512 + 1, RARE_UNIT = LG_ISA_AVX2 };
 static const char *const words[UNITS][8] = {
     {"-march=x86-64"},
     {"-march=x86-64", "-mavx2", "-mfma"},
     {"-march=x86-64", "-mavx2", "-mfma", "-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"}};
 static const char units[] = "AVX2, AVX-512", more_units[] = "x86-64, AVX2, AVX-512";
 #else
-enum { UNITS = 1 };
+enum { UNITS = 1, RARE_UNIT = 0 };
 static const char *const words[UNITS][8] = {{NULL}};
 static const char units[] = "this machine", *const more_units = units;
 #endif
@@ -54,6 +54,7 @@ typedef struct {
     size_t n_part;
     uint64_t key[2], hash[2]; /* hash: of the text */
     lg_isa isa;
+    bool rare;                /* newer units have it too */
     const char *words[WORDS]; /* for the compiler */
     char cached[1024];        /* "": there is no place for it */
     bool was_cached;
@@ -62,9 +63,10 @@ typedef struct {
 
 struct lg_aot {
     LG_VEC(job) job;
-    /* rare: kernels that plans which run often do not have, or have for other sizes of the data
-     * only, as they travel whole */
-    lg_kernels *often[UNITS], *rare[UNITS];
+    lg_kernels *often[UNITS];
+    /* Kernels that plans which run often do not have, or that serve them for other sizes of the
+     * data only, as they travel whole: for one unit, which newer ones have too. */
+    lg_kernels *rare;
     LG_VEC(lg_carried) made;
     int plans, hot; /* hot: plans that are compiled for the oldest processors too */
     char why[256];
@@ -72,10 +74,9 @@ struct lg_aot {
 
 lg_aot *lg_aot_new(void) {
     lg_aot *a = lg_alloc(sizeof *a);
-    for (int isa = 0; isa < UNITS; isa++) {
+    for (int isa = 0; isa < UNITS; isa++)
         a->often[isa] = lg_kernels_new(NULL);
-        a->rare[isa] = lg_kernels_new(a->often[isa]);
-    }
+    a->rare = lg_kernels_new(a->often[RARE_UNIT]);
     return a;
 }
 
@@ -114,13 +115,15 @@ static bool is_hot(const lg_plan *p, int64_t runs) {
     return p->cost * (double)runs > HOT_NS;
 }
 
-void lg_aot_add(lg_aot *a, const lg_plan *p, int64_t runs) {
+/* Kernels for other sizes are as good as those for these sizes where the data decide how many items
+ * a step has, and there must be good ones where the plan does not travel whole. */
+void lg_aot_add(lg_aot *a, const lg_plan *p, int64_t runs, bool sized) {
     size_t kernels = 0;
-    bool often = runs > 0, whole = often && lg_aot_whole(p);
+    bool often = runs > 0, whole = often && lg_aot_whole(p), good = often && (sized || !whole);
     for (int isa = UNITS == 1 || is_hot(p, runs) ? 0 : 1; isa < UNITS; isa++) {
         lg_emitted e;
-        lg_emit_open(p, lg_aot_how(p, (lg_isa)isa), often && !whole,
-                     often && !whole ? a->often[isa] : a->rare[isa], &e);
+        lg_kernels *all = good ? a->often[isa] : isa == RARE_UNIT ? a->rare : NULL;
+        lg_emit_open(p, lg_aot_how(p, (lg_isa)isa), often && !whole, all, &e);
         kernels += e.open.n;
         lg_emitted_free(&e);
         if (whole)
@@ -132,11 +135,11 @@ void lg_aot_add(lg_aot *a, const lg_plan *p, int64_t runs) {
 
 static void add_files(lg_aot *a, lg_isa isa, bool often) {
     const lg_buf *file;
-    size_t n = lg_kernels_files(often ? a->often[isa] : a->rare[isa], &file);
+    size_t n = lg_kernels_files(often ? a->often[isa] : a->rare, &file);
     for (size_t k = 0; k < n; k++) {
-        job j = {.isa = isa, .part = &file[k], .n_part = 1};
+        job j = {.isa = isa, .rare = !often, .part = &file[k], .n_part = 1};
         j.key[0] = LG_AOT_KERNELS;
-        j.key[1] = (uint64_t)isa;
+        j.key[1] = often ? (uint64_t)isa : LG_AOT_RARE;
         for (uint64_t h = 0; h < 2; h++)
             j.hash[h] = lg_hash(file[k].at, file[k].n, h + 1);
         choose_words(&j, often);
@@ -146,10 +149,9 @@ static void add_files(lg_aot *a, lg_isa isa, bool often) {
 
 /* Files of kernels as jobs. */
 static void add_kernels(lg_aot *a) {
-    for (int isa = 0; isa < UNITS; isa++) {
+    for (int isa = 0; isa < UNITS; isa++)
         add_files(a, (lg_isa)isa, true);
-        add_files(a, (lg_isa)isa, false);
-    }
+    add_files(a, RARE_UNIT, false);
 }
 
 /* The cache of jit.c, for builds of the same program again; its files have a few bytes behind the
@@ -359,7 +361,7 @@ int lg_aot_plans(const lg_aot *a) {
 }
 
 int lg_aot_kernels(const lg_aot *a) {
-    return lg_kernels_count(a->often[UNITS - 1]) + lg_kernels_count(a->rare[UNITS - 1]);
+    return lg_kernels_count(a->often[UNITS - 1]) + lg_kernels_count(a->rare);
 }
 
 const char *lg_aot_units(const lg_aot *a) {
@@ -429,13 +431,14 @@ static int write_job(const job *j, const char *dir, const char *name) {
 
 int lg_aot_write(lg_aot *a, const char *dir) {
     int files = 0, plans = 0, kernels = 0;
+    lg_isa mine = (int)lg_isa_of() < UNITS ? lg_isa_of() : (lg_isa)0;
     if (mkdir(dir, 0777) != 0 && errno != EEXIST)
         return -1;
     add_kernels(a);
     for (size_t k = 0; k < a->job.n; k++) {
         const job *j = &a->job.at[k];
         char name[32];
-        if ((int)j->isa != ((int)lg_isa_of() < UNITS ? (int)lg_isa_of() : 0))
+        if (j->isa != mine && !(j->rare && mine > j->isa))
             continue;
         snprintf(name, sizeof name, "%s%d", j->part ? "kernels" : "plan",
                  j->part ? ++kernels : ++plans);
@@ -456,8 +459,8 @@ void lg_aot_free(lg_aot *a) {
         lg_free((void *)(uintptr_t)a->made.at[k].bytes);
     for (int isa = 0; isa < UNITS; isa++) {
         lg_kernels_free(a->often[isa]);
-        lg_kernels_free(a->rare[isa]);
     }
+    lg_kernels_free(a->rare);
     lg_free(a->job.at);
     lg_free(a->made.at);
     lg_free(a);
@@ -495,7 +498,9 @@ static void load_kernels(lg_isa isa) {
     carried.loaded = carried.n > 0;
     for (size_t k = 0; k < carried.n; k++) {
         const lg_carried *c = &carried.at[k];
-        if (c->key[0] != LG_AOT_KERNELS || c->key[1] != (uint64_t)isa)
+        bool ours =
+            c->key[1] == (uint64_t)isa || (c->key[1] == LG_AOT_RARE && (int)isa >= RARE_UNIT);
+        if (c->key[0] != LG_AOT_KERNELS || !ours)
             continue;
         lg_image *x = lg_image_load(c->bytes, c->n, &why);
         if (x)

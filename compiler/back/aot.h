@@ -8,20 +8,23 @@
 
 /* One plan for one vector unit, or kernels of many. */
 typedef struct {
-    uint64_t key[2]; /* of its text, whatever the compiler was; kernels: LG_AOT_KERNELS, the unit */
+    uint64_t key[2]; /* of its text, whatever the compiler was; kernels: LG_AOT_KERNELS, the
+                        unit or LG_AOT_RARE */
     const uint8_t *bytes;
     size_t n;
 } lg_carried;
 
 #define LG_AOT_KERNELS UINT64_C(0x6c676b65726e656c)
+#define LG_AOT_RARE UINT64_C(0x72617265) /* those of one unit that serve newer ones too */
 
 /* ---- where it is built ---- */
 
 typedef struct lg_aot lg_aot;
 lg_aot *lg_aot_new(void);
-/* Keeps its texts, not the plan. runs: how often it will run, about; 0: seldom. What takes little
- * time in all is compiled for vector units alone. */
-void lg_aot_add(lg_aot *a, const lg_plan *p, int64_t runs);
+/* Keeps its texts, not the plan. runs: how often it will run, about; 0: seldom. sized: how many
+ * items it has is up to the data. What takes little time in all is compiled for vector units alone.
+ */
+void lg_aot_add(lg_aot *a, const lg_plan *p, int64_t runs, bool sized);
 /* Compiles what was added, all of the machine at a time. Plans whose compilation fails are left
  * out; *why then says what happened to the first, else NULL. False: there is no compiler. */
 bool lg_aot_compile(lg_aot *a, const char **why);

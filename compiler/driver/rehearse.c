@@ -5,16 +5,16 @@
 #include <string.h>
 #include <sys/time.h>
 
-/* Host code decides which plans there are, so it runs; not for longer than this, microseconds of the
- * processor: what else the machine does must not change what is built. */
+/* Host code decides which plans there are, so it runs; not for longer than this, microseconds of
+ * the processor: what else the machine does must not change what is built. */
 enum { LONGEST = 1500000, AGAIN = 50000 };
 
 static void too_long(int sig) {
     lg_host_ask_to_stop(sig);
 }
 
-static void add(void *ctx, const lg_plan *p, int64_t runs) {
-    lg_aot_add(ctx, p, runs);
+static void add(void *ctx, const lg_plan *p, int64_t runs, bool sized) {
+    lg_aot_add(ctx, p, runs, sized);
 }
 
 /* The first error's text, for a note: the program itself was checked and is fine. */

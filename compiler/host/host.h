@@ -30,7 +30,7 @@ typedef struct lg_host_opts {
     lg_jit_mode jit;           /* compile steps while they run */
     /* What lg_host_rehearse calls with each plan, which may be gone afterwards. runs: the steps of a
      * run, for the plan of a whole batch; 0 for a short one's and for evaluations. */
-    void (*planned)(void *ctx, const lg_plan *p, int64_t runs);
+    void (*planned)(void *ctx, const lg_plan *p, int64_t runs, bool sized);
     void *planned_ctx;
     const char *dump; /* graph, grad, plan or c: print that of each train's step; NULL: nothing */
 } lg_host_opts;

@@ -291,13 +291,22 @@ static bool runs_often(const lg_train *T, const lg_step_plan *p) {
     return !p->eval;
 }
 
+/* All rows at once are as many as there are. */
+static bool sized_by_data(const lg_train *T) {
+    for (size_t i = 0; i < T->feed.n; i++)
+        if (!T->feed.at[i].data->batch)
+            return true;
+    return false;
+}
+
 /* Looking for what is not finite goes from op to op, which compiled code does not. */
 static void compiled(lg_train *T, const lg_step_plan *p, lg_plan *plan, bool made) {
     const char *dump = T->H->o.dump;
     if (made && dump && !strcmp(dump, "c") && !p->eval)
         lg_jit_print(plan, stdout);
     if (made && !p->check_nan && T->H->o.planned)
-        T->H->o.planned(T->H->o.planned_ctx, plan, runs_often(T, p) ? T->steps : 0);
+        T->H->o.planned(T->H->o.planned_ctx, plan, runs_often(T, p) ? T->steps : 0,
+                        !p->eval && sized_by_data(T));
     if (!p->check_nan)
         lg_jit_attach(plan, T->H->o.jit, p->eval ? 0 : T->steps - T->step,
                       T->H->o.jit == LG_JIT_ON ? not_compiled : NULL);
