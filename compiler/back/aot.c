@@ -122,8 +122,8 @@ void lg_aot_add(lg_aot *a, const lg_plan *p, int64_t runs, bool sized) {
     bool often = runs > 0, whole = often && lg_aot_whole(p), good = often && (sized || !whole);
     for (int isa = UNITS == 1 || is_hot(p, runs) ? 0 : 1; isa < UNITS; isa++) {
         lg_emitted e;
-        lg_kernels *all = good ? a->often[isa] : isa == RARE_UNIT ? a->rare : NULL;
-        lg_emit_open(p, lg_aot_how(p, (lg_isa)isa), often && !whole, all, &e);
+        lg_kernels *rare = isa == RARE_UNIT ? a->rare : NULL, *all = good ? a->often[isa] : rare;
+        lg_emit_open(p, lg_aot_how(p, (lg_isa)isa), often && !whole, all, rare, &e);
         kernels += e.open.n;
         lg_emitted_free(&e);
         if (whole)
@@ -139,7 +139,7 @@ static void add_files(lg_aot *a, lg_isa isa, bool often) {
     for (size_t k = 0; k < n; k++) {
         job j = {.isa = isa, .rare = !often, .part = &file[k], .n_part = 1};
         j.key[0] = LG_AOT_KERNELS;
-        j.key[1] = often ? (uint64_t)isa : LG_AOT_RARE;
+        j.key[1] = often ? (uint64_t)(int)isa : LG_AOT_RARE;
         for (uint64_t h = 0; h < 2; h++)
             j.hash[h] = lg_hash(file[k].at, file[k].n, h + 1);
         choose_words(&j, often);
@@ -151,7 +151,7 @@ static void add_files(lg_aot *a, lg_isa isa, bool often) {
 static void add_kernels(lg_aot *a) {
     for (int isa = 0; isa < UNITS; isa++)
         add_files(a, (lg_isa)isa, true);
-    add_files(a, RARE_UNIT, false);
+    add_files(a, (lg_isa)RARE_UNIT, false);
 }
 
 /* The cache of jit.c, for builds of the same program again; its files have a few bytes behind the

@@ -58,9 +58,11 @@ lg_kernels *lg_kernels_new(const lg_kernels *those);
 int lg_kernels_count(const lg_kernels *x);
 size_t lg_kernels_files(lg_kernels *x, const lg_buf **out); /* complete; nothing is added later */
 void lg_kernels_free(lg_kernels *x);
-/* The steps of p as functions that serve other sizes too. Texts that `all`, or NULL, does not have
- * go there; products, whose texts are for one size, only where they are wanted. */
-void lg_emit_open(const lg_plan *p, lg_emit_how how, bool products, lg_kernels *all, lg_emitted *e);
+/* The steps of p as functions that serve other sizes too. Texts that `all` does not have go there, or
+ * to `cold` where they take next to nothing of the plan's time; NULL: nowhere. Products, whose texts
+ * are for one size, only where they are wanted. */
+void lg_emit_open(const lg_plan *p, lg_emit_how how, bool products, lg_kernels *all,
+                  lg_kernels *cold, lg_emitted *e);
 void lg_open_name(const uint64_t key[2], char out[LG_NAME_ROOM]);
 void lg_emitted_free(lg_emitted *e);
 #endif

@@ -7,14 +7,13 @@
 #include <string.h>
 
 enum { KERNELS_A_FILE = 8 }; /* starting a compiler costs about as much as one of them */
+#define COLD 0.002           /* of the time of a plan */
 
 typedef struct {
     uint64_t at[2];
 } text_key;
 
 struct lg_kernels {
-    bool names_only; /* no texts are wanted */
-    bool products;
     const lg_kernels *those; /* have more texts, or NULL */
     lg_unit u;               /* of the file being written; products are in u.runs */
     LG_VEC(text_key) known;
@@ -84,29 +83,45 @@ static void begin_kernel(lg_kernels *x) {
 
 /* ---- one step ---- */
 
-static void open_loop(lg_kernels *x, const lg_plan *p, lg_step *s, lg_emitted *e) {
+/* A plan on its way. */
+typedef struct {
+    const lg_plan *whole;
+    lg_emit_how how;
+    bool products;
+    lg_kernels *all, *cold; /* where texts go; NULL: only names are wanted */
+    lg_emitted *e;
+} writer;
+
+/* Steps of bodies run as often as these have rounds. */
+static lg_kernels *place_of(const writer *w, const lg_step *s, double times) {
+    return s->cost * times < COLD * w->whole->cost ? w->cold : w->all;
+}
+
+static void open_loop(const writer *w, const lg_plan *p, lg_step *s, lg_kernels *x) {
     lg_numbers num = {0};
     lg_buf body = {0};
     lg_opened o = {.step = s};
-    lg_unit once = {.e = e, .how = x->u.how};
+    lg_unit once = {.e = w->e, .how = w->how};
     bool ok = lg_c_loop_open(&once, p, s->loop, &num, &body);
     if (ok) {
         make_key(&body, o.key);
         o.num = num.at;
-        LG_PUSH(e->open, o);
+        LG_PUSH(w->e->open, o);
     } else {
-        e->left_out++;
+        w->e->left_out++;
         lg_free(num.at);
     }
-    if (ok && !x->names_only && !has(x, o.key)) {
+    if (ok && x && !has(x, o.key)) {
         char name[LG_NAME_ROOM];
         lg_numbers again = {0};
         begin_kernel(x);
-        x->u.e = e;
+        x->u.e = w->e;
+        x->u.how = w->how;
         lg_open_name(o.key, name);
         lg_buf_printf(&x->u.body, "int64_t %s(const lg_code_env *e, int64_t beg, int64_t end) {\n",
                       name);
         lg_c_loop_open(&x->u, p, s->loop, &again, &x->u.body); /* once more, for the ops it calls */
+        x->u.e = NULL;
         lg_free(again.at);
     }
     lg_buf_free(&body);
@@ -115,18 +130,19 @@ static void open_loop(lg_kernels *x, const lg_plan *p, lg_step *s, lg_emitted *e
 }
 
 /* Sizes of products are in their texts, as the order of summing depends on them. */
-static void open_product(lg_kernels *x, lg_step *s, lg_emitted *e) {
+static void open_product(const writer *w, lg_step *s) {
+    lg_kernels *x = w->all;
     lg_buf text = {0};
     lg_opened o = {.step = s};
     lg_buf_printf(&text, "\n");
-    lg_c_product(&text, s, x->u.how.isa, 0);
+    lg_c_product(&text, s, w->how.isa, 0);
     make_key(&text, o.key);
-    LG_PUSH(e->open, o);
-    if (!x->names_only && !has(x, o.key)) {
+    LG_PUSH(w->e->open, o);
+    if (x && !has(x, o.key)) {
         char name[LG_NAME_ROOM];
         begin_kernel(x);
         if (!x->u.runs.n) {
-            lg_c_product_head(&x->u.runs, x->u.how.isa);
+            lg_c_product_head(&x->u.runs, w->how.isa);
             lg_buf_printf(&x->u.runs, "#define LGD_0\n");
         }
         lg_open_name(o.key, name);
@@ -136,32 +152,27 @@ static void open_product(lg_kernels *x, lg_step *s, lg_emitted *e) {
     lg_buf_free(&text);
 }
 
-static void open_steps(lg_kernels *x, const lg_plan *p, lg_emitted *e) {
+static void open_steps(const writer *w, const lg_plan *p, double times) {
     for (int k = 0; k < p->n_step; k++) {
         lg_step *s = &p->step[k];
+        double rounds = s->kind == LG_S_SCAN ? times * (double)s->node->attr.scan->trip : times;
         for (int b = 0; b < 2; b++)
             if (s->sub[b])
-                open_steps(x, s->sub[b], e);
+                open_steps(w, s->sub[b], rounds);
         if (s->kind == LG_S_LOOP)
-            open_loop(x, p, s, e);
-        else if (x->products && lg_c_has_product(s, x->u.how))
-            open_product(x, s, e);
+            open_loop(w, p, s, place_of(w, s, times));
+        else if (w->products && lg_c_has_product(s, w->how))
+            open_product(w, s);
     }
 }
 
 /* ---- from outside ---- */
 
 void lg_emit_open(const lg_plan *p, lg_emit_how how, bool products, lg_kernels *all,
-                  lg_emitted *e) {
-    lg_kernels *x = all ? all : lg_kernels_new(NULL);
+                  lg_kernels *cold, lg_emitted *e) {
+    writer w = {.whole = p, .how = how, .products = products, .all = all, .cold = cold, .e = e};
     *e = (lg_emitted){0};
-    x->names_only = !all;
-    x->u.how = how;
-    x->products = products;
-    open_steps(x, p, e);
-    x->u.e = NULL;
-    if (!all)
-        lg_kernels_free(x);
+    open_steps(&w, p, 1);
 }
 
 size_t lg_kernels_files(lg_kernels *x, const lg_buf **out) {

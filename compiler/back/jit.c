@@ -130,7 +130,7 @@ static void finished(lg_jit *j) {
 /* Kernels that serve any size of the data; what is still missing may be compiled. */
 static void look_for_kernels(lg_jit *j, lg_isa isa) {
     lg_emitted *e = &j->within;
-    lg_emit_open(j->plan, lg_aot_how(j->plan, isa), true, NULL, e);
+    lg_emit_open(j->plan, lg_aot_how(j->plan, isa), true, NULL, NULL, e);
     j->data_within = (lg_code_data){e->konst.at, e->fn.at, e->draw.at};
     bool all = e->left_out == 0 && e->open.n > 0;
     for (size_t k = 0; k < e->open.n; k++) {
