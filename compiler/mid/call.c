@@ -1,318 +1,12 @@
 /* call.c: what may be called, and the binding of arguments to parameters. A call elaborates the
  * body with its own names for dims; its result is seen with those of the caller. Calls form a DAG.
  * Not for types (types.c) and not for what models, rules and quantizers do when called. */
-#include "compiler/mid/elab.h"
-#include "compiler/mid/model.h"
+#include "compiler/mid/calling.h"
 #include "compiler/mid/traced.h"
 #include "compiler/mid/uncovered.h"
-#include "runtime/io.h"
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_DEPTH = 160 };
-
-/* ---- schedules ---- */
-
-bool lg_is_schedule(const lg_value *v) {
-    return v->kind == LG_V_FN && v->fn.bound;
-}
-
-static bool has_step(const lg_elab *E) {
-    return E->step && E->step->step;
-}
-
-static void bind_given(lg_elab *E, lg_frame *f, const char *name, lg_value *v) {
-    if (v)
-        lg_bind(E, f, lg_intern(name), v, v->at);
-}
-
-/* What a schedule sees besides its parameters. */
-static void bind_step(lg_elab *E, lg_frame *f) {
-    bind_given(E, f, "step", E->step->step);
-    bind_given(E, f, "epoch", E->step->epoch);
-    bind_given(E, f, "steps", E->step->steps);
-}
-
-static lg_value *weakened(lg_elab *E, lg_value *v) {
-    if (v->kind != LG_V_TENSOR || v->t.rank)
-        return v;
-    v = lg_v_copy(E, v);
-    v->t.weak = true;
-    return v;
-}
-
-lg_value *lg_schedule_now(lg_elab *E, lg_value *v) {
-    if (!lg_is_schedule(v) || !has_step(E))
-        return v;
-    if (v->fn.decl->kind == LG_A_LAMBDA)
-        return weakened(E, lg_expr_in(E, v->fn.env, v->fn.decl->kid[2]));
-    int n = v->fn.bound->rec.n;
-    lg_arg *arg = LG_NEW_N(E->arena, lg_arg, n + 1);
-    for (int i = 0; i < n; i++)
-        arg[i] = (lg_arg){v->fn.bound->rec.f[i].name, v->fn.bound->rec.f[i].value, NULL,
-                          v->fn.bound->rec.f[i].at};
-    return lg_call_decl(E, v->fn.decl, v->fn.env, NULL, n, arg, v->at);
-}
-
-/* a op b where one of them waits for its step: so does the result. */
-lg_value *lg_schedule_binary(lg_elab *E, const char *op, lg_value *a, lg_value *b, lg_span at) {
-    lg_frame *env = lg_frame_new(E, LG_F_FN, E->frame);
-    lg_ast *body = lg_ast_new(E->arena, LG_A_BINARY, at, 2);
-    body->name = lg_intern(op);
-    static const char *const names[2] = {"left", "right"};
-    for (int i = 0; i < 2; i++) {
-        body->kid[i] = lg_ast_new(E->arena, LG_A_NAME, (i ? b : a)->at, 0);
-        body->kid[i]->name = lg_intern(names[i]);
-        lg_bind(E, env, body->kid[i]->name, i ? b : a, at);
-    }
-    lg_ast *fn = lg_ast_new(E->arena, LG_A_LAMBDA, at, 3);
-    fn->kid[0] = lg_ast_new(E->arena, LG_A_PARAMS, at, 0);
-    fn->kid[2] = body;
-    lg_value *v = lg_v_new(E, LG_V_FN, at);
-    v->fn.decl = fn;
-    v->fn.env = env;
-    v->fn.bound = lg_v_record(E, 0, at);
-    return v;
-}
-
-/* Outside a train a call of a schedule keeps its arguments, checked, for later. */
-static lg_value *postponed(lg_elab *E, const lg_ast *decl, lg_frame *env, int n, const lg_arg *arg,
-                           lg_span at) {
-    const lg_ast *params = decl->kid[LG_D_PARAMS];
-    lg_value *v = lg_v_new(E, LG_V_FN, at);
-    v->fn.decl = decl;
-    v->fn.env = env;
-    v->fn.bound = lg_v_record(E, 0, at);
-    uint32_t next = 0;
-    for (int i = 0; i < n; i++) {
-        lg_sym name = arg[i].name ? arg[i].name : params->kid[next++]->name;
-        lg_v_set_field(E, v->fn.bound, name, arg[i].value);
-    }
-    return v;
-}
-
-/* Where a schedule stands, said by an argument: step=, epoch= or steps=. NULL: another name. */
-static lg_value **place_in(lg_step *step, const char *name) {
-    return !strcmp(name, "step")    ? &step->step
-           : !strcmp(name, "epoch") ? &step->epoch
-           : !strcmp(name, "steps") ? &step->steps
-                                    : NULL;
-}
-
-/* A number of a step: an integer that takes the dtype around it. NULL after reporting. */
-static lg_value *step_number(lg_elab *E, const lg_arg *a) {
-    lg_value *v = a->value;
-    bool fits = v->kind == LG_V_NUM
-                    ? v->num.is_int || !v->num.known
-                    : v->kind == LG_V_TENSOR && !v->t.rank && lg_dtype_is_int(v->t.dtype);
-    if (fits)
-        return v->kind == LG_V_TENSOR ? weakened(E, lg_cast(E, v, LG_I64, a->at)) : v;
-    if (v->kind != LG_V_ERROR) {
-        lg_diag *d = lg_err(E, "E0205", a->at, "`%s` of a schedule is an integer, got %s",
-                            a->name ? a->name : "step", lg_v_type_text(E, v));
-        if (v->kind == LG_V_TENSOR && v->t.rank)
-            lg_diag_help(d, "for a value of each write `let lr[i] = schedule(step=s[i])`");
-    }
-    return NULL;
-}
-
-/* `s(step=10)`: a schedule at a step that is said. */
-static lg_value *schedule_at(lg_elab *E, lg_value *s, int n, const lg_arg *arg, lg_span at) {
-    lg_step step = E->step ? *E->step : (lg_step){0};
-    for (int i = 0; i < n; i++) {
-        lg_value **to = place_in(&step, arg[i].name ? arg[i].name : i ? "" : "step");
-        if (to) {
-            *to = step_number(E, &arg[i]);
-            if (!*to)
-                return lg_v_error(E, at);
-        } else {
-            lg_err(E, "E0322", lg_arg_at(&arg[i]),
-                   "a schedule takes `step`, `epoch` and `steps` here");
-            return lg_v_error(E, at);
-        }
-    }
-    lg_step *was = E->step;
-    E->step = &step;
-    lg_value *v = lg_schedule_now(E, s);
-    E->step = was;
-    return v;
-}
-
-/* ---- losses ---- */
-
-static lg_value *times_weight(lg_elab *E, lg_value *term, lg_value *weight, lg_span at) {
-    if (weight->kind == LG_V_TENSOR && term->kind == LG_V_TENSOR &&
-        weight->t.dtype != term->t.dtype && !weight->t.weak)
-        weight = lg_cast(E, weight, term->t.dtype, at);
-    lg_value *bare = lg_v_copy(E, term), *own = term->weight;
-    bare->weight = NULL;
-    lg_value *r = lg_binary(E, "*", bare, weight, at);
-    if (r->kind == LG_V_ERROR)
-        return r;
-    if (r->kind == LG_V_TENSOR && term->kind == LG_V_TENSOR && r->t.rank != term->t.rank) {
-        lg_diag *d = lg_err(E, "E0203", weight->at.file ? weight->at : at,
-                            "`weight` is %s, and there is one term for each of %s",
-                            lg_v_type_text(E, weight), lg_v_type_text(E, term));
-        lg_diag_note(d, "a weight has the dims of the terms, or fewer of them");
-        return lg_v_error(E, at);
-    }
-    r = lg_v_copy(E, r);
-    r->weight = own ? lg_binary(E, "*", own, weight, at) : weight;
-    return r;
-}
-
-/* The weights that a loss gives with its terms, in the dtype of these; their dims are those of the
- * terms, or fewer. Terms that are one number may have weights of any dims. */
-static lg_value *own_weight(lg_elab *E, lg_value *term, lg_value *w, lg_span at) {
-    w = lg_arrayed(E, w, at);
-    if (w->kind == LG_V_ERROR || w->kind == LG_V_OPAQUE)
-        return w;
-    bool many = term->kind == LG_V_TENSOR && term->t.rank;
-    if (w->kind != LG_V_TENSOR && (many || w->kind != LG_V_NUM)) {
-        lg_diag *d = lg_err(E, "E0203", at, "`weight` of a loss is %s, and its `term` %s",
-                            lg_v_type_text(E, w), lg_v_type_text(E, term));
-        lg_diag_note(d, "a weight has the dims of the terms, or fewer of them");
-        return lg_v_error(E, at);
-    }
-    if (term->kind == LG_V_TENSOR && w->kind == LG_V_TENSOR && w->t.dtype != term->t.dtype)
-        w = lg_cast(E, w, term->t.dtype, at);
-    if (!many || !w->t.rank)
-        return w;
-    lg_value *both = lg_binary(E, "*", term, w, at);
-    if (both->kind == LG_V_TENSOR && both->t.rank != term->t.rank) {
-        lg_err(E, "E0203", at, "`weight` of a loss is %s, and its `term` %s", lg_v_type_text(E, w),
-               lg_v_type_text(E, term));
-        return lg_v_error(E, at);
-    }
-    return both->kind == LG_V_ERROR ? both : w;
-}
-
-lg_value *lg_loss_terms(lg_elab *E, lg_value *v, lg_span at) {
-    static lg_sym term, weight;
-    if (!term) {
-        term = lg_intern("term");
-        weight = lg_intern("weight");
-    }
-    if (v->kind != LG_V_RECORD || v->rec.n != 2)
-        return v;
-    lg_value *t = lg_v_field(v, term), *w = lg_v_field(v, weight);
-    if (!t || !w)
-        return v;
-    t = lg_arrayed(E, t, at);
-    w = own_weight(E, t, w, at);
-    if (w->kind == LG_V_ERROR)
-        return w;
-    lg_value *r = lg_v_copy(E, t);
-    r->weight = w;
-    return r;
-}
-
-/* States of a loss: the frame that binds them, around the body. */
-static lg_frame *loss_states(lg_elab *E, const lg_ast *decl, lg_frame *f) {
-    const lg_ast *block = decl->kid[LG_D_BLOCK];
-    LG_VEC(const lg_ast *) state = {0};
-    for (uint32_t i = 0; block && block->kind == LG_A_BLOCK && i < block->n; i++)
-        if (block->kid[i]->kind == LG_A_DECL && !strcmp(block->kid[i]->text, "state"))
-            LG_PUSH(state, block->kid[i]);
-    if (!state.n)
-        return f;
-    lg_instance *inst = LG_NEW(E->arena, lg_instance);
-    inst->n = (int)state.n;
-    inst->state = LG_NEW_N(E->arena, lg_instance_state, state.n);
-    lg_value **init = LG_NEW_N(E->arena, lg_value *, state.n);
-    for (size_t i = 0; i < state.n; i++) {
-        init[i] = lg_initial(E, f, state.at[i]);
-        inst->state[i] = (lg_instance_state){
-            state.at[i]->name, lg_txt(E, "loss.%s.%s", decl->name, state.at[i]->name), init[i]};
-    }
-    lg_free(state.at);
-    lg_frame *s = lg_frame_new(E, LG_F_MODEL, f);
-    s->caller = f->caller;
-    lg_instance_bind(E, s, inst, init);
-    lg_frame *body = lg_frame_new(E, LG_F_FN, s);
-    body->self = s;
-    body->decl = f->decl;
-    body->caller = f->caller;
-    body->call_at = f->call_at;
-    body->path_hash = f->path_hash;
-    body->float_dtype = f->float_dtype;
-    return body;
-}
-
-/* ---- foreign functions ---- */
-
-/* A library that stands in the working directory or beside the program; else the name, for the
- * system to find. */
-static const char *library(lg_elab *E, const lg_ast *from) {
-    const char *name = from->kind == LG_A_STR && from->n == 1 ? from->kid[0]->text : "";
-    char *found = lg_io_find(name, lg_source_name(from->span.file));
-    bool here = access(found, F_OK) == 0;
-    const char *path = !here                ? name
-                       : strchr(found, '/') ? lg_txt(E, "%s", found)
-                                            : lg_txt(E, "./%s", found);
-    lg_free(found);
-    return path;
-}
-
-/* In order: arrays and numbers as they are, text as bytes; attr.text = library, newline, symbol;
- * p[0]: which inputs are text, p[1]: is the result a number. */
-static lg_value *foreign_call(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_span at) {
-    const lg_ast *params = decl->kid[LG_D_PARAMS], *type = decl->kid[LG_D_TYPE];
-    if (!type || type->kind != LG_A_TYPE) {
-        lg_err(E, "E0444", decl->span, "a foreign function states the type of its result");
-        return lg_v_error(E, at);
-    }
-    lg_value *r = lg_type_result(E, f, type, at);
-    uint32_t n = params ? params->n : 0;
-    lg_value **given = LG_NEW_N(E->arena, lg_value *, n + 1);
-    for (uint32_t i = 0; i < n; i++)
-        given[i] = lg_find_local(f, params->kid[i]->name, false)->value;
-    if (E->traced && r->kind == LG_V_TENSOR)
-        lg_traced_foreign(E, r, decl->name, (int)n, given, at);
-    if (LG_CHECKING(E) || r->kind != LG_V_TENSOR)
-        return r;
-    if (!E->allow_foreign) {
-        lg_diag *d = lg_err(E, "E0445", at, "`%s` is foreign code", decl->name);
-        lg_diag_help(d, "run with --allow-foreign to let it");
-        return lg_v_error(E, at);
-    }
-    lg_node **in = LG_NEW_N(E->arena, lg_node *, n + 1);
-    lg_index **open;
-    int n_open = lg_open_union(E, (int)n, given, &open);
-    const char *path = library(E, decl->kid[LG_D_FROM]);
-    lg_attr attr = {.text = lg_txt(E, "%s\n%s", path, decl->name)};
-    for (uint32_t i = 0; i < n; i++) {
-        lg_value *v = given[i];
-        if (v->kind == LG_V_ERROR)
-            return v;
-        if (v->kind == LG_V_STR) {
-            int64_t len = (int64_t)strlen(v->str) + 1;
-            lg_tensor *x = lg_tensor_new(LG_U8, 1, &len);
-            memcpy(x->data, v->str, (size_t)len);
-            in[i] = lg_g_const(E->g, x, at);
-            lg_tensor_release(x);
-            attr.p[0] |= (int64_t)1 << i;
-            continue;
-        }
-        lg_dtype t = params->kid[i]->kid[0] ? lg_type_dtype(E, f, params->kid[i]->kid[0]) : LG_F64;
-        v = lg_to_tensor(E, v, t, at);
-        if (v->kind != LG_V_TENSOR) {
-            lg_err(E, "E0444", at, "`%s` cannot be passed to a foreign function",
-                   params->kid[i]->name);
-            return lg_v_error(E, at);
-        }
-        in[i] = lg_g_cast(E->g, lg_node_as(E, v, n_open, open, v->t.rank, v->t.dim, at), t, at);
-    }
-    r = lg_v_open(E, r->t.dtype, n_open, open, r->t.rank, r->t.dim, NULL, at);
-    lg_type out = {.dtype = r->t.dtype, .rank = n_open + r->t.rank};
-    for (int i = 0; i < out.rank; i++)
-        out.shape[i] = lg_dim_size(E, i < n_open ? open[i]->dim : r->t.dim[i - n_open], at);
-    attr.nb = n_open;
-    attr.p[1] = !type->n && !(type->flags & LG_AF_SQUARE);
-    const lg_op *op = lg_op_find("foreign");
-    r->t.node = lg_g_item(E->g, lg_g_kernel(E->g, op, (int)n, in, 1, &out, &attr, at), 0);
-    return r;
-}
 
 /* ---- calls of declarations ---- */
 
@@ -462,14 +156,14 @@ static lg_value *run_body(lg_elab *E, lg_frame *f, const lg_ast *decl, lg_span a
     E->guard = E->lazy = E->want = NULL;
     E->depth++;
     E->frame = f;
-    lg_frame *body = strcmp(decl->text, "loss") ? f : loss_states(E, decl, f);
+    lg_frame *body = strcmp(decl->text, "loss") ? f : lg_call_loss_states(E, decl, f);
     body->scoped = true;
     body->g = E->g;
     body->draw_lane = E->draw_lane;
     body->lanes = E->lanes;
     E->frame = body;
     const lg_ast *from = decl->kid[LG_D_FROM];
-    lg_value *r = from ? foreign_call(E, body, decl, at) : body_value(E, body, decl);
+    lg_value *r = from ? lg_call_foreign(E, body, decl, at) : body_value(E, body, decl);
     if (E->probe)
         lg_probe_lets(E, f);
     const lg_ast *type = decl->kid[LG_D_TYPE];
@@ -622,10 +316,10 @@ static int without_step(lg_elab *E, const lg_ast *decl, int n, const lg_arg **ar
     int k = 0;
     for (int i = 0; i < n; i++) {
         const char *name = (*arg)[i].name;
-        lg_value **to = name && !has_parameter(decl, name) ? place_in(step, name) : NULL;
+        lg_value **to = name && !has_parameter(decl, name) ? lg_call_place_in(step, name) : NULL;
         if (!to)
             rest[k++] = (*arg)[i];
-        else if (!(*to = step_number(E, &(*arg)[i])))
+        else if (!(*to = lg_call_step_number(E, &(*arg)[i])))
             return -1;
     }
     *arg = rest;
@@ -680,10 +374,10 @@ lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *
         return lg_v_error(E, at);
     if (from_host(E))
         lg_params_vary(E, f, decl);
-    if (is_schedule && !has_step(E))
-        return postponed(E, decl, env, n, arg, at);
+    if (is_schedule && !lg_call_has_step(E))
+        return lg_call_postponed(E, decl, env, n, arg, at);
     if (is_schedule)
-        bind_step(E, f);
+        lg_call_bind_step(E, f);
     lg_value *r;
     if (loses_dims(E, decl, n, arg)) {
         r = lg_v_error(E, at);
@@ -702,9 +396,9 @@ lg_value *lg_call_decl(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *
     if (is_loss)
         r = lg_loss_terms(E, r, at);
     if (is_schedule)
-        r = weakened(E, r);
+        r = lg_call_weakened(E, r);
     if (weight && r->kind != LG_V_ERROR)
-        r = times_weight(E, r, weight, at);
+        r = lg_call_times_weight(E, r, weight, at);
     if (r->at.file != at.file || r->at.beg != at.beg || r->at.end != at.end) {
         r = lg_v_copy(E, r);
         r->at = at;
@@ -775,7 +469,7 @@ static lg_value *typed_only(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, 
 
 static lg_value *call_fn(lg_elab *E, lg_value *fn, int n, const lg_arg *arg, lg_span at) {
     if (fn->fn.bound)
-        return schedule_at(E, fn, n, arg, at);
+        return lg_call_schedule_at(E, fn, n, arg, at);
     if (fn->fn.decl->kind == LG_A_FNTYPE)
         return typed_only(E, fn, n, arg, at);
     lg_value *r = fn->fn.decl->kind == LG_A_LAMBDA
@@ -947,10 +641,10 @@ void lg_fn_check(lg_elab *E, const lg_ast *decl, lg_frame *env, lg_frame *self) 
     lg_bind_any(E, f, decl->kid[LG_D_PARAMS]);
     lg_check_defaults(E, f, decl->kid[LG_D_PARAMS]);
     if (!strcmp(decl->text, "schedule")) {
-        any.step = weakened(E, lg_v_tensor(E, LG_I64, 0, NULL, NULL, decl->span));
+        any.step = lg_call_weakened(E, lg_v_tensor(E, LG_I64, 0, NULL, NULL, decl->span));
         any.epoch = any.steps = any.step;
         E->step = &any;
-        bind_step(E, f);
+        lg_call_bind_step(E, f);
     }
     run_body(E, f, decl, decl->span);
     lg_uncovered_end(E, &notes, decl, false);
