@@ -123,13 +123,15 @@ void lg_logged_row(lg_elab *E, const lg_table_row *row);
 void lg_logged_claim(lg_elab *E, bool holds, const char *claim);
 void lg_logged_curves(lg_elab *E, size_t n, const lg_named *curve);
 
-/* ---- values of host code (interp.c) ---- */
+/* ---- values of host code (settle.c, interp.c) ---- */
 lg_context lg_host_enter(lg_elab *E, lg_graph *g, bool host);
 void lg_host_leave(lg_elab *E, const lg_context *c);
 /* e in frame f as a host value: nothing of it depends on a graph. */
 lg_value *lg_host_expr(lg_elab *E, lg_frame *f, const lg_ast *e);
 /* Replaces what v has in the graph E->g by constants. The graph stays as it is. */
 lg_value *lg_host_settle(lg_elab *E, lg_value *v);
+/* The same; `last`: that graph itself is run, nothing else comes of it. *stays: somebody keeps it. */
+lg_value *lg_host_settle_now(lg_elab *E, lg_value *v, bool last, bool *stays);
 /* In a check: v as a run will have it, with constants for what it computed; else v. */
 lg_value *lg_host_known(lg_elab *E, lg_value *v);
 /* The tensor of a settled tensor value, borrowed; numbers become scalars (*made: to be released).
