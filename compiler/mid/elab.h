@@ -1,6 +1,6 @@
 /* elab.h: the elaborator: walks the tree with abstract values. In check mode (no graph) it is the
  * type and dimension checker; with a graph it is the lowering, and the same code does both.
- * Files: value.c (values), frame.c (names, dims across calls), emit.c (nodes, alignment),
+ * Files: value.c (values), frame.c (names, dims across calls), emit.c (nodes), align.c, arith.c,
  * expr.c, index.c (index notation), reduce.c, call.c, block.c (statements, primes), control.c
  * (if, when, scan), model.c, rule.c (optimizers), quant.c, derive.c (derivatives), builtin*.c. */
 #ifndef LG_ELAB_H
