@@ -376,3 +376,45 @@ size_t lg_gemm_scratch(const lg_product *p) {
         return (size_t)(STRIPS * MAX_MR * LG_KC + cols * k) * lg_dtype_size(p->type);
     return lg_dtype_is_float(p->type) ? lg_gemm_coded_scratch(p) : 0;
 }
+
+/* ---- right operands packed before ---- */
+
+typedef void (*to_panels_fn)(const lg_product *p, const void *b, void *to, const int64_t n[2]);
+typedef void (*by_panels_fn)(const lg_product *p, const void *a, const void *panels, void *y,
+                             void *scratch, const int64_t m[2]);
+
+typedef struct {
+    to_panels_fn pack;
+    by_panels_fn rows;
+} panel_fns;
+
+static panel_fns panels_of(lg_dtype t) {
+    bool wide = t == LG_F64;
+#if defined(__x86_64__)
+    if (lg_isa_of() == LG_ISA_AVX512)
+        return wide ? (panel_fns){to_panels_f64_512, by_panels_f64_512}
+                    : (panel_fns){to_panels_f32_512, by_panels_f32_512};
+    if (lg_isa_of() == LG_ISA_AVX2)
+        return wide ? (panel_fns){to_panels_f64_256, by_panels_f64_256}
+                    : (panel_fns){to_panels_f32_256, by_panels_f32_256};
+#endif
+    return wide ? (panel_fns){to_panels_f64_any, by_panels_f64_any}
+                : (panel_fns){to_panels_f32_any, by_panels_f32_any};
+}
+
+size_t lg_gemm_panels(const lg_product *p) {
+    bool fits = has_tile(p->type) && p->batch == 1 && p->m > 1 && p->n > 1 && p->k > 0;
+    size_t wide = (size_t)(p->n + PAD - 1) / PAD * PAD;
+    return fits ? wide * (size_t)p->k * lg_dtype_size(p->type) : 0;
+}
+
+void lg_gemm_pack(const lg_product *p, const void *b, void *panels, int part, int parts) {
+    int64_t n[2];
+    share(p->n, PAD, part, parts, n);
+    panels_of(p->type).pack(p, b, panels, n);
+}
+
+void lg_gemm_by_panels(const lg_product *p, const void *a, const void *panels, void *y,
+                       void *scratch, int64_t beg, int64_t end) {
+    panels_of(p->type).rows(p, a, panels, y, scratch, (int64_t[]){beg, end});
+}

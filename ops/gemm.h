@@ -18,6 +18,13 @@ size_t lg_gemm_coded_scratch(const lg_product *p);
  * NULL. Which rows are done together changes no bit. */
 void lg_gemm_rows(const lg_product *p, const lg_coded *coded, const void *const *in, void *y,
                   void *scratch, int64_t beg, int64_t end);
+/* The right operand of a single product, packed once for many blocks of rows: how many bytes that
+ * takes (0: it cannot be), part `part` of `parts` of the packing, and rows [beg, end) of the product
+ * by them, with the same bits. */
+size_t lg_gemm_panels(const lg_product *p);
+void lg_gemm_pack(const lg_product *p, const void *b, void *panels, int part, int parts);
+void lg_gemm_by_panels(const lg_product *p, const void *a, const void *panels, void *y,
+                       void *scratch, int64_t beg, int64_t end);
 /* i32 products of operands in bytes (I8, U8, no scales), exact, as K is at most LG_BYTES_MOST. */
 enum { LG_BYTES_MOST = 1 << 15 };
 void lg_gemm_bytes(const lg_product *p, const lg_coded coded[2], const void *const *in, void *y,

@@ -203,6 +203,8 @@ static TARGET void TILE(product)(const lg_product *p, const void *av, const void
     }
 }
 
+#include "ops/panels_tile.h"
+
 #ifdef CODED
 #include "ops/coded_tile.h"
 #endif

@@ -117,15 +117,26 @@ static void note_time(const thread *t, const lg_step *s, double since, bool firs
         lg_trace_add(t->id, s, since, end);
 }
 
+/* The same of a loop: rows are positions of O or, where blocks of I are summed apart, of I. */
+static bool loop_rows(thread *t, const lg_loop *l, const lg_frame *f, int64_t beg, int64_t end,
+                      int64_t of) {
+    int64_t q = (l->split ? l->n_i : l->n_o) / of, by = l->split ? l->split : l->ob,
+            from = beg * q / by, to = (end * q + by - 1) / by;
+    if (!l->split)
+        return lg_loop_run(l, f, t->scratch, from, to, &t->fault);
+    int64_t blocks = (l->n_i + l->split - 1) / l->split;
+    for (int64_t u = 0; u < lg_loop_units(l); u += blocks)
+        if (!lg_loop_run(l, f, t->scratch, u + from, u + to, &t->fault))
+            return false;
+    return true;
+}
+
 /* Rows [beg, end) of `of` of a step whose rows are apart. */
 static bool run_rows(thread *t, const lg_step *s, const lg_frame *f, int64_t beg, int64_t end,
                      int64_t of) {
     const void *in[8];
-    if (s->kind == LG_S_LOOP) {
-        int64_t row = s->loop->n_o / of, ob = s->loop->ob;
-        return lg_loop_run(s->loop, f, t->scratch, beg * row / ob, (end * row + ob - 1) / ob,
-                           &t->fault);
-    }
+    if (s->kind == LG_S_LOOP)
+        return loop_rows(t, s->loop, f, beg, end, of);
     for (int k = 0; k < s->n_in; k++)
         in[k] = lg_place_at(f, &s->in[k]);
     void *out = lg_place_at(f, &s->out[0]);
@@ -134,7 +145,11 @@ static bool run_rows(thread *t, const lg_step *s, const lg_frame *f, int64_t beg
         return true;
     }
     int64_t row = (s->product->batch == 1 ? s->product->m : s->product->batch) / of;
-    s->rows_fn(s->product, s->coded, in, out, t->scratch, beg * row, end * row);
+    const void *panels = lg_place_at(f, &s->panels);
+    if (panels)
+        s->packed_fn(s->product, in[0], panels, out, t->scratch, beg * row, end * row);
+    else
+        s->rows_fn(s->product, s->coded, in, out, t->scratch, beg * row, end * row);
     return true;
 }
 
@@ -425,6 +440,22 @@ static bool is_stretch(const thread *t, const lg_step *s) {
     return s->stretch && t->n > 1 && (s->rows + s->unit - 1) / s->unit >= t->n;
 }
 
+/* Right operands that all blocks of rows read; false: the others gave up. */
+static bool pack(thread *t, const lg_step *s, const lg_frame *f) {
+    bool timed = t->id == 0 && lg_profile_on();
+    for (int k = 0; k < s->stretch; k++) {
+        double since = timed ? lg_profile_now() : 0;
+        if (s[k].panels.base == LG_AT_NONE)
+            continue;
+        s[k].pack_fn(s[k].product, lg_place_at(f, &s[k].in[1]), lg_place_at(f, &s[k].panels), t->id,
+                     t->n);
+        if (timed)
+            note_time(t, &s[k], since, false);
+    }
+    t->state = ALL_WROTE;
+    return meet(t, false);
+}
+
 /* All steps for rows [beg, end), the time of each noted as that of one run. */
 static bool run_block(thread *t, const lg_step *s, const lg_frame *f, int64_t beg, int64_t end,
                       bool first) {
@@ -439,6 +470,20 @@ static bool run_block(thread *t, const lg_step *s, const lg_frame *f, int64_t be
     return true;
 }
 
+/* Sums over all rows, once these are done: one thread a loop. */
+static bool finish(thread *t, const lg_step *s, const lg_frame *f) {
+    int nth = 0;
+    t->state = ALL_WROTE;
+    if (s->sums && !meet(t, false))
+        return false;
+    for (int k = 0; s->sums && k < s->stretch; k++)
+        if (s[k].loop && s[k].loop->split && nth++ % t->n == t->id &&
+            !lg_loop_finish(s[k].loop, f, t->scratch, &t->fault))
+            return false;
+    t->state = ALL_WROTE;
+    return true;
+}
+
 /* Threads take equal parts of the rows, and do all steps for a block of them, then for the next. */
 static bool run_stretch(thread *t, const lg_plan *p, const lg_step *s, const lg_frame *f) {
     double since = lg_profile_on() ? lg_profile_now() : 0;
@@ -449,12 +494,14 @@ static bool run_stretch(thread *t, const lg_plan *p, const lg_step *s, const lg_
     bool ok = true;
     if (t->id == 0 && p->opts.stop && *p->opts.stop)
         ok = lg_fault_set(&t->fault, s->node, "R0104", -1, "interrupted before this was finished");
+    if (ok && s->packs && !pack(t, s, f))
+        return false;
     int64_t units = (s->rows + s->unit - 1) / s->unit, beg = units * t->id / t->n * s->unit,
             end = units * (t->id + 1) / t->n * s->unit;
     end = end < s->rows ? end : s->rows;
     for (int64_t r = beg; r < end && ok; r += s->block)
         ok = run_block(t, s, f, r, r + s->block < end ? r + s->block : end, r == beg);
-    t->state = ALL_WROTE;
+    ok = ok && finish(t, s, f);
     if (!ok && t->fault.set && t->barrier)
         lg_barrier_break(t->barrier);
     return ok;

@@ -173,6 +173,11 @@ typedef void (*lg_coded_fn)(const lg_product *p, const lg_coded c[2], const void
 typedef void (*lg_rows_fn)(const lg_product *p, const lg_coded *coded, const void *const *in, void *y,
                            void *scratch, int64_t beg, int64_t end);
 
+/* The right operand of a product packed once, part by part; then rows [beg, end) by what was packed. */
+typedef void (*lg_pack_fn)(const lg_product *p, const void *b, void *panels, int part, int parts);
+typedef void (*lg_packed_fn)(const lg_product *p, const void *a, const void *panels, void *y,
+                             void *scratch, int64_t beg, int64_t end);
+
 /* ---- steps ---- */
 
 typedef enum { LG_S_LOOP, LG_S_DOT, LG_S_RUN, LG_S_COPY, LG_S_SCAN, LG_S_COND } lg_step_kind;
@@ -183,6 +188,8 @@ typedef struct lg_step {
     int together;        /* LOOP: this and so many steps in all wait for none of each other; or 0 */
     int stretch; /* this and so many steps in all are done by rows, with one meeting; or 0 */
     bool within; /* a stretch */
+    bool packs;  /* a stretch: some right operands are packed first */
+    bool sums;   /* a stretch: some sums over the rows are joined last */
     const lg_node *node; /* for faults and printing; LOOP: the first of its nodes */
     int n_in, n_out;
     lg_place *in, *out;
@@ -196,6 +203,9 @@ typedef struct lg_step {
     lg_coded_fn coded_fn;
     lg_rows_fn rows_fn;
     size_t product_scratch; /* bytes a thread */
+    lg_place panels;        /* within a stretch: where the right operand is packed, or NONE */
+    lg_pack_fn pack_fn;
+    lg_packed_fn packed_fn;
     lg_plan *sub[2];        /* SCAN: body; COND: then, else */
     lg_place sub_arena;     /* their workspace, within ours */
     lg_place *swap;         /* SCAN: the other buffer of each carry; NONE: in place */

@@ -108,6 +108,8 @@ static void print_step(const lg_step *s, int nth, int depth, FILE *out) {
         fprintf(out, "dot %" PRId64 " x [%" PRId64 " %" PRId64 " %" PRId64 "]", s->product->batch,
                 s->product->m, s->product->n, s->product->k);
         print_coded(s->coded, out);
+        if (s->panels.base != LG_AT_NONE)
+            fputs(" packed", out);
         break;
     case LG_S_RUN:
         fputs(s->node->op->name, out);

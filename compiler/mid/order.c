@@ -98,16 +98,25 @@ static void after_maker(state *s, lg_node *n, int *at) {
     *at = later(*at, s->made[n->id]);
 }
 
-/* What stands behind barriers waits for their other operand. */
-static void after_barriers(state *s, const lg_node *n, int *at) {
+void lg_each_barrier(const lg_node *n, void (*fn)(void *ctx, lg_node *after), void *ctx) {
     for (int k = 0; k < n->n_in; k++)
         for (lg_node *x = n->in[k];
              x->op->cls == LG_C_MARK || x->op->cls == LG_C_VIEW || x->op->cls == LG_C_RESHAPE;
              x = x->in[0])
             if (x->op->cls == LG_C_MARK && x->op->traits & LG_T_BARRIER) {
                 lg_map m = lg_map_identity(&x->in[1]->type[0]);
-                after_maker(s, source(lg_map_source(x->in[1], &m)), at);
+                fn(ctx, source(lg_map_source(x->in[1], &m)));
             }
+}
+
+typedef struct {
+    state *s;
+    int at;
+} waiting;
+
+static void wait_for(void *ctx, lg_node *after) {
+    waiting *w = ctx;
+    after_maker(w->s, after, &w->at);
 }
 
 static void note_read(state *s, lg_node *n, int *at) {
@@ -141,9 +150,11 @@ static int place_of(state *s, int k, const lg_step *x, const lg_kernel *l) {
     if (x->kind != LG_S_LOOP || may_fail(s, x))
         return k;
     each_read(x, l, after_maker, s, &at);
+    waiting w = {s, at};
     for (int j = 0; j < x->loop->n_instr; j++)
         if (x->loop->instr[j].node)
-            after_barriers(s, x->loop->instr[j].node, &at);
+            lg_each_barrier(x->loop->instr[j].node, wait_for, &w);
+    at = w.at;
     return moves(s, l, &at) ? at : k;
 }
 

@@ -31,6 +31,19 @@ typedef struct {
     int n_begin;     /* copies before everything else */
 } planner;
 
+/* What a step has of its own in the workspace (planner.own). */
+enum {
+    OWN_SCRATCH,
+    OWN_SUB,
+    OWN_PARTIAL,
+    OWN_COPY_OUT,
+    OWN_COPY_IN,
+    OWN_PANELS,
+    OWN_SWAP /* + carry */
+};
+/* A block of `bytes` for step `step`. */
+void lg_own(planner *s, int what, int step, size_t bytes);
+
 int lg_value_of(const planner *s, lg_node *x); /* number of the value that x stands in */
 
 /* What step x reads in place of its node's inputs; d: room. */

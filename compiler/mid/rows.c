@@ -77,6 +77,14 @@ static bool reads(const lg_rowed *c, lg_node *x, const lg_walk *o, const lg_walk
     return inner == LG_GIVEN || keeps(c, o, i, base, q, inner);
 }
 
+static bool makes(lg_rowed *c, lg_node *x, int64_t inner) {
+    if (c->n_made == (int)LG_COUNT(c->made))
+        return false;
+    c->made[c->n_made].node = x;
+    c->made[c->n_made++].inner = inner;
+    return true;
+}
+
 static bool writes(lg_rowed *c, lg_node *x, const lg_walk *o, const lg_walk *i, int64_t base,
                    int64_t q) {
     int64_t inner = c->inner(c, x);
@@ -85,11 +93,7 @@ static bool writes(lg_rowed *c, lg_node *x, const lg_walk *o, const lg_walk *i, 
     if (inner != LG_GIVEN)
         return keeps(c, o, i, base, q, inner);
     inner = cut_of(c, o, i, base, q, elements(x));
-    if (inner == LG_MIXED || c->n_made == (int)LG_COUNT(c->made))
-        return false;
-    c->made[c->n_made].node = x;
-    c->made[c->n_made++].inner = inner;
-    return true;
+    return inner != LG_MIXED && makes(c, x, inner);
 }
 
 /* ---- loops ---- */
@@ -127,8 +131,38 @@ static bool has_gather(const lg_loop *l, const lg_access *a) {
     return false;
 }
 
+static bool is_still(const lg_walk *w) {
+    for (int d = 0; d < w->rank; d++)
+        if (w->stride[d])
+            return false;
+    return true;
+}
+
+/* Sums over the rows, in blocks: what they come to is known when all rows are done. */
+static bool sums_keep(lg_rowed *c, const lg_kernel *k) {
+    const lg_loop *l = k->loop;
+    int64_t q = l->n_i / c->rows;
+    for (size_t j = 0; j < k->touch.n; j++) {
+        const lg_touch *t = &k->touch.at[j];
+        const lg_access *a = t->acc;
+        if (!t->write && c->inner(c, t->node) == LG_GIVEN)
+            continue;
+        bool late = a && t->write && is_still(&a->i) && c->inner(c, t->node) == LG_GIVEN;
+        if (!a || (!t->write && has_gather(l, a)) ||
+            !(late       ? makes(c, t->node, LG_MIXED)
+              : t->write ? writes(c, t->node, &a->i, &a->o, a->base, q)
+                         : reads(c, t->node, &a->i, &a->o, a->base, q)))
+            return false;
+        c->late = c->late || late;
+    }
+    go_together(c, l->split / gcd(l->split, q));
+    return true;
+}
+
 static bool loop_keeps(lg_rowed *c, const lg_kernel *k) {
     const lg_loop *l = k->loop;
+    if (l->split && c->most)
+        return l->n_i % c->rows == 0 && sums_keep(c, k);
     if (l->split || l->n_o % c->rows || !l->n_o)
         return false;
     int64_t q = l->n_o / c->rows, ob = c->most ? lg_rows_tile(l, q, c->most) : l->ob;

@@ -60,11 +60,14 @@ static int own_block(planner *s, size_t bytes, int step) {
     return (int)s->block.n - 1;
 }
 
-enum { OWN_SCRATCH, OWN_SUB, OWN_PARTIAL, OWN_COPY_OUT, OWN_COPY_IN, OWN_SWAP /* + carry */ };
 static void attach(planner *s, int what, int step, int block) {
     LG_PUSH(s->own, what);
     LG_PUSH(s->own, step);
     LG_PUSH(s->own, block);
+}
+
+void lg_own(planner *s, int what, int step, size_t bytes) {
+    attach(s, what, step, own_block(s, bytes, step));
 }
 
 static void add_loop(planner *s, const lg_group *g) {
@@ -84,7 +87,7 @@ static void add_loop(planner *s, const lg_group *g) {
         for (int j = 0; j < k.loop->n_instr; j++)
             n += k.loop->instr[j].kind == LG_I_REDUCE;
         size_t bytes = (size_t)(lg_loop_units(k.loop) * n * k.loop->ob) * 8;
-        attach(s, OWN_PARTIAL, at, own_block(s, bytes, at));
+        lg_own(s, OWN_PARTIAL, at, bytes);
     }
     x->cost = lg_kernel_cost(k.loop);
     x->serial = x->cost < SERIAL_NS || lg_loop_units(k.loop) < 2;
@@ -113,6 +116,8 @@ static void add_product(planner *s, lg_node *n) {
                          : x->coded_fn == lg_gemm_coded ? lg_gemm_coded_scratch(q)
                                                         : lg_gemm_scratch(q);
     x->rows_fn = lg_gemm_rows;
+    x->pack_fn = lg_gemm_pack;
+    x->packed_fn = lg_gemm_by_panels;
     x->cost = 30 + (double)(2 * q->batch * q->m * q->n) * (double)q->k / 100;
     x->serial = x->cost < SERIAL_NS;
 }
@@ -201,8 +206,8 @@ static void add_scan(planner *s, lg_node *n) {
     cut_rows(s, x);
     for (int k = 0; k < a->n_carry; k++)
         if (body->swaps[k])
-            attach(s, OWN_SWAP + k, at, own_block(s, s->val[s->first[n->id] + k].bytes, at));
-    attach(s, OWN_SUB, at, own_block(s, body->workspace, at));
+            lg_own(s, OWN_SWAP + k, at, s->val[s->first[n->id] + k].bytes);
+    lg_own(s, OWN_SUB, at, body->workspace);
 }
 
 static void add_cond(planner *s, lg_node *n) {
@@ -219,7 +224,7 @@ static void add_cond(planner *s, lg_node *n) {
         for (int k = 0; k < x->sub[b]->n_step; k++)
             x->serial = x->serial && x->sub[b]->step[k].serial;
     size_t bytes = yes->workspace > no->workspace ? yes->workspace : no->workspace;
-    attach(s, OWN_SUB, at, own_block(s, bytes, at));
+    lg_own(s, OWN_SUB, at, bytes);
 }
 
 static void add_run(planner *s, lg_node *n) {
@@ -239,7 +244,7 @@ static void add_run(planner *s, lg_node *n) {
         x->at = of;
     }
     if (n->op->scratch)
-        attach(s, OWN_SCRATCH, at, own_block(s, n->op->scratch(n), at));
+        lg_own(s, OWN_SCRATCH, at, n->op->scratch(n));
 }
 
 static void add_group(planner *s, const lg_group *g) {
@@ -560,6 +565,8 @@ static void place_owned(planner *s) {
             x->out[0] = at;
         else if (what == OWN_COPY_IN)
             x->in[0] = at;
+        else if (what == OWN_PANELS)
+            x->panels = at;
         else
             x->swap[what - OWN_SWAP] = at;
     }

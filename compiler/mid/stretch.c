@@ -3,21 +3,30 @@
  * rows and then for others, and they meet once: a product, what is added to it, the next product.
  * Steps between that neither need nor change any of this are left for later. Asks only what reads
  * and writes what, and where; docs/notes/stretches.md. Not for running them (runtime/exec.c). */
+#include "compiler/mid/order.h"
 #include "compiler/mid/planner.h"
 #include "compiler/mid/rows.h"
+#include "ops/gemm.h"
+#include <stdlib.h>
 #include <string.h>
 
-/* Steps of a stretch; steps that are passed over; rows and bytes of a block; what a meeting of
- * threads costs, and turning or copying an element of an operand, in ns of lg_step.cost. */
+/* Steps of a stretch; steps that are passed over; rows that kernels do at once; bytes of a block;
+ * of what a core and what all of them keep in caches. Costs in ns of lg_step.cost, which are high:
+ * of a meeting of threads; of turning or copying an element of an operand; of a byte of what was
+ * packed, each time that it is read; of reading a byte again from the cache of all cores, and from
+ * memory. */
 enum {
     MOST_STEPS = 32,
     MOST_PASSED = 8,
     ROWS_TOGETHER = 32,
     LEAST_UNITS = 4,
-    BLOCK_BYTES = 512 << 10,
+    BLOCK_BYTES = 4 << 20,
+    OWN_BYTES = 1 << 20,
+    SHARED_BYTES = 8 << 20,
     MEETING_NS = 600
 };
-static const double TURN_NS = 0.2, COPY_NS = 0.1;
+static const double TURN_NS = 0.2, COPY_NS = 0.1, PANEL_NS = 0.04, AGAIN_NS = 0.01, FAR_NS = 0.1,
+                    LEAST_GAIN = 0.02; /* of the time of the steps */
 
 /* What is done with a value, by the number of the attempt in which it was. */
 typedef struct {
@@ -30,14 +39,16 @@ typedef struct {
 
 typedef struct {
     planner *s;
-    mark *of; /* by value */
-    int run;  /* number of the attempt */
-    bool barriers;
+    mark *of;   /* by value */
+    int run;    /* number of the attempt */
+    bool waits; /* a barrier stands between this step and another one */
     int n, passed, step[MOST_STEPS];
     int64_t rows, unit;
     bool gathers, replaces; /* some step may fail; some writes over an input */
+    bool passed_fails;      /* some step that was passed over may fail */
     bool flows;             /* some step reads what another made */
-    double gain;
+    bool shared, packed;    /* the last step is for all threads; a right operand is packed first */
+    double bytes, cost, gain; /* of what is written; ns of the steps, and saved by them */
 } stretch;
 
 typedef LG_VEC(int64_t) numbers;
@@ -98,6 +109,8 @@ static bool note_use(stretch *x, int v, bool write) {
         m->read = x->run;
         return true;
     }
+    if (m->written != x->run)
+        x->bytes += (double)x->s->val[v].bytes;
     m->written = x->run;
     if (m->over >= 0) {
         x->of[m->over].replaced = x->run;
@@ -116,10 +129,99 @@ static bool replaces_none(stretch *x, int v, bool write) {
 }
 
 static bool may_fail(const lg_step *t) {
+    if (t->kind != LG_S_LOOP && t->kind != LG_S_DOT)
+        return true;
     for (int j = 0; t->loop && j < t->loop->n_instr; j++)
         if (t->loop->instr[j].kind == LG_I_GATHER)
             return true;
     return false;
+}
+
+static void note_barrier(void *ctx, lg_node *after) {
+    stretch *x = ctx;
+    const mark *m = &x->of[lg_value_of(x->s, after)];
+    x->waits = x->waits || m->passed_written == x->run || m->written == x->run;
+}
+
+/* Does a barrier hold step t back until another is done, and what that needed may go? */
+static bool is_held(stretch *x, const lg_step *t) {
+    x->waits = false;
+    if (!t->loop)
+        lg_each_barrier(t->node, note_barrier, x);
+    for (int j = 0; t->loop && j < t->loop->n_instr; j++)
+        if (t->loop->instr[j].node)
+            lg_each_barrier(t->loop->instr[j].node, note_barrier, x);
+    return x->waits;
+}
+
+/* ---- what it is worth ---- */
+
+/* Turning or copying B once. */
+static double packing(const lg_step *t) {
+    const lg_product *p = t->product;
+    if (t->kind != LG_S_DOT || p->batch != 1)
+        return 0;
+    double n = (double)(p->n * p->k);
+    return p->b_n != 1 ? TURN_NS * n : n * 4 > 1 << 18 ? COPY_NS * n : 0;
+}
+
+/* Is B packed before the blocks of rows, of which each would do it again? */
+static bool packs(const lg_step *t, int64_t blocks) {
+    return t->kind == LG_S_DOT && !t->coded && packing(t) * (double)(blocks - 1) / 2 > MEETING_NS &&
+           lg_gemm_panels(t->product) > 0;
+}
+
+static int64_t block_of(const stretch *x) {
+    double rows = BLOCK_BYTES / (x->bytes / (double)x->rows + 1);
+    int64_t units = rows > (double)x->rows ? x->rows : (int64_t)rows / x->unit;
+    int64_t block = (units > 1 ? units : 1) * x->unit;
+    return block < x->rows ? block : x->rows;
+}
+
+/* Blocks that two threads do. */
+static int64_t blocks_of(const stretch *x) {
+    int64_t half = (x->rows + 1) / 2, block = block_of(x);
+    return 2 * ((half + block - 1) / block);
+}
+
+/* ns that are saved because value v, if the stretch makes it, is read where it was just made. */
+static double near(const stretch *x, int v) {
+    double bytes = (double)x->s->val[v].bytes;
+    if (x->of[v].written != x->run || bytes <= OWN_BYTES)
+        return 0;
+    return bytes * (bytes > SHARED_BYTES ? FAR_NS : AGAIN_NS);
+}
+
+static double all_near(const stretch *x, int k) {
+    const lg_step *t = &x->s->step.at[k];
+    const lg_kernel *l = &x->s->kernel.at[k];
+    lg_dot d;
+    lg_node *const *in = lg_inputs_of(t, &d);
+    double ns = 0;
+    for (size_t j = 0; j < l->touch.n; j++)
+        ns += l->touch.at[j].write ? 0 : near(x, lg_value_of(x->s, l->touch.at[j].node));
+    for (int j = 0; j < t->n_in && !t->loop; j++)
+        ns += near(x, lg_value_of(x->s, in[j]));
+    return ns;
+}
+
+/* What B costs more than in a product by itself. */
+static double operand(stretch *x, const lg_step *t) {
+    int64_t blocks = blocks_of(x);
+    if (!packs(t, blocks))
+        return packing(t) * (double)(blocks - 1) / 2;
+    double bytes = (double)lg_gemm_panels(t->product);
+    double ns = bytes > OWN_BYTES / 2 ? bytes * (double)(blocks + 1) / 2 * PANEL_NS : 0;
+    return x->packed ? ns : ns + MEETING_NS;
+}
+
+/* ns that two threads save by having step k in the stretch: a meeting, half of what one of them
+ * would do alone, ways to memory. */
+static double worth(stretch *x, int k) {
+    const lg_step *t = &x->s->step.at[k];
+    double gain = t->serial ? t->cost / 2 : 0;
+    gain += x->n && (!t->serial || x->shared) ? MEETING_NS : 0;
+    return gain + all_near(x, k) - operand(x, t);
 }
 
 /* ---- one attempt ---- */
@@ -137,14 +239,21 @@ static bool take(stretch *x, int k) {
     c.most = ROWS_TOGETHER;
     while (c.most > 1 && x->rows / c.most < LEAST_UNITS)
         c.most /= 2;
-    if ((t->kind != LG_S_LOOP && t->kind != LG_S_DOT) || (x->passed && x->barriers) ||
+    if ((t->kind != LG_S_LOOP && t->kind != LG_S_DOT) || is_held(x, t) ||
         !each_use(x, k, goes_before) || !each_use(x, k, keeps_inputs))
         return false;
     bool fails = may_fail(t), replaces = !each_use(x, k, replaces_none);
-    if ((replaces && (x->passed || x->gathers)) || (fails && x->replaces))
+    if ((replaces && (x->passed_fails || x->gathers)) || (fails && x->replaces))
         return false;
     if (!lg_keeps_rows(&c, t, &x->s->kernel.at[k]) || x->rows < 2 * c.unit)
         return false;
+    double gain = worth(x, k);
+    if (x->n && gain < 0)
+        return false;
+    x->gain += gain;
+    x->cost += t->cost;
+    x->shared = !t->serial;
+    x->packed = x->packed || packs(t, blocks_of(x));
     x->unit = c.unit;
     x->gathers = x->gathers || fails;
     for (int j = 0; j < c.n_made; j++)
@@ -155,63 +264,25 @@ static bool take(stretch *x, int k) {
     return true;
 }
 
-/* Turning and copying B once more for every block but one. */
-static double packing(const lg_step *t) {
-    const lg_product *p = t->product;
-    if (t->kind != LG_S_DOT || p->batch != 1)
-        return 0;
-    double n = (double)(p->n * p->k);
-    return p->b_n != 1 ? TURN_NS * n : n * 4 > 1 << 18 ? COPY_NS * n : 0;
-}
-
-/* Bytes of a row in all that the stretch reads and writes by rows. */
-static double row_bytes(const stretch *x) {
-    double n = 0;
-    for (int v = 0; v < x->s->n_val; v++)
-        if (x->of[v].written == x->run)
-            n += (double)x->s->val[v].bytes;
-    return n / (double)x->rows;
-}
-
-static int64_t block_of(const stretch *x) {
-    double rows = BLOCK_BYTES / (row_bytes(x) + 1);
-    int64_t units = rows > (double)x->rows ? x->rows : (int64_t)rows / x->unit;
-    int64_t block = (units > 1 ? units : 1) * x->unit;
-    return block < x->rows ? block : x->rows;
-}
-
-/* ns that two threads save: meetings, and steps that one of them would do alone. */
-static double gain_of(const stretch *x) {
-    double gain = 0;
-    int64_t half = (x->rows + 1) / 2, block = block_of(x),
-            blocks = 2 * ((half + block - 1) / block);
-    bool shared = false;
-    for (int k = 0; k < x->n; k++) {
-        const lg_step *t = &x->s->step.at[x->step[k]];
-        gain += t->serial ? t->cost / 2 : 0;
-        gain += k && !(t->serial && !shared) ? MEETING_NS : 0;
-        gain -= packing(t) * (double)(blocks - 1) / 2;
-        shared = !t->serial;
-    }
-    return gain;
-}
-
 static void attempt(stretch *x, int k, int64_t rows) {
     int n = (int)x->s->step.n;
     x->run++;
     x->rows = rows;
     x->unit = 1;
     x->n = x->passed = 0;
-    x->gathers = x->replaces = x->flows = false;
+    x->gathers = x->replaces = x->flows = x->passed_fails = false;
+    x->shared = x->packed = false;
+    x->bytes = x->cost = x->gain = 0;
     for (; k < n && x->n < MOST_STEPS && x->passed <= MOST_PASSED; k++) {
         if (take(x, k))
             continue;
         if (!x->n)
             break;
         each_use(x, k, note_passed);
+        x->passed_fails = x->passed_fails || may_fail(&x->s->step.at[k]);
         x->passed++;
     }
-    x->gain = x->flows ? gain_of(x) : 0;
+    x->gain = x->flows && x->gain > LEAST_GAIN * x->cost ? x->gain : 0;
 }
 
 /* ---- all of a plan ---- */
@@ -229,15 +300,16 @@ static void add_number(numbers *to, int64_t rows) {
 static void rows_of(const lg_step *t, numbers *to) {
     if (t->kind == LG_S_DOT)
         add_number(to, t->product->batch == 1 ? t->product->m : t->product->batch);
-    if (t->kind != LG_S_LOOP || t->loop->split)
+    if (t->kind != LG_S_LOOP)
         return;
+    add_number(to, t->loop->split ? t->loop->n_i : 0);
     add_number(to, t->loop->row_o ? t->loop->n_o / t->loop->row_o : 0);
     add_number(to, t->loop->n_o);
 }
 
 static void mark_steps(stretch *x, int at) {
     planner *s = x->s;
-    int64_t most = ROWS_TOGETHER;
+    int64_t most = ROWS_TOGETHER, blocks = blocks_of(x);
     while (most > 1 && x->rows / most < LEAST_UNITS)
         most /= 2;
     s->step.at[at].stretch = x->n;
@@ -247,7 +319,12 @@ static void mark_steps(stretch *x, int at) {
         t->rows = x->rows;
         t->unit = x->unit;
         t->block = block_of(x);
-        if (t->loop)
+        s->step.at[at].sums = s->step.at[at].sums || (t->loop && t->loop->split);
+        if (packs(t, blocks)) {
+            s->step.at[at].packs = true;
+            lg_own(s, OWN_PANELS, k, lg_gemm_panels(t->product));
+        }
+        if (t->loop && !t->loop->split)
             t->loop->ob = lg_rows_tile(t->loop, t->loop->n_o / x->rows, most);
     }
 }
@@ -273,7 +350,13 @@ static void settle(stretch *x, int at) {
     mark_steps(x, at);
 }
 
-/* The best stretch that begins with step k, by the rows of one of its first steps. */
+static int by_size(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x > y ? -1 : x < y;
+}
+
+/* The best stretch that begins with step k, by the rows of one of its first steps; the
+ * finest of those as good. */
 static bool find(stretch *x, int k) {
     enum { AHEAD = 3 };
     numbers rows = {0};
@@ -281,6 +364,8 @@ static bool find(stretch *x, int k) {
     double gain = 0;
     for (int j = k; j < k + AHEAD && j < (int)x->s->step.n; j++)
         rows_of(&x->s->step.at[j], &rows);
+    if (rows.n)
+        qsort(rows.at, rows.n, sizeof *rows.at, by_size);
     for (size_t j = 0; j < rows.n; j++) {
         attempt(x, k, rows.at[j]);
         if (x->gain > gain) {
@@ -294,15 +379,8 @@ static bool find(stretch *x, int k) {
     return best > 0;
 }
 
-static bool has_barriers(const lg_graph *g) {
-    for (size_t k = 0; k < g->node.n; k++)
-        if (g->node.at[k]->op->cls == LG_C_MARK && g->node.at[k]->op->traits & LG_T_BARRIER)
-            return true;
-    return false;
-}
-
 void lg_stretches_find(planner *s) {
-    stretch x = {.s = s, .barriers = has_barriers(s->g)};
+    stretch x = {.s = s};
     if (s->f.no_fuse) /* each step is looked at by itself */
         return;
     x.of = lg_alloc(((size_t)s->n_val + 1) * sizeof *x.of);

@@ -12,25 +12,28 @@ typedef struct {
     bool norm;   /* rows are divided by their norm between the layers */
     bool mixed;  /* hidden values are moved by their mean over the batch */
     bool update; /* weights are replaced by better ones */
+    bool sums;   /* the sums of the hidden derivatives over the batch are wanted, too */
+    bool f64;
 } net;
 
-static size_t n_in, n_out, size_in[MOST], size_out[MOST];
+static size_t n_in, n_out, size_in[MOST], size_out[MOST]; /* in bytes */
+static lg_dtype type;
 static int donor[MOST];
 
-static float *numbers(size_t n) {
-    float *x = lg_alloc((n + 1) * sizeof *x);
-    for (size_t i = 0; i < n; i++)
-        x[i] = (float)(rand() % 2001 - 1000) / 1000;
+static void *numbers(size_t bytes) {
+    void *x = lg_alloc(bytes + 8);
+    for (size_t i = 0; i < bytes / lg_dtype_size(type); i++)
+        lg_set_f64(type, x, i, (float)(rand() % 2001 - 1000) / 1000);
     return x;
 }
 
 static lg_node *in(int64_t rows, int64_t cols) {
-    size_in[n_in++] = (size_t)(rows * cols);
-    return input(LG_F32, SHAPE(rows, cols));
+    size_in[n_in++] = (size_t)(rows * cols) * lg_dtype_size(type);
+    return input(type, SHAPE(rows, cols));
 }
 
 static void out(lg_node *x, int donates) {
-    size_out[n_out] = lg_type_count(&x->type[0]);
+    size_out[n_out] = lg_type_count(&x->type[0]) * lg_dtype_size(type);
     donor[n_out++] = donates;
     lg_g_output(g, x, donates, NULL);
 }
@@ -62,6 +65,7 @@ static lg_node *better(lg_node *p, lg_node *d) {
 static void build(const net *n) {
     g = lg_graph_new(NULL);
     n_in = n_out = 0;
+    type = n->f64 ? LG_F64 : LG_F32;
     lg_node *x = in(n->batch, n->in), *t = in(n->batch, n->out);
     lg_node *u = in(n->wide, n->in), *v = in(n->out, n->wide);
     lg_node *h = op1("tanh", lg_g_dot(g, x, turned(u), at));
@@ -77,39 +81,46 @@ static void build(const net *n) {
     out(n->update ? better(u, du) : du, n->update ? 2 : -1);
     out(n->update ? better(v, dv) : dv, n->update ? 3 : -1);
     out(lg_g_dot(g, dh, u, at), -1);
+    if (n->sums)
+        out(total(dh, 1), -1);
 }
 
-/* Steps of the longest stretch; *all: of all stretches. */
-static int longest(const lg_plan *p, int *all) {
-    int most = 0;
-    *all = 0;
+typedef struct {
+    int most, all;    /* steps of the longest stretch, and of all of them */
+    int packed, sums; /* stretches that pack right operands, that end in sums over the rows */
+} found;
+
+static found look(const lg_plan *p) {
+    found f = {0};
     for (int k = 0; k < p->n_step; k++) {
-        most = p->step[k].stretch > most ? p->step[k].stretch : most;
-        *all += p->step[k].stretch;
+        f.most = p->step[k].stretch > f.most ? p->step[k].stretch : f.most;
+        f.all += p->step[k].stretch;
+        f.packed += p->step[k].packs;
+        f.sums += p->step[k].sums;
     }
-    return most;
+    return f;
 }
 
 /* Three runs, each on what the last one left. */
-static bool run(const net *n, int threads, bool plain, float *const *start, float **result,
-                int *most, int *all) {
+static bool run(const net *n, int threads, bool plain, void *const *start, void **result,
+                found *what) {
     const void *from[MOST];
-    float *own[MOST];
+    void *own[MOST];
     lg_fault f = {0};
     bool ok = true;
     build(n);
     lg_plan *p =
         lg_plan_new(g, &(lg_plan_opts){.threads = threads, .no_simplify = true, .no_fuse = plain});
     for (size_t k = 0; k < n_in; k++) {
-        own[k] = lg_alloc((size_in[k] + 1) * sizeof(float));
-        memcpy(own[k], start[k], size_in[k] * sizeof(float));
+        own[k] = lg_alloc(size_in[k] + 8);
+        memcpy(own[k], start[k], size_in[k]);
         from[k] = own[k];
     }
     for (size_t k = 0; k < n_out; k++)
-        result[k] = donor[k] >= 0 ? own[donor[k]] : lg_alloc((size_out[k] + 1) * sizeof(float));
+        result[k] = donor[k] >= 0 ? own[donor[k]] : lg_alloc(size_out[k] + 8);
     for (int k = 0; k < 3; k++)
-        ok = ok && lg_plan_run(p, from, (void *const *)result, &f);
-    *most = longest(p, all);
+        ok = ok && lg_plan_run(p, from, result, &f);
+    *what = look(p);
     for (size_t k = 0; k < n_in; k++) {
         bool kept = false;
         for (size_t j = 0; j < n_out; j++)
@@ -122,28 +133,29 @@ static bool run(const net *n, int threads, bool plain, float *const *start, floa
     return ok;
 }
 
-static void test(const net *n, int least, int at_most) {
-    float *start[MOST], *want[MOST], *got[MOST];
-    int most, all;
+static found test(const net *n, int least, int at_most) {
+    void *start[MOST], *want[MOST], *got[MOST];
+    found what;
     build(n);
     for (size_t k = 0; k < n_in; k++)
         start[k] = numbers(size_in[k]);
     lg_graph_free(g);
-    bool ok = run(n, 1, true, start, want, &most, &all);
-    check(ok && !all, "step by step there are no stretches");
+    bool ok = run(n, 1, true, start, want, &what);
+    check(ok && !what.all, "step by step there are no stretches");
     for (int threads = 1; threads <= 4; threads++) {
-        bool same = run(n, threads, false, start, got, &most, &all);
+        bool same = run(n, threads, false, start, got, &what);
         for (size_t k = 0; k < n_out; k++) {
-            same = same && !memcmp(want[k], got[k], size_out[k] * sizeof(float));
+            same = same && !memcmp(want[k], got[k], size_out[k]);
             lg_free(got[k]);
         }
         check(same, "the same bits by rows as step by step");
-        check(most >= least && most <= at_most, "stretches end where rows meet");
+        check(what.most >= least && what.most <= at_most, "stretches end where rows meet");
     }
     for (size_t k = 0; k < n_in; k++)
         lg_free(start[k]);
     for (size_t k = 0; k < n_out; k++)
         lg_free(want[k]);
+    return what;
 }
 
 int main(void) {
@@ -158,6 +170,12 @@ int main(void) {
     test(&(net){.batch = 96, .in = 33, .wide = 130, .out = 17, .norm = true, .update = true}, 4,
          MOST);
     test(&(net){.batch = 7, .in = 33, .wide = 130, .out = 17, .update = true}, 0, MOST);
+    found f = test(&(net){.batch = 64, .in = 96, .wide = 128, .out = 10, .f64 = true}, 2, MOST);
+    check(f.packed > 0, "a right operand is packed once for all blocks");
+    f = test(&(net){.batch = 768, .in = 24, .wide = 512, .out = 12, .sums = true}, 2, MOST);
+    check(f.sums > 0, "sums over the rows are joined when the rows are done");
+    f = test(&(net){.batch = 640, .in = 24, .wide = 1200, .out = 12, .sums = true}, 2, MOST);
+    check(f.sums > 0, "also where they are more than a tile");
     for (int k = 0; k < 12; k++)
         test(&(net){.batch = 2 + rand() % 200,
                     .in = 1 + rand() % 90,
