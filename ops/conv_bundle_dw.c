@@ -6,7 +6,15 @@
 #include "runtime/plan.h"
 #include <string.h>
 
-enum { TILE = 4, NEAR = 64, SHARE_BYTES = 256 << 10, SUM_BYTES = 384 << 10, SHARES = 32 };
+enum {
+    TILE = 4,               /* channels */
+    NEAR = 64,              /* pixels of y that, with those of x, stay in L1 for a tile */
+    GROUP = 4,              /* tiles of y that meet them there */
+    GROUP_MOST = GROUP + 1, /* the last four channels may be two tiles */
+    SHARE_BYTES = 256 << 10,
+    SUM_BYTES = 384 << 10,
+    SHARES = 32
+};
 
 typedef struct {
     lg_conv_shape g;
@@ -37,7 +45,7 @@ static size_t cut(const lg_node *n, char *base, job *f) {
     f->bands = lg_conv_ceil(f->share_rows, f->band_rows);
     f->sum = lg_conv_cut(&k, f->sums * g->o * g->cg * g->taps, g->size);
     lg_conv_rooms_cut(&f->rooms, &k, LG_CONV_ROOMS,
-                      g->taps * (TILE * TILE * (LG_BUNDLE + 1) * g->size +
+                      g->taps * (TILE * TILE * (GROUP_MOST * LG_BUNDLE + 1) * g->size +
                                  f->per_bundle * f->bands * sizeof(lg_bundle_window)));
     return k.used;
 }
@@ -84,27 +92,46 @@ static size_t tile_of(size_t left) {
     return left >= TILE ? TILE : left >= 2 ? 2 : 1;
 }
 
-/* What a tile works with: the windows of the bands of a share, sums, and what these are in all. */
+/* What a part works with: the windows of the bands of a share, sums of its tiles, and what these
+ * are in all. */
 typedef struct {
     lg_bundle_window *window; /* [bands][taps] */
-    char *sum, *total;        /* [taps][4][4] */
+    char *sum;                /* [tiles][taps][4][4] */
+    char *total;              /* [taps][4][4] */
 } room;
 
-static room room_of(const job *f, int number) {
-    const lg_conv_shape *g = &f->g;
-    size_t n = g->taps * TILE * TILE * g->size;
-    char *at = f->rooms.at[number];
-    return (room){(lg_bundle_window *)(at + n * (LG_BUNDLE + 1)), at, at + n * LG_BUNDLE};
+static size_t sums_of_tile(const job *f) {
+    return f->g.taps * TILE * TILE;
 }
 
-/* Channels o .. o+m of y and c .. c+n of x within group q, over the rows of a share. */
-static void add_tile(const job *f, size_t share, size_t q, size_t o, size_t m, size_t c, size_t n,
-                     const room *at) {
+static room room_of(const job *f, int number) {
+    size_t n = sums_of_tile(f) * f->g.size;
+    char *at = f->rooms.at[number], *total = at + n * LG_BUNDLE * GROUP_MOST;
+    return (room){(lg_bundle_window *)(total + n), at, total};
+}
+
+/* m channels of y from o on, within a group of the convolution. */
+typedef struct {
+    size_t o, m;
+} tile;
+
+/* The tiles of part `at` of a group. */
+static size_t list_tiles(const job *f, size_t at, tile *to) {
+    size_t n = 0, o = at * GROUP * TILE, end = lg_conv_min(o + GROUP * TILE, f->g.og);
+    for (; o < end; o += to[n++].m)
+        to[n] = (tile){o, tile_of(end - o)};
+    return n;
+}
+
+/* Adds what n channels of x from c on give with all tiles, over the rows of a share: a band of x
+ * stays in L1 meanwhile. */
+static void add_share(const job *f, size_t share, size_t q, const tile *t, size_t n_tile, size_t c,
+                      size_t n, const room *at) {
     const lg_conv_shape *g = &f->g;
     const lg_conv_kernels *k = lg_conv_kernels_for(g->t);
-    size_t bundle = share / f->per_bundle, plane = LG_BUNDLE * g->size;
-    const char *d = f->y + (bundle * g->o + q * g->og + o) * g->oh * g->ow * plane;
-    const char *x = f->x + (bundle * g->c + q * g->cg + c) * g->h * g->w * plane;
+    size_t bundle = share / f->per_bundle, bytes = LG_BUNDLE * g->size;
+    const char *y = f->y + (bundle * g->o + q * g->og) * g->oh * g->ow * bytes;
+    const char *x = f->x + (bundle * g->c + q * g->cg + c) * g->h * g->w * bytes;
     lg_bundle_products p = {.n_tap = g->taps,
                             .d_row = g->ow * LG_BUNDLE,
                             .d_step = g->oh * g->ow * LG_BUNDLE,
@@ -113,48 +140,57 @@ static void add_tile(const job *f, size_t share, size_t q, size_t o, size_t m, s
                             .x_step = g->h * g->w * LG_BUNDLE};
     for (size_t b = 0; b < f->bands; b++) {
         p.tap = at->window + (share % f->per_bundle * f->bands + b) * g->taps;
-        k->bundle_products(&p, x, d, m, n, at->sum);
+        for (size_t i = 0; i < n_tile; i++)
+            k->bundle_products(&p, x, y + t[i].o * g->oh * g->ow * bytes, t[i].m, n,
+                               at->sum + i * sums_of_tile(f) * bytes);
     }
 }
 
-/* The same over shares begin .. end, put in their place. */
-static void sum_of(const job *f, size_t begin, size_t end, size_t q, size_t o, size_t m, size_t c,
-                   size_t n, const room *at, char *sum) {
+/* The sums of a tile, put in their places. */
+static void put(const job *f, size_t q, const tile *t, size_t c, size_t n, const char *from,
+                char *sum) {
     const lg_conv_shape *g = &f->g;
-    size_t all = g->taps * TILE * TILE;
-    memset(at->sum, 0, all * LG_BUNDLE * g->size);
-    for (size_t s = begin; s < end; s++)
-        add_tile(f, s, q, o, m, c, n, at);
-    lg_conv_kernels_for(g->t)->bundle_lanes(at->sum, all, at->total);
-    for (size_t i = 0; i < m; i++)
+    for (size_t i = 0; i < t->m; i++)
         for (size_t k = 0; k < n; k++)
-            for (size_t t = 0; t < g->taps; t++)
-                memcpy(sum + (((q * g->og + o + i) * g->cg + c + k) * g->taps + t) * g->size,
-                       at->total + ((t * TILE + i) * TILE + k) * g->size, g->size);
+            for (size_t tap = 0; tap < g->taps; tap++)
+                memcpy(sum + (((q * g->og + t->o + i) * g->cg + c + k) * g->taps + tap) * g->size,
+                       from + ((tap * TILE + i) * TILE + k) * g->size, g->size);
 }
 
-/* Four channels of y and all of x, for one of the sums. */
+static void list_all_windows(const job *f, lg_bundle_window *to) {
+    for (size_t b = 0; b < f->per_bundle * f->bands; b++) {
+        size_t share = b / f->bands, first = share * f->share_rows + b % f->bands * f->band_rows;
+        size_t last = lg_conv_min(first + f->band_rows, (share + 1) * f->share_rows);
+        list_windows(f, first, lg_conv_min(last, f->g.oh), to + b * f->g.taps);
+    }
+}
+
+static size_t parts_of_group(const job *f) {
+    return lg_conv_ceil(f->g.og, GROUP * TILE);
+}
+
+/* Some tiles of y and all of x, for one of the sums. */
 static void part_of(void *ctx, int part, int parts) {
     job *f = ctx;
     const lg_conv_shape *g = &f->g;
-    size_t per_group = lg_conv_ceil(g->og, TILE), tiles = g->groups * per_group;
-    size_t s = (size_t)part / tiles, tile = (size_t)part % tiles, q = tile / per_group;
-    size_t begin = f->shares * s / f->sums, end = f->shares * (s + 1) / f->sums;
+    size_t each = parts_of_group(f), s = (size_t)part / (g->groups * each),
+           q = (size_t)part / each % g->groups, all = sums_of_tile(f);
     char *sum = f->sum + s * g->o * g->cg * g->taps * g->size;
     int number = lg_conv_room_take(&f->rooms);
     room at = room_of(f, number);
+    tile t[GROUP_MOST];
+    size_t n_tile = list_tiles(f, (size_t)part % each, t);
     (void)parts;
-    for (size_t b = 0; b < f->per_bundle * f->bands; b++) {
-        size_t first = b / f->bands * f->share_rows + b % f->bands * f->band_rows;
-        size_t last = lg_conv_min(first + f->band_rows, (b / f->bands + 1) * f->share_rows);
-        list_windows(f, first, lg_conv_min(last, g->oh), at.window + b * g->taps);
-    }
+    list_all_windows(f, at.window);
     for (size_t c = 0, n; c < g->cg; c += n) {
         n = tile_of(g->cg - c);
-        for (size_t o = tile % per_group * TILE, m, rest = lg_conv_min(g->og - o, TILE); rest > 0;
-             o += m, rest -= m) {
-            m = tile_of(rest);
-            sum_of(f, begin, end, q, o, m, c, n, &at, sum);
+        memset(at.sum, 0, n_tile * all * LG_BUNDLE * g->size);
+        for (size_t i = f->shares * s / f->sums; i < f->shares * (s + 1) / f->sums; i++)
+            add_share(f, i, q, t, n_tile, c, n, &at);
+        for (size_t i = 0; i < n_tile; i++) {
+            lg_conv_kernels_for(g->t)->bundle_lanes(at.sum + i * all * LG_BUNDLE * g->size, all,
+                                                    at.total);
+            put(f, q, &t[i], c, n, at.total, sum);
         }
     }
     lg_conv_room_give(&f->rooms, number);
@@ -193,7 +229,7 @@ bool lg_conv_bundle_dw(const lg_call *c) {
         memset(f.w, 0, all * g->size);
         return true;
     }
-    lg_pool_run(part_of, &f, (int)(f.sums * g->groups * lg_conv_ceil(g->og, TILE)));
+    lg_pool_run(part_of, &f, (int)(f.sums * g->groups * parts_of_group(&f)));
     lg_pool_run(add_sums, &f, all < ALONE ? 1 : PARTS);
     return true;
 }

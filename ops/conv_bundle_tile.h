@@ -23,8 +23,13 @@ TILE(bundle_block)(const lg_bundle_sums *j, const REAL *src, const ptrdiff_t *at
 #pragma GCC unroll 8
     for (int v = 0; v < np; v++)
         from[v] = src + at[v];
+#pragma GCC unroll 8
+    for (int m = 0; m < mr; m++)
+#pragma GCC unroll 8
+        for (int v = 0; v < np; v++)
+            __builtin_prefetch(out + (size_t)m * j->plane + to[v], 1);
     for (size_t c = 0, channel = 0; c < j->n_c;
-         c++, channel += j->c_step, w += j->c_weights * (size_t)mr)
+         c++, channel += j->c_step, w += j->c_weights * (size_t)mr) {
         for (const lg_bundle_tap *t = j->tap, *end = t + j->n_tap; t < end; t++) {
             ptrdiff_t o = t->off + (ptrdiff_t)channel;
             const REAL *wt = w + t->w * (size_t)mr;
@@ -40,6 +45,7 @@ TILE(bundle_block)(const lg_bundle_sums *j, const REAL *src, const ptrdiff_t *at
                     acc[m][v] = FMA(wm, x[v], acc[m][v]);
             }
         }
+    }
 #pragma GCC unroll 8
     for (int m = 0; m < mr; m++)
 #pragma GCC unroll 8
@@ -63,8 +69,9 @@ static void TILE(bundle_pixels)(const lg_bundle_sums *j, const REAL *src, size_t
         CASE(1, 1)
         CASE(1, WIDE)
 #if NV > 1
-            CASE(8, 2) CASE(6, 2) CASE(4, 2) CASE(2, 2) CASE(1, 2) CASE(8, NV) CASE(6, NV)
-                CASE(4, NV) CASE(2, NV) CASE(1, NV)
+        CASE(8, 2)
+        CASE(6, 2)
+        CASE(4, 2) CASE(2, 2) CASE(1, 2) CASE(8, NV) CASE(6, NV) CASE(4, NV) CASE(2, NV) CASE(1, NV)
 #endif
     }
 #undef CASE
@@ -78,7 +85,7 @@ static void TILE(bundle_sums)(const lg_bundle_sums *j, const void *source, void 
             np = mr == 1 && left >= WIDE ? WIDE : left >= NV ? NV : left;
             for (size_t part = 0; part < LG_BUNDLE; part += LANES)
                 TILE(bundle_pixels)
-                (j, (const REAL *)source + part, m, (int)mr, p, (int)np, (REAL *)result + part);
+            (j, (const REAL *)source + part, m, (int)mr, p, (int)np, (REAL *)result + part);
         }
     }
 }
@@ -122,11 +129,10 @@ static void TILE(bundle_products)(const lg_bundle_products *j, const void *xs, c
     for (size_t part = 0; part < LG_BUNDLE; part += LANES) {
         const REAL *x = (const REAL *)xs + part, *d = (const REAL *)ds + part;
         REAL *sum = (REAL *)sums + part;
-#define CASE(m, n)                                                  \
-    case (m)*8 + (n):                                               \
-        for (size_t t = 0; t < j->n_tap; t++)                       \
-            TILE(bundle_pairs)                                      \
-        (j, j->tap + t, x, d, sum + t * (4 * 4 * LG_BUNDLE), m, n); \
+#define CASE(m, n)                                                                        \
+    case (m)*8 + (n):                                                                     \
+        for (size_t t = 0; t < j->n_tap; t++)                                             \
+            TILE(bundle_pairs)(j, j->tap + t, x, d, sum + t * (4 * 4 * LG_BUNDLE), m, n); \
         break;
         switch (m * 8 + n) {
             CASE(4, 4)
