@@ -1,14 +1,16 @@
 /* limits.c: what this machine can do, measured by the loops that decide: fused multiply-adds in
  * registers, a large product by OpenBLAS, a stream of adds through memory, 64 MB that are read alone
- * (as the matrix of a product with a vector is). One line of JSON for each number of threads. Not
- * part of the library. */
+ * (as the matrix of a product with a vector is), and how long a cache line takes from one core to
+ * another and back. One line of JSON for each number of threads. Not part of the library. */
 #define _GNU_SOURCE
 #include <cblas.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef float vec __attribute__((vector_size(64), aligned(64)));
 enum { MOST = 16, WORDS = 1 << 25, READ = 1 << 24, AGAIN = 6 };
@@ -71,12 +73,16 @@ static void alone(int me) {
     multiply_adds();
 }
 
-static void *part(void *arg) {
-    int me = (int)(long)arg;
+static void pin(int cpu) {
     cpu_set_t one;
     CPU_ZERO(&one);
-    CPU_SET(me, &one);
+    CPU_SET(cpu, &one);
     sched_setaffinity(0, sizeof one, &one);
+}
+
+static void *part(void *arg) {
+    int me = (int)(long)arg;
+    pin(me);
     static void (*const loop[])(int) = {[FMA] = alone, [TRIAD] = triad, [READS] = reads};
     triad(me); /* pages are touched */
     for (int k = 0; k < LOOPS; k++)
@@ -106,6 +112,42 @@ static void loops(double *gflops, double *gbytes, double *gread) {
     }
 }
 
+/* ---- a cache line from one core to another and back ---- */
+
+enum { TRIPS = 200000 };
+static _Alignas(128) atomic_int ball;
+
+static void *give_back(void *arg) {
+    (void)arg;
+    pin(1);
+    for (int i = 0; i < TRIPS; i++) {
+        while (atomic_load_explicit(&ball, memory_order_acquire) != 2 * i + 1)
+            continue;
+        atomic_store_explicit(&ball, 2 * i + 2, memory_order_release);
+    }
+    return NULL;
+}
+
+/* ns; 0: there is one core */
+static double round_trip(void) {
+    pthread_t other;
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2 || pthread_create(&other, NULL, give_back, NULL))
+        return 0;
+    cpu_set_t was;
+    sched_getaffinity(0, sizeof was, &was);
+    pin(0);
+    double t = now();
+    for (int i = 0; i < TRIPS; i++) {
+        atomic_store_explicit(&ball, 2 * i + 1, memory_order_release);
+        while (atomic_load_explicit(&ball, memory_order_acquire) != 2 * i + 2)
+            continue;
+    }
+    t = (now() - t) / TRIPS * 1e9;
+    pthread_join(other, NULL);
+    sched_setaffinity(0, sizeof was, &was);
+    return t;
+}
+
 static double sgemm(void) {
     int n = 1024;
     double most = 0;
@@ -130,6 +172,7 @@ int main(int argc, char **argv) {
         b[i] = c[i] = 1e-3f;
     double flops = 0, bytes = 0, read = 0;
     loops(&flops, &bytes, &read);
-    printf("{\"threads\": %d, \"fma\": %.1f, \"sgemm\": %.1f, \"triad\": %.1f, \"reads\": %.1f}\n",
-           n_threads, flops, sgemm(), bytes, read);
+    printf("{\"threads\": %d, \"fma\": %.1f, \"sgemm\": %.1f, \"triad\": %.1f, \"reads\": %.1f, "
+           "\"round_trip_ns\": %.0f}\n",
+           n_threads, flops, sgemm(), bytes, read, round_trip());
 }

@@ -6,11 +6,14 @@ limit of this machine for it and the share of that limit, peak memory; with --pe
 PyTorch (eager and compiled) and JAX (jit), on one thread and on all, in turn with ours: the best of
 them, and the ratio. The limits are measured in the same sitting by limits.c.
 
-    bench/run.py [--lg PATH] [--threads N] [--rounds N] [--peers] [--markdown] [NAME ...]
+    bench/run.py [--lg PATH] [--threads N] [--rounds N] [--peers] [--markdown]
+                 [--store FILE] [--against FILE] [NAME ...]
 
 A time is the median over the later half of a run's steps, and the median of the rounds. --peers makes
 a virtual environment in a scratch folder and removes it, or takes the interpreter that PEER_PYTHON
-names. Exit status 1: a loss is off or a program failed. Without peers nothing beyond Python is needed.
+names. --store keeps the ratios of this sitting to limits and peers; --against compares with those of an
+earlier one, and a row below 90 % of its ratio is a failure: times change with the machine, ratios less.
+Exit status 1: a loss is off, a program failed or a row fell back. Without peers nothing beyond Python is needed.
 """
 import argparse
 import json
@@ -130,13 +133,32 @@ def measured(a, name, python, work):
             "peer_mb": max(o[2] for o in got[best]) if best else None}
 
 
-def cold_start(a, work):
-    """Whole processes that end after the first steps of mlp_digits: best of several."""
+def cold_start(a, python, work):
+    """Whole processes, from their start to their end after the first steps of mlp_digits, ours after 20 (which the
+    program's own losses want), the peers after one: best of several."""
     exe = work / "digits"
-    subprocess.run([a.lg, "build", HERE / "mlp_digits.lg", "-o", exe], check=True, stdout=subprocess.DEVNULL)
-    for label, command in (("built", [exe]), ("lg run", [a.lg, "run", HERE / "mlp_digits.lg"])):
-        best = min(timed([*command, "--quiet", "--steps", "20"]) for _ in range(15))
-        print(f"cold start, {label}: {best * 1e3:.1f} ms to the end of the 20th step and of the process")
+    subprocess.run([a.lg, "build", HERE / "mlp_digits.lg", "-o", exe], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    few = ["--quiet", "--steps", "20"]
+    jobs = [("built", [exe, *few], 15), ("lg run", [a.lg, "run", HERE / "mlp_digits.lg", *few], 15)]
+    if python:
+        jobs += [(kind, [python, HERE / "peers" / f"{kind}_jobs.py", "mlp_digits", "1", "once"], 3) for kind in ("torch", "jax")]
+    for label, command, times in jobs:
+        best = min(timed(command) for _ in range(times))
+        print(f"cold start, {label}: {best * 1e3:.1f} ms to the end of the first steps and of the process")
+
+
+def ratios(rows):
+    """By row: the share of its limit, and how many times faster than the best peer."""
+    return {r["name"]: {"limit": r["limit"] / r["compiled"], **({"peer": r["peer_time"] / r["compiled"]} if r["peer"] else {})}
+            for r in rows if "compiled" in r}
+
+
+def fallen(now, before):
+    """What is below 90 % of what it was, one line each. A row without a limit has only its peer."""
+    for name in now:
+        for of, value in before.get(name, {}).items():
+            if value > 0 and now[name].get(of, value) < 0.9 * value:
+                yield f"{name}: {now[name][of]:.3g} of its {of}, {value:.3g} before"
 
 
 def timed(command):
@@ -193,6 +215,8 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--peers", action="store_true")
     p.add_argument("--markdown", action="store_true", help="print the table as docs/performance.md has it")
+    p.add_argument("--store", metavar="FILE", help="keep the ratios of this sitting")
+    p.add_argument("--against", metavar="FILE", help="fail where a ratio is below 90 %% of the one kept there")
     p.add_argument("names", nargs="*", metavar="NAME", help="default: every workload")
     a = p.parse_args()
     for name in a.names:
@@ -200,6 +224,12 @@ def main():
             p.error(f"no workload {name}; there are {' '.join(WORKLOADS)}")
     a.lg = str(Path(a.lg).resolve()) if os.sep in a.lg else shutil.which(a.lg) or p.error(f"no program {a.lg}")
     names = a.names or [n for n in WORKLOADS if (HERE / f"{n}.lg").exists()]
+    before = None
+    if a.against:
+        try:
+            before = json.loads(Path(a.against).read_text())["ratios"]
+        except (OSError, ValueError, KeyError) as why:
+            p.error(f"{a.against} holds no ratios ({why})")
     work = Path(tempfile.mkdtemp(prefix="lg-bench-"))
     try:
         said = subprocess.run([compiled_c("limits", work, "-O2", "-ffp-contract=fast"), str(a.threads)], check=True,
@@ -222,9 +252,15 @@ def main():
             show(list(cells(rows[-1])))
         if not a.names:
             straight(work)
-            cold_start(a, work)
-        return 0 if all(r["ok"] for r in rows) else 1
-    except (OSError, subprocess.CalledProcessError) as why:
+            cold_start(a, python, work)
+        now, worse = ratios(rows), []
+        if before:
+            worse = list(fallen(now, before))
+            print("\n".join(f"fell back: {line}" for line in worse) or f"nothing fell back against {a.against}")
+        if a.store:
+            Path(a.store).write_text(json.dumps({"limits": a.limits, "ratios": now}, indent=1) + "\n")
+        return 0 if all(r["ok"] for r in rows) and not worse else 1
+    except (OSError, ValueError, subprocess.CalledProcessError) as why:
         print(f"run.py: {why}", file=sys.stderr)
         return 1
     finally:

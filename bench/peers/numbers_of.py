@@ -37,7 +37,11 @@ def tokens(n):
 
 
 def measure(name, step, ready=lambda: None):
-    """Prints the losses of the first steps, the median time of blocks of 30 ms, and the peak memory."""
+    """Prints the losses of the first steps, the median time of blocks of 30 ms, and the peak memory.
+    With `once` on the command line: one step, for the time of a whole process."""
+    if "once" in sys.argv:
+        step(), ready()
+        return
     values = [float(step()) for _ in range(1 if name == "gpt_decode" else 10 if name.startswith("gpt") else 20)]
     times, begin = [], time.perf_counter()
     while time.perf_counter() - begin < 2 or len(times) < 3:
