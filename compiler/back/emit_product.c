@@ -25,7 +25,7 @@ typedef struct {
 } panel;
 
 bool lg_c_has_product(const lg_step *s, lg_emit_how how) {
-    if (s->kind != LG_S_DOT || !((s->serial && !s->within) || how.alone) || s->product_fn != lg_gemm)
+    if (s->kind != LG_S_DOT || !(s->serial || how.alone) || s->product_fn != lg_gemm)
         return false;
     const lg_product *p = s->product;
     int64_t work = p->m * p->n;
