@@ -4,6 +4,7 @@
  * threads where its keys are summed over, so results do not depend on their number. Not for what is
  * attention (mid/attention.c); the loops stand in attention_tile.h. */
 #include "ops/attention.h"
+#include "ops/attention_place.h"
 #include "ops/family.h"
 #include "ops/isa.h"
 #include "ops/vmath.h"
@@ -14,124 +15,17 @@
 #include <immintrin.h>
 #endif
 
-/* ---- where things stand ---- */
-
-/* Steps by batch, head, repeat, row, column, in elements. */
-typedef struct {
-    int64_t off, b, h, r, i, j;
-} place;
-
-typedef struct {
-    lg_dtype type;
-    size_t size; /* of an element */
-    int64_t B, H, R, T, U, K, V;
-    int64_t flags, up, low;
-    double scale;
-    place q, k, v, dy, y, mask, bias, dq, dk, dv;
-    int64_t k_wide, v_wide; /* rows of keys and values in whole tiles */
-} geometry;
-
-/* A head at work, in a part of the scratch. */
-typedef struct {
-    int64_t b, h, r;
-    int64_t stat; /* where its `top` begins */
-    void *strip, *other, *q_panels, *dy_panels, *part;
-    void *k_room, *v_room, *q_room, *dy_room; /* for lines */
-    const void *k_lines, *v_lines;
-    int64_t k_step, v_step;
-} head;
-
-enum { BLOCK = 32 };
-
-/* The queries i .. i+n of a head: the keys lo .. hi that some of them see, all_lo .. all_hi that
- * all of them do, first .. last that each does; their bias and mask. */
-typedef struct {
-    int64_t i, n, lo, hi, all_lo, all_hi;
-    int32_t first[BLOCK], last[BLOCK];
-    const void *bias;
-    const uint8_t *mask;
-} block;
-
-typedef struct {
-    geometry g;
-    const void *q, *k, *v, *mask, *bias;
-    void *y, *top;
-    int64_t chunks; /* of the queries of a head */
-    char *scratch;
-    size_t room; /* of a part */
-} forward;
-
-typedef struct {
-    geometry g;
-    const void *q, *k, *v, *dy, *y, *top, *mask, *bias;
-    void *dq, *dk, *dv;
-    char *scratch;
-    size_t room;
-} backward;
-
-static int64_t within(int64_t x, int64_t n) {
-    return x < 0 ? 0 : x > n ? n : x;
-}
-
-static int64_t first_key(const geometry *g, int64_t i) {
-    return g->flags & LG_ATT_HAS_LOW ? within(i + g->low, g->U) : 0;
-}
-
-static int64_t last_key(const geometry *g, int64_t i) {
-    return g->flags & LG_ATT_HAS_UP ? within(i + g->up + 1, g->U) : g->U;
-}
-
-static int64_t at_head(const place *p, const head *h) {
-    return p->off + h->b * p->b + h->h * p->h;
-}
-
-static int64_t at_row(const place *p, const head *h, int64_t i) {
-    return at_head(p, h) + h->r * p->r + i * p->i;
-}
-
-static bool wants_scores(const geometry *g) {
-    return g->flags & (LG_ATT_WANTS_DQ | LG_ATT_WANTS_DK);
-}
-
-static block block_of(const geometry *g, const head *h, int64_t i, int64_t n, const void *mask,
-                      const void *bias) {
-    block b = {.i = i, .n = n, .lo = first_key(g, i), .hi = last_key(g, i + n - 1)};
-    b.all_lo = first_key(g, i + n - 1);
-    b.all_hi = last_key(g, i);
-    for (int64_t q = 0; q < n; q++) {
-        b.first[q] = (int32_t)first_key(g, i + q);
-        b.last[q] = (int32_t)last_key(g, i + q);
-    }
-    if (mask)
-        b.mask = (const uint8_t *)mask + at_row(&g->mask, h, i);
-    if (bias)
-        b.bias = (const char *)bias + at_row(&g->bias, h, i) * (int64_t)g->size;
-    return b;
-}
-
-/* From *r0 to *r1: the queries of the block that may see a key of j0 .. j1. */
-static void queries_of(const geometry *g, const block *b, int64_t j0, int64_t j1, int64_t *r0,
-                       int64_t *r1) {
-    *r0 = g->flags & LG_ATT_HAS_UP ? within(j0 - g->up - b->i, b->n) : 0;
-    *r1 = g->flags & LG_ATT_HAS_LOW ? within(j1 - g->low - b->i + 1, b->n) : b->n;
-}
-
-/* e^x for x that rounding has above 0 at most: 0 below e^-86. What lg_exp_f32 does for the ends of
- * the range is left out. */
-LG_MATH float exp_f32(float x) {
-    float c = x < -86.0f ? -86.0f : x;
-    float m = LG_FMA(c, 0x1.715476p+0f, LG_ROUND_MAGIC);
-    float k = m - LG_ROUND_MAGIC;
-    float r = LG_FMA(k, -LG_LN2_HI, c);
-    r = LG_FMA(k, -LG_LN2_LO, r);
-    float q = 0x1.6a9872p-10f; /* as in lg_exp_scaled_f32 */
-    q = LG_FMA(q, r, 0x1.123c16p-7f);
-    q = LG_FMA(q, r, 0x1.555872p-5f);
-    q = LG_FMA(q, r, 0x1.55548ep-3f);
-    q = LG_FMA(q, r, 0x1.fffffcp-2f);
-    float p = LG_FMA(r * r, q, r) + 1.0f;
-    float y = p * lg_from_bits((lg_to_bits(m) - 0x4b400000u + 127u) << 23);
-    return x < -86.0f ? 0.0f : y;
+/* 2^x for x that rounding has above 0 at most: 0 below 2^-126. */
+LG_MATH float exp2_f32(float x) {
+    const float magic = LG_ROUND_MAGIC + 127.0f; /* leaves the exponent's bits of 2^k */
+    float c = x < -127.0f ? -127.0f : x;
+    float m = c + magic, r = c - (m - magic);
+    float p = 0x1.5bba14p-10f; /* (2^r - 1) / r */
+    p = LG_FMA(p, r, 0x1.3cea88p-7f);
+    p = LG_FMA(p, r, 0x1.c6b752p-5f);
+    p = LG_FMA(p, r, 0x1.ebf9bcp-3f);
+    p = LG_FMA(p, r, 0x1.62e42ap-1f);
+    return LG_FMA(p, r, 1.0f) * lg_from_bits(lg_to_bits(m) << 23);
 }
 
 /* ---- tiles ---- */
@@ -143,7 +37,8 @@ LG_MATH float exp_f32(float x) {
 #define LANES 16
 #define FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define SPLAT(s) _mm512_set1_ps(s)
-#define EXP exp_f32
+#define EXP(x, f, most) exp2_f32(LG_FMA(x, f, -(most)))
+#define UNIT 1.44269504f
 #define LOG lg_log_f32
 #define MR 8
 #define NV 2
@@ -155,7 +50,8 @@ LG_MATH float exp_f32(float x) {
 #define LANES 8
 #define FMA(a, b, c) _mm512_fmadd_pd(a, b, c)
 #define SPLAT(s) _mm512_set1_pd(s)
-#define EXP lg_exp_f64
+#define EXP(x, f, most) lg_exp_f64((x) * (f) - (most))
+#define UNIT 1.0
 #define LOG lg_log_f64
 #define MR 8
 #define NV 2
@@ -167,7 +63,8 @@ LG_MATH float exp_f32(float x) {
 #define LANES 8
 #define FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define SPLAT(s) _mm256_set1_ps(s)
-#define EXP exp_f32
+#define EXP(x, f, most) exp2_f32(LG_FMA(x, f, -(most)))
+#define UNIT 1.44269504f
 #define LOG lg_log_f32
 #define MR 6
 #define NV 2
@@ -179,7 +76,8 @@ LG_MATH float exp_f32(float x) {
 #define LANES 4
 #define FMA(a, b, c) _mm256_fmadd_pd(a, b, c)
 #define SPLAT(s) _mm256_set1_pd(s)
-#define EXP lg_exp_f64
+#define EXP(x, f, most) lg_exp_f64((x) * (f) - (most))
+#define UNIT 1.0
 #define LOG lg_log_f64
 #define MR 6
 #define NV 2
@@ -195,7 +93,8 @@ typedef double vec_f64 __attribute__((vector_size(16)));
 #define LANES 4
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define SPLAT(s) ((vec_f32){s, s, s, s})
-#define EXP exp_f32
+#define EXP(x, f, most) exp2_f32(LG_FMA(x, f, -(most)))
+#define UNIT 1.44269504f
 #define LOG lg_log_f32
 #define MR 4
 #define NV 2
@@ -207,7 +106,8 @@ typedef double vec_f64 __attribute__((vector_size(16)));
 #define LANES 2
 #define FMA(a, b, c) ((a) * (b) + (c))
 #define SPLAT(s) ((vec_f64){s, s})
-#define EXP lg_exp_f64
+#define EXP(x, f, most) lg_exp_f64((x) * (f) - (most))
+#define UNIT 1.0
 #define LOG lg_log_f64
 #define MR 4
 #define NV 2
@@ -215,7 +115,7 @@ typedef double vec_f64 __attribute__((vector_size(16)));
 #include "ops/attention_tile.h"
 
 typedef struct {
-    void (*forward)(const forward *f, head *h, int64_t i0, int64_t i1);
+    void (*forward)(const forward *f, head *h);
     void (*backward)(const backward *b, head *h);
 } tiles;
 
@@ -318,7 +218,6 @@ static size_t cut_backward(const geometry *g, char *base, head *h) {
     h->other = cut(base, &used, g->U * BLOCK, g->size);
     h->q_panels = cut(base, &used, g->K * BLOCK, g->size);
     h->dy_panels = cut(base, &used, g->V * BLOCK, g->size);
-    h->part = cut(base, &used, g->V * BLOCK, g->size);
     h->k_room = cut(base, &used, g->U * g->k_wide, g->size);
     h->q_room = cut(base, &used, BLOCK * g->k_wide, g->size);
     h->dy_room = cut(base, &used, BLOCK * g->v_wide, g->size);
@@ -335,45 +234,133 @@ static int64_t parts_of(int64_t jobs) {
     return jobs < 1 ? 1 : jobs < PARTS ? jobs : PARTS;
 }
 
+/* ---- heads in order ---- */
+
+/* Whoever has time takes the next job, a head or a chunk of its queries; a thread takes its next
+ * one before it does the last, to have its rows fetched meanwhile. Chunks that see the most keys
+ * come first. */
+static int64_t take(_Atomic int64_t *taken) {
+    return atomic_fetch_add_explicit(taken, 1, memory_order_relaxed);
+}
+
+static int64_t heads_of(const geometry *g) {
+    return g->B * g->H;
+}
+
+/* Repeat r of job n. */
+static void begin(const geometry *g, head *h, int64_t chunks, int64_t n, int64_t r) {
+    int64_t heads = heads_of(g), c = chunks - 1 - n / heads;
+    h->b = n % heads / g->H;
+    h->h = n % heads % g->H;
+    h->r = r;
+    h->stat = (n % heads * g->R + r) * g->T;
+    h->beg = g->T * c / chunks;
+    h->end = g->T * (c + 1) / chunks;
+}
+
+/* What comes after h, when the next of n jobs is `job`; false: nothing. */
+static bool after(const geometry *g, const head *h, int64_t chunks, int64_t job, head *next) {
+    if (h->r + 1 < g->R) {
+        *next = *h;
+        next->r++;
+        return true;
+    }
+    if (job >= heads_of(g) * chunks)
+        return false;
+    begin(g, next, chunks, job, 0);
+    return true;
+}
+
+static void expect(const geometry *g, ahead *a, const void *x, const place *p, int64_t at,
+                   int64_t rows, int64_t wide) {
+    int64_t size = (int64_t)g->size;
+    if (x && p->j == 1 && rows > 0) {
+        a->at[a->n] = (lg_ahead){(const char *)x + at * size, p->i * size, wide * size, rows};
+        a->rows += rows;
+        a->n++;
+    }
+}
+
+/* The rows are asked for tile by tile of the scores of h, which `products` products make. */
+static void spread(const geometry *g, ahead *a, const head *h, int64_t products) {
+    int64_t n = 0;
+    for (int64_t i = h->beg; i < h->end; i += BLOCK) {
+        int64_t last = i + BLOCK < h->end ? i + BLOCK : h->end;
+        n += (last_key(g, last - 1) - first_key(g, i)) / TALL * products;
+    }
+    n -= a->n; /* the last ones of each array */
+    a->a_tile = n > 0 ? (a->rows + n - 1) / n : a->rows;
+}
+
+static void forward_next(const forward *f, head *h, int64_t job) {
+    const geometry *g = &f->g;
+    ahead *a = &h->next;
+    head x;
+    *a = (ahead){0};
+    if (!after(g, h, f->chunks, job, &x))
+        return;
+    bool same = x.b == h->b && x.h == h->h;
+    expect(g, a, f->q, &g->q, at_row(&g->q, &x, x.beg), x.end - x.beg, g->K);
+    expect(g, a, same ? NULL : f->k, &g->k, at_head(&g->k, &x), g->U, g->K);
+    expect(g, a, same ? NULL : f->v, &g->v, at_head(&g->v, &x), g->U, g->V);
+    expect(g, a, f->y, &g->y, at_row(&g->y, &x, x.beg), x.end - x.beg, g->V);
+    spread(g, a, h, 1);
+}
+
+static void backward_next(const backward *w, head *h, int64_t job) {
+    const geometry *g = &w->g;
+    ahead *a = &h->next;
+    head x;
+    *a = (ahead){0};
+    if (!after(g, h, 1, job, &x))
+        return;
+    bool same = x.b == h->b && x.h == h->h, scores = wants_scores(g);
+    expect(g, a, w->q, &g->q, at_row(&g->q, &x, 0), g->T, g->K);
+    expect(g, a, same ? NULL : w->k, &g->k, at_head(&g->k, &x), g->U, g->K);
+    expect(g, a, same || !scores ? NULL : w->v, &g->v, at_head(&g->v, &x), g->U, g->V);
+    expect(g, a, w->dy, &g->dy, at_row(&g->dy, &x, 0), g->T, g->V);
+    expect(g, a, scores ? w->y : NULL, &g->y, at_row(&g->y, &x, 0), g->T, g->V);
+    if (g->flags & LG_ATT_WANTS_DQ)
+        expect(g, a, w->dq, &g->dq, at_row(&g->dq, &x, 0), g->T, g->K);
+    if (g->flags & LG_ATT_WANTS_DK)
+        expect(g, a, same ? NULL : w->dk, &g->dk, at_head(&g->dk, &x), g->U, g->K);
+    if (g->flags & LG_ATT_WANTS_DV)
+        expect(g, a, same ? NULL : w->dv, &g->dv, at_head(&g->dv, &x), g->U, g->V);
+    spread(g, a, h, scores ? 2 : 1);
+}
+
 /* ---- the ops ---- */
 
-static void begin_head(const geometry *g, head *h, int64_t number) {
-    h->b = number / g->H;
-    h->h = number % g->H;
-}
-
-static void begin_repeat(const geometry *g, head *h, int64_t r) {
-    h->r = r;
-    h->stat = ((h->b * g->H + h->h) * g->R + r) * g->T;
-}
-
 static void forward_part(void *ctx, int part, int parts) {
-    const forward *f = ctx;
+    forward *f = ctx;
     const geometry *g = &f->g;
     const tiles t = tiles_of(g->type);
     head h = {0};
+    (void)parts;
     cut_forward(g, f->scratch + (size_t)part * f->room, &h);
-    for (int64_t n = part; n < g->B * g->H * f->chunks; n += parts) {
-        int64_t c = n % f->chunks;
-        begin_head(g, &h, n / f->chunks);
+    for (int64_t n = take(&f->taken), next; n < heads_of(g) * f->chunks; n = next) {
+        next = take(&f->taken);
         for (int64_t r = 0; r < g->R; r++) {
-            begin_repeat(g, &h, r);
-            t.forward(f, &h, g->T * c / f->chunks, g->T * (c + 1) / f->chunks);
+            begin(g, &h, f->chunks, n, r);
+            forward_next(f, &h, next);
+            t.forward(f, &h);
         }
     }
 }
 
 static void backward_part(void *ctx, int part, int parts) {
-    const backward *b = ctx;
-    const geometry *g = &b->g;
+    backward *w = ctx;
+    const geometry *g = &w->g;
     const tiles t = tiles_of(g->type);
     head h = {0};
-    cut_backward(g, b->scratch + (size_t)part * b->room, &h);
-    for (int64_t n = part; n < g->B * g->H; n += parts) {
-        begin_head(g, &h, n);
+    (void)parts;
+    cut_backward(g, w->scratch + (size_t)part * w->room, &h);
+    for (int64_t n = take(&w->taken), next; n < heads_of(g); n = next) {
+        next = take(&w->taken);
         for (int64_t r = 0; r < g->R; r++) {
-            begin_repeat(g, &h, r);
-            t.backward(b, &h);
+            begin(g, &h, 1, n, r);
+            backward_next(w, &h, next);
+            t.backward(w, &h);
         }
     }
 }

@@ -2,7 +2,8 @@
  * Included by attention.c once for each, with these defined:
  *   TILE(name)   the function's name here       REAL, VEC, LANES   element, vector, elements of it
  *   FMA(a, b, c) a*b + c on vectors             SPLAT(s)           s in every lane
- *   EXP, LOG                                    functions of vmath.h for REAL
+ *   EXP(x, f, m) e^(x*f - m) for f and m that were multiplied by UNIT
+ *   LOG                                         of vmath.h for REAL
  *   MR, NV       a tile is MR rows of NV vectors
  *   TARGET       the attribute that allows the vector unit
  * A strip has the scores of BLOCK queries, side by side, for one key after the other:
@@ -109,17 +110,27 @@ static TARGET void TILE(bound_key)(const block *b, int64_t j, REAL *s) {
         s[q] = (key >= b->first[q]) & (key < b->last[q]) ? s[q] : -(REAL)INFINITY;
 }
 
+/* s = rows of x for the keys that the block sees, times its queries in panels. */
+static TARGET void TILE(by_keys)(head *h, const block *b, const REAL *x, const place *at,
+                                 const REAL *panels, int64_t k, REAL *s) {
+    for (int64_t j = b->lo; j < b->hi; j += MR) {
+        int mr = b->hi - j < MR ? (int)(b->hi - j) : MR;
+        ask(&h->next);
+        for (int64_t q = 0; q < BLOCK; q += TILE(NR))
+            TILE(rows)
+        (x + j * at->i, at->i, at->j, panels + q * k, TILE(NR), k, s + j * BLOCK + q, BLOCK, false,
+         mr, NV, 0);
+    }
+}
+
 /* Products of the block's queries with the keys that it sees, as scores when they are multiplied by
  * what this gives. */
-static TARGET REAL TILE(scores)(const geometry *g, const head *h, const block *b, const REAL *q,
+static TARGET REAL TILE(scores)(const geometry *g, head *h, const block *b, const REAL *q,
                                 const REAL *k) {
     REAL *s = h->strip, factor = (REAL)g->scale;
     TILE(panels)(q, g->q.i, g->q.j, b->n, g->K, h->q_panels);
-    for (int64_t j = b->lo; j < b->hi; j += MR)
-        TILE(strip)
-    (k + j * g->k.i, g->k.i, g->k.j, h->q_panels, TILE(NR), g->K * TILE(NR), g->K, s + j * BLOCK,
-     BLOCK, false, b->hi - j < MR ? (int)(b->hi - j) : MR, BLOCK);
-    if (b->bias || b->mask || factor < 0) {
+    TILE(by_keys)(h, b, k, &g->k, h->q_panels, g->K, s);
+    if (b->bias || b->mask || factor <= 0) {
         for (int64_t j = b->lo; j < b->hi; j++)
             TILE(score_key)(g, b, j, s + j * BLOCK);
         factor = 1;
@@ -135,6 +146,7 @@ static TARGET REAL TILE(scores)(const geometry *g, const head *h, const block *b
 /* Products to exponentials over the greatest score of each query, and their sums. */
 static TARGET void TILE(soften)(const block *b, REAL *s, REAL factor, REAL *most, REAL *sum) {
     enum { RUN = 64 };
+    REAL over[BLOCK];
     for (int q = 0; q < BLOCK; q++) {
         most[q] = -(REAL)INFINITY;
         sum[q] = 0;
@@ -145,12 +157,14 @@ static TARGET void TILE(soften)(const block *b, REAL *s, REAL factor, REAL *most
     for (int q = 0; q < BLOCK; q++) {
         most[q] *= factor;
         most[q] = most[q] - most[q] == 0 ? most[q] : 0; /* finite? */
+        over[q] = most[q] * (REAL)UNIT;
     }
+    factor *= (REAL)UNIT;
     for (int64_t j0 = b->lo; j0 < b->hi; j0 += RUN) {
         REAL part[BLOCK] = {0};
         for (int64_t j = j0; j < j0 + RUN && j < b->hi; j++)
             for (int q = 0; q < BLOCK; q++) {
-                REAL e = EXP(s[j * BLOCK + q] * factor - most[q]);
+                REAL e = EXP(s[j * BLOCK + q], factor, over[q]);
                 s[j * BLOCK + q] = e;
                 part[q] += e;
             }
@@ -159,7 +173,7 @@ static TARGET void TILE(soften)(const block *b, REAL *s, REAL factor, REAL *most
     }
 }
 
-static TARGET void TILE(forward_block)(const forward *f, const head *h, const block *b) {
+static TARGET void TILE(forward_block)(const forward *f, head *h, const block *b) {
     const geometry *g = &f->g;
     REAL most[BLOCK], sum[BLOCK], *s = h->strip, *part = h->part;
     REAL factor = TILE(scores)(g, h, b, (const REAL *)f->q + at_row(&g->q, h, b->i),
@@ -185,13 +199,13 @@ static TARGET void TILE(forward_block)(const forward *f, const head *h, const bl
     }
 }
 
-static TARGET void TILE(forward_head)(const forward *f, head *h, int64_t i0, int64_t i1) {
+static TARGET void TILE(forward_head)(const forward *f, head *h) {
     const geometry *g = &f->g;
     const REAL *v = (const REAL *)f->v + at_head(&g->v, h);
     if (h->r == 0)
         h->v_lines = TILE(lines)(v, g->v.i, g->v.j, g->U, g->V, h->v_room, &h->v_step);
-    for (int64_t i = i0; i < i1; i += BLOCK) {
-        block b = block_of(g, h, i, i1 - i < BLOCK ? i1 - i : BLOCK, f->mask, f->bias);
+    for (int64_t i = h->beg; i < h->end; i += BLOCK) {
+        block b = block_of(g, h, i, h->end - i < BLOCK ? h->end - i : BLOCK, f->mask, f->bias);
         TILE(forward_block)(f, h, &b);
     }
 }
@@ -202,29 +216,62 @@ static TARGET void TILE(forward_head)(const forward *f, head *h, int64_t i0, int
  * gradients of products. */
 static TARGET void TILE(soften_again)(const geometry *g, const block *b, REAL factor,
                                       const REAL *top, const REAL *mean, REAL *s, REAL *z) {
-    const REAL scale = (REAL)g->scale;
-    for (int64_t j = b->lo; j < b->hi; j++)
+    REAL over[BLOCK], less[BLOCK];
+    for (int q = 0; q < BLOCK; q++) {
+        over[q] = top[q] * (REAL)UNIT;
+        less[q] = z ? -mean[q] * (REAL)g->scale : 0;
+    }
+    factor *= (REAL)UNIT;
+    for (int64_t j = b->lo * BLOCK; j < b->hi * BLOCK; j += BLOCK) {
         for (int q = 0; q < BLOCK; q++)
-            s[j * BLOCK + q] = EXP(s[j * BLOCK + q] * factor - top[q]);
-    if (!z)
-        return;
-    for (int64_t j = b->lo * BLOCK; j < b->hi * BLOCK; j += BLOCK)
-        for (int q = 0; q < BLOCK; q++)
-            z[j + q] = s[j + q] * (z[j + q] - mean[q]) * scale;
+            s[j + q] = EXP(s[j + q], factor, over[q]);
+#pragma GCC unroll 16
+        for (int q = 0; z && q < BLOCK; q += LANES) {
+            VEC dp = FMA((VEC) * (TILE(vec_u) *)(z + j + q), SPLAT((REAL)g->scale),
+                         (VEC) * (TILE(vec_u) *)(less + q));
+            *(TILE(vec_u) *)(z + j + q) = (TILE(vec_u))((VEC) * (TILE(vec_u) *)(s + j + q) * dp);
+        }
+    }
 }
 
-/* Of each query the sum over features of dy*y: the mean of products of dy and v. */
-static TARGET void TILE(means)(const geometry *g, const REAL *dy, const REAL *y, REAL *mean) {
-    for (int64_t q = 0; q < BLOCK; q++)
-        mean[q] = 0;
-    for (int64_t p = 0; p < BLOCK; p += TILE(NR), dy += g->V * TILE(NR), y += g->V * TILE(NR))
-        for (int64_t c = 0; c < g->V; c++)
-            for (int64_t q = 0; q < TILE(NR); q++)
-                mean[p + q] += dy[c * TILE(NR) + q] * y[c * TILE(NR) + q];
+/* n elements of x, LANES at most; zeros beyond. */
+static inline __attribute__((always_inline)) TARGET VEC TILE(some)(const REAL *x, int64_t step,
+                                                                   int64_t n) {
+    if (step == 1)
+        return n >= LANES ? (VEC) * (const TILE(vec_u) *)x : TILE(load_some)(x, n > 0 ? n : 0);
+    REAL lane[LANES] = {0};
+    for (int64_t l = 0; l < n && l < LANES; l++)
+        lane[l] = x[l * step];
+    return (VEC) * (const TILE(vec_u) *)lane;
+}
+
+/* Of each query the sum over features of dy*y: the mean of products of dy and v. Every GROUP-th
+ * feature is added up, then these sums are, in order. */
+static TARGET void TILE(means)(const geometry *g, const block *b, const REAL *dy, const REAL *y,
+                               REAL *mean) {
+    enum { GROUP = 16 };
+    for (int q = 0; q < BLOCK; q += LANES) {
+        VEC sum = SPLAT(0);
+        for (int w = 0; w < GROUP; w += LANES) {
+            VEC t[LANES];
+            for (int l = 0; l < LANES; l++) {
+                int64_t i = q + l;
+                t[l] = SPLAT(0);
+                for (int64_t c = w; c < g->V && i < b->n; c += GROUP)
+                    t[l] = FMA(TILE(some)(dy + i * g->dy.i + c * g->dy.j, g->dy.j, g->V - c),
+                               TILE(some)(y + i * g->y.i + c * g->y.j, g->y.j, g->V - c), t[l]);
+            }
+            TILE(turn)(t);
+#pragma GCC unroll 16
+            for (int l = 0; l < LANES; l++)
+                sum += t[l];
+        }
+        *(TILE(vec_u) *)(mean + q) = (TILE(vec_u))sum;
+    }
 }
 
 /* Strips of probabilities and of gradients of products. */
-static TARGET void TILE(strips)(const backward *w, const head *h, const block *b) {
+static TARGET void TILE(strips)(const backward *w, head *h, const block *b) {
     const geometry *g = &w->g;
     REAL top[BLOCK], mean[BLOCK], *z = h->other;
     REAL factor = TILE(scores)(g, h, b, (const REAL *)w->q + at_row(&g->q, h, b->i),
@@ -235,15 +282,11 @@ static TARGET void TILE(strips)(const backward *w, const head *h, const block *b
         TILE(soften_again)(g, b, factor, top, NULL, h->strip, NULL);
         return;
     }
-    const REAL *v = (const REAL *)w->v + at_head(&g->v, h);
-    TILE(panels)((const REAL *)w->y + at_row(&g->y, h, b->i), g->y.i, g->y.j, b->n, g->V, h->part);
-    TILE(panels)
-    ((const REAL *)w->dy + at_row(&g->dy, h, b->i), g->dy.i, g->dy.j, b->n, g->V, h->dy_panels);
-    TILE(means)(g, h->dy_panels, h->part, mean);
-    for (int64_t j = b->lo; j < b->hi; j += MR)
-        TILE(strip)
-    (v + j * g->v.i, g->v.i, g->v.j, h->dy_panels, TILE(NR), g->V * TILE(NR), g->V, z + j * BLOCK,
-     BLOCK, false, b->hi - j < MR ? (int)(b->hi - j) : MR, BLOCK);
+    const REAL *dy = (const REAL *)w->dy + at_row(&g->dy, h, b->i);
+    TILE(means)(g, b, dy, (const REAL *)w->y + at_row(&g->y, h, b->i), mean);
+    TILE(panels)(dy, g->dy.i, g->dy.j, b->n, g->V, h->dy_panels);
+    TILE(by_keys)
+    (h, b, (const REAL *)w->v + at_head(&g->v, h), &g->v, h->dy_panels, g->V, z);
     TILE(soften_again)(g, b, factor, top, mean, h->strip, z);
 }
 
@@ -282,7 +325,7 @@ static TARGET void TILE(clear)(REAL *x, int64_t row, int64_t n, int64_t k) {
             x[i * row + c] = 0;
 }
 
-static TARGET void TILE(backward_block)(const backward *w, const head *h, const block *b) {
+static TARGET void TILE(backward_block)(const backward *w, head *h, const block *b) {
     const geometry *g = &w->g;
     int64_t step;
     TILE(strips)(w, h, b);
@@ -323,6 +366,7 @@ static TARGET void TILE(backward_head)(const backward *w, head *h) {
 #undef FMA
 #undef SPLAT
 #undef EXP
+#undef UNIT
 #undef LOG
 #undef MR
 #undef NV

@@ -1,6 +1,7 @@
 /* gemm.c: matrix products: which tile, which part of the work, and types without a tile. Not for
  * what a plan knows (shapes, buffers, threads). */
 #include "ops/gemm.h"
+#include "ops/ahead.h"
 #include "ops/isa.h"
 #include <string.h>
 #if defined(__x86_64__)
@@ -10,6 +11,7 @@
 enum {
     LG_KC = 256,
     LG_NC = 512,
+    LG_NEAR = 1 << 18, /* bytes of operands that stay in a cache beside those that are packed */
     MAX_MR = 8,
     PAD = 32,
     STRIPS = 4 /* of a transposed operand that are packed at once */

@@ -98,14 +98,53 @@ static TARGET void TILE(pack_a)(const REAL *a, int64_t a_m, int64_t a_k, int64_t
     }
 }
 
+/* n rows of a, k columns of each, as they lie in memory. */
+static lg_ahead TILE(of_a)(const lg_product *p, const REAL *a, int64_t n, int64_t k) {
+    const int64_t size = sizeof *a;
+    const char *at = (const char *)a;
+    if (p->a_k == 1)
+        return (lg_ahead){at, p->a_m * size, k * size, n};
+    return (lg_ahead){at, p->a_k * size, n * size, p->a_m == 1 ? k : 0};
+}
+
+/* k rows of b, n columns of each. */
+static lg_ahead TILE(of_b)(const lg_product *p, const REAL *b, int64_t k, int64_t n) {
+    const int64_t size = sizeof *b;
+    if (p->b_n == 1)
+        return (lg_ahead){(const char *)b, p->b_k * size, n * size, k};
+    return (lg_ahead){(const char *)b, p->b_n * size, k * size, p->b_k == 1 ? n : 0};
+}
+
+/* What is read of b after columns [n0, n1) and the k rows from k0 on; nothing: `rows` is 0. */
+static lg_ahead TILE(next_b)(const lg_product *p, const REAL *b, const int64_t n[2], int64_t end,
+                             int64_t k0, int64_t k) {
+    int64_t left = p->k - k0 - k, cols = n[1] - n[0], more = end - n[1];
+    if (left > 0)
+        return TILE(of_b)(p, b + (k0 + k) * p->b_k + n[0] * p->b_n, left < LG_KC ? left : LG_KC,
+                          cols);
+    return TILE(of_b)(p, b + n[1] * p->b_n, p->k < LG_KC ? p->k : LG_KC,
+                      more < LG_NC ? more : LG_NC);
+}
+
+/* Asks for `rows` rows of y, as wide as a tile. */
+static void TILE(ask_y)(const REAL *y, int64_t y_m, int64_t rows) {
+    const int64_t size = sizeof *y;
+    lg_ahead at = {(const char *)y, y_m * size, TILE(NR) * size, rows};
+    lg_ask(&at, rows);
+}
+
 /* One block of K for rows [m0, m1) and columns [n0, n1); pa: room for strips, pb: for the columns.
- */
+ * Where operands are far away, the next rows of a and y and `next`, of b, are asked for with each
+ * tile. */
 static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b, REAL *y, REAL *pa,
                               REAL *pb, const int64_t m[2], const int64_t n[2], int64_t k0,
-                              int64_t k, bool pack) {
+                              int64_t k, bool pack, bool far, lg_ahead next) {
     const REAL *bk = b + k0 * p->b_k + n[0] * p->b_n;
     int64_t whole = (n[1] - n[0]) / TILE(NR) * TILE(NR);
     bool own = p->a_k != 1 && k > 1;
+    int64_t panels = (n[1] - n[0] + TILE(NR) - 1) / TILE(NR), all = own ? STRIPS * MR : MR;
+    int64_t next_tile = next.rows / ((m[1] - m[0] + MR - 1) / MR * panels) + 1, strip_tile = 0;
+    lg_ahead strips = {0};
     if (pack)
         TILE(pack_b)(bk, p->b_k, p->b_n, k, n[1] - n[0], pb);
     else if (whole < n[1] - n[0])
@@ -115,7 +154,11 @@ static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b,
         int64_t nth = (i - m[0]) / MR % STRIPS, left = m[1] - i;
         const REAL *strip = a + i * p->a_m + k0 * p->a_k;
         if (own && nth == 0)
-            TILE(pack_a)(strip, p->a_m, p->a_k, k, left < STRIPS * MR ? left : STRIPS * MR, pa);
+            TILE(pack_a)(strip, p->a_m, p->a_k, k, left < all ? left : all, pa);
+        if (far && left > all && (!own || nth == 0)) {
+            strips = TILE(of_a)(p, strip + all * p->a_m, left - all < all ? left - all : all, k);
+            strip_tile = strips.rows / (all / MR * panels) + 1;
+        }
         if (own)
             strip = pa + nth * MR * k;
         for (int64_t j = n[0]; j < n[1]; j += TILE(NR)) {
@@ -124,6 +167,10 @@ static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b,
             const REAL *panel = pack           ? pb + (j - n[0]) * k
                                 : w < TILE(NR) ? pb
                                                : bk + (j - n[0]) * p->b_n;
+            lg_ask(&strips, strip_tile);
+            lg_ask(&next, next_tile);
+            if (far && left > MR)
+                TILE(ask_y)(y + (i + MR) * p->n + j, p->n, MR);
             TILE(panel)
             (strip, own ? 1 : p->a_m, own ? MR : p->a_k, panel, packed ? TILE(NR) : p->b_k, k,
              y + i * p->n + j, p->n, k0 > 0, mr, w);
@@ -196,10 +243,17 @@ static TARGET void TILE(product)(const lg_product *p, const void *av, const void
     }
     REAL *pa = scratch, *pb = pa + STRIPS * MR * LG_KC;
     bool pack = p->b_n != 1 || (p->m > 32 && p->k * p->n * (int64_t)sizeof(REAL) > 1 << 18);
+    int64_t rows = m[1] - m[0], width = n[1] - n[0];
+    bool far = (rows * p->k + width * p->k + rows * width) * (int64_t)sizeof(REAL) > LG_NEAR;
     for (int64_t j = n[0]; j < n[1]; j += LG_NC) {
         int64_t cols[2] = {j, j + LG_NC < n[1] ? j + LG_NC : n[1]};
-        for (int64_t k = 0; k < p->k; k += LG_KC)
-            TILE(step)(p, a, b, y, pa, pb, m, cols, k, p->k - k < LG_KC ? p->k - k : LG_KC, pack);
+        for (int64_t k = 0; k < p->k; k += LG_KC) {
+            int64_t kc = p->k - k < LG_KC ? p->k - k : LG_KC;
+            lg_ahead next = {0};
+            if (far && kc * (cols[1] - j) * (int64_t)sizeof(REAL) <= LG_NEAR)
+                next = TILE(next_b)(p, b, cols, n[1], k, kc);
+            TILE(step)(p, a, b, y, pa, pb, m, cols, k, kc, pack, far, next);
+        }
     }
 }
 

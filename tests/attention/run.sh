@@ -84,6 +84,7 @@ by_strips 'a pattern and a bound' 'f(q, k, v)' "$(one f 'j <= i and (i + j) % 3 
 by_strips 'fewer heads' 'grouped_attention(q, k[:, :2], v[:, :2])'
 by_strips 'one head' 'grouped_attention(q, k[:, :1], v[:, :1], causal=false)'
 by_strips matrices 'softmax(q @ permute(k, [0, 1, 3, 2])/4, axis=-1) @ v'
+by_strips 'steep scores' 'attention(60*q, k, v)'
 by_strips 'computed again' 'f(q, k, v)' \
     "fn f($head) -> float[B, H, T, V] = remat(attention(q, k, v))"
 
@@ -153,7 +154,7 @@ alike() { # as it was built, but for the order of sums, and by steps that end
 }
 each_way() { # the same bits
     (cd "$scratch" && "$lg" run --quiet x.lg --jit=off --threads 1 >one) || return 1
-    for way in '--threads 2 --jit=off' '--threads 2 --jit=on' '--no-fuse --jit=off'; do
+    for way in '--threads 2 --jit=off' '--threads 3 --jit=off' '--threads 2 --jit=on' '--no-fuse --jit=off'; do
         # shellcheck disable=SC2086
         (cd "$scratch" && "$lg" run --quiet x.lg $way >other) && diff "$scratch/one" "$scratch/other" ||
             return 1
@@ -196,8 +197,10 @@ rows_of_cache() {
 }
 check 'a cache: a row of it is written, and what was written is read' rows_of_cache
 
-# the same bits in every way
-sed 's/^dim T = 96/dim T = 83/' tests/jit/attention.lg >"$scratch/x.lg"
-check 'in every way' each_way
+# the same bits in every way: of heads a thread each, and of pieces of heads
+for length in 41 290; do
+    sed "s/T = 41/T = $length/" tests/jit/attention.lg >"$scratch/x.lg"
+    check "in every way, $length positions" each_way
+done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
