@@ -419,7 +419,7 @@ static int write_job(const job *j, const char *dir, const char *name) {
     int files = 0;
     (j->part ? describe_kernels : describe)(&head, j, name);
     for (size_t i = 0; i < parts_of(j) && ok; i++, files++) {
-        char path[1200], letter[16] = "";
+        char path[1200], letter[24] = "";
         if (parts_of(j) > 1)
             snprintf(letter, sizeof letter, "-%zu", i + 1);
         snprintf(path, sizeof path, "%s/%s%s.c", dir, name, letter);

@@ -164,7 +164,7 @@ void lg_emit_fold_integers(lg_elab *E, lg_value *r, bool host, lg_span at) {
 }
 
 lg_value *lg_elem(lg_elab *E, const lg_op *op, int n, lg_value *const *in, lg_span at) {
-    lg_value *v[4];
+    lg_value *v[4] = {0};
     bool vector = false;
     for (int i = 0; i < n; i++) {
         v[i] = lg_arrayed(E, lg_schedule_now(E, in[i]), at);
