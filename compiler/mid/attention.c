@@ -308,8 +308,8 @@ static lg_node *result(lg_rewrite *W, const found *f, lg_node *y, const lg_strip
     return y;
 }
 
-/* A mask or bias over [B, H, R, T, U]. */
-static lg_node *over_scores(lg_rewrite *W, const found *f, const lg_seen *v) {
+/* x, a mask or bias seen as v, over [B, H, R, T, U]. */
+static lg_node *over_scores(lg_rewrite *W, const found *f, const lg_seen *v, lg_node *x) {
     const int dim[] = {f->role[B], f->role[H], f->role[R], f->role[T], f->s.j};
     lg_affine *m = lg_affine_new(W->g, v->m.to, 5);
     int64_t shape[5];
@@ -320,14 +320,21 @@ static lg_node *over_scores(lg_rewrite *W, const found *f, const lg_seen *v) {
     }
     for (int a = 0; a < v->m.to; a++)
         m->off[a] = v->m.off[a];
-    return lg_s_view(W, W->map[v->x->id], m, 5, shape, f->s.sum->span);
+    return lg_s_view(W, x, m, 5, shape, f->s.sum->span);
+}
+
+/* True where a key is seen. */
+static lg_node *mask_of(lg_rewrite *W, const found *f) {
+    lg_node *x = W->map[f->s.mask.x->id];
+    x = f->s.mask_not ? lg_s_elem(W, W->op->not_, 1, &x, f->s.sum->span) : x;
+    return over_scores(W, f, &f->s.mask, x);
 }
 
 static lg_node *bias_of(lg_rewrite *W, const found *f) {
     lg_node *sum = NULL;
     for (int k = 0; k < f->s.n_bias; k++) {
         lg_span at = f->s.sum->span;
-        lg_node *b = over_scores(W, f, &f->s.bias[k]);
+        lg_node *b = over_scores(W, f, &f->s.bias[k], W->map[f->s.bias[k].x->id]);
         lg_node *by = lg_s_number(W, &b->type[0], f->s.bias_by[k], at);
         b = lg_s_elem2(W, W->op->mul, b, by, at);
         sum = sum ? lg_s_elem2(W, W->op->add, sum, b, at) : b;
@@ -349,7 +356,7 @@ static lg_attr attributes(const found *f) {
 /* Mask and bias behind the n inputs that there are; how many there are then. */
 static int add_marks(lg_rewrite *W, const found *f, lg_node **in, int n, lg_attr *a) {
     if (f->s.has_mask && f->s.whole_mask) {
-        in[n++] = over_scores(W, f, &f->s.mask);
+        in[n++] = mask_of(W, f);
         a->p[LG_ATT_FLAGS] |= LG_ATT_HAS_MASK;
     }
     if (f->s.n_bias) {

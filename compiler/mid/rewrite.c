@@ -21,7 +21,7 @@ const lg_known *lg_known_ops(void) {
                 {&k.sum, "sum"},     {&k.any, "any"},         {&k.all, "all"},
                 {&k.eq, "eq"},       {&k.lt, "lt"},           {&k.le, "le"},
                 {&k.gt, "gt"},       {&k.ge, "ge"},           {&k.floordiv, "floordiv"},
-                {&k.ne, "ne"},       {&k.exp, "exp"}};
+                {&k.ne, "ne"},       {&k.exp, "exp"},         {&k.isfinite, "isfinite"}};
     for (size_t i = 0; i < LG_COUNT(list); i++) {
         *list[i].to = lg_op_find(list[i].name);
         assert(*list[i].to);

@@ -9,8 +9,8 @@
 /* The ops that rules speak of, found once. */
 typedef struct {
     const lg_op *add, *sub, *mul, *div, *neg, *square, *pow, *sqrt, *rsqrt, *max, *min, *where,
-        *guard, *and_, *or_, *not_, *sum, *rmax, *rmin, *any, *all, *eq, *lt, *le, *gt, *ge, *floordiv,
-        *ne, *exp;
+        *guard, *and_, *or_, *not_, *sum, *rmax, *rmin, *any, *all, *eq, *lt, *le, *gt, *ge,
+        *floordiv, *ne, *exp, *isfinite;
 } lg_known;
 const lg_known *lg_known_ops(void);
 

@@ -143,12 +143,57 @@ static bool is_mask_value(const lg_seen *v) {
     return constant(v, &c) && c < 0 && isinf(c);
 }
 
-static bool take_mask(lg_strip *s, const lg_seen *c) {
-    if (s->has_mask)
-        return same(s, &s->mask, c);
-    s->has_mask = true;
-    s->mask = *c;
+/* c, or what it denies; *denied then turns round. */
+static lg_seen condition(const lg_strip *s, lg_seen c, bool *denied) {
+    while (c.x->op == s->op->not_) {
+        c = input_of(&c, 0);
+        *denied = !*denied;
+    }
+    return c;
+}
+
+/* Constants that deny each other, element by element? */
+static bool are_opposite(const lg_node *a, const lg_node *b) {
+    if (a->op->cls != LG_C_CONST || b->op->cls != LG_C_CONST)
+        return false;
+    const lg_tensor *x = a->attr.tensor, *y = b->attr.tensor;
+    if (x->dtype != LG_BOOL || !lg_type_equal(&a->type[0], &b->type[0]))
+        return false;
+    for (size_t i = 0; i < x->n; i++)
+        if (lg_get_i64(LG_BOOL, x->data, i) == lg_get_i64(LG_BOOL, y->data, i))
+            return false;
     return true;
+}
+
+/* Does c, denied or not, say what the mask says? */
+static bool is_mask(const lg_strip *s, const lg_seen *c, bool denied) {
+    if (!s->has_mask || !same_map(s, &s->mask.m, &c->m))
+        return false;
+    return s->mask_not == denied ? s->mask.x == c->x : are_opposite(s->mask.x, c->x);
+}
+
+static bool take_mask(lg_strip *s, lg_seen c, bool denied) {
+    c = condition(s, c, &denied);
+    if (s->has_mask)
+        return is_mask(s, &c, denied);
+    s->has_mask = true;
+    s->mask_not = denied;
+    s->mask = c;
+    return true;
+}
+
+/* A choice between *v and -inf, whichever comes first: takes its condition; *v is what is left. */
+static bool masked(lg_strip *s, lg_seen *v) {
+    for (int k = 1; k <= 2; k++) {
+        lg_seen other = input_of(v, 3 - k);
+        if (!is_mask_value(&other))
+            continue;
+        if (!take_mask(s, input_of(v, 0), k == 2))
+            return false;
+        *v = input_of(v, k);
+        return true;
+    }
+    return false;
 }
 
 static bool scores(lg_strip *s, lg_seen v, double by, int depth);
@@ -184,11 +229,8 @@ static bool scores(lg_strip *s, lg_seen v, double by, int depth) {
     }
     if (v.x->op == op->add || v.x->op == op->sub)
         return biased(s, &v, by, depth);
-    if (v.x->op == op->where) {
-        lg_seen m = input_of(&v, 0), other = input_of(&v, 2);
-        return by > 0 && is_mask_value(&other) && take_mask(s, &m) &&
-               scores(s, input_of(&v, 1), by, depth - 1);
-    }
+    if (v.x->op == op->where)
+        return by > 0 && masked(s, &v) && scores(s, v, by, depth - 1);
     s->dot = product_of(s, &v, &y);
     if (!s->dot || !operands(s, s->dot, &y, &s->q, &s->k))
         return false;
@@ -198,19 +240,26 @@ static bool scores(lg_strip *s, lg_seen v, double by, int depth) {
     return true;
 }
 
+/* Is it a finite number even of a row without keys, all of whose scores are -inf? */
+static bool is_finite(const lg_strip *s, const lg_seen *less) {
+    if (less->x->op != s->op->where)
+        return false;
+    lg_seen c = input_of(less, 0), a = input_of(less, 1), b = input_of(less, 2), x;
+    x = c.x->op == s->op->isfinite ? input_of(&c, 0) : c;
+    return x.x != c.x && same(s, &x, &a) && is_constant(&b, 0);
+}
+
 /* What stands under the exponential: scores, less one value a row, masked before or after. */
 static bool exponent(lg_strip *s) {
     lg_map m = lg_map_identity(space(s));
     lg_seen v = look(s->e->in[0], &m);
-    if (v.x->op == s->op->where) {
-        lg_seen c = input_of(&v, 0), other = input_of(&v, 2);
-        if (!is_mask_value(&other) || !take_mask(s, &c))
-            return false;
-        v = input_of(&v, 1);
-    }
+    if (v.x->op == s->op->where && !masked(s, &v))
+        return false;
     lg_seen less = v.x->op == s->op->sub ? input_of(&v, 1) : v;
-    if (v.x->op == s->op->sub && is_row(s, &less))
+    if (v.x->op == s->op->sub && is_row(s, &less)) {
+        s->bare = !s->has_mask && !is_finite(s, &less);
         v = input_of(&v, 0);
+    }
     return scores(s, v, 1, 12);
 }
 
@@ -303,24 +352,41 @@ static bool bound(lg_strip *s, const affine *a) {
     return true;
 }
 
-/* Takes bounds from the condition; false when it says more than they do. */
-static bool bounds(lg_strip *s, lg_seen c, int depth) {
+/* The comparison that holds where the one of whole numbers does not. */
+static const lg_op *opposite(const lg_known *op, const lg_op *o) {
+    return o == op->lt ? op->ge : o == op->le ? op->gt : o == op->gt ? op->le : op->lt;
+}
+
+/* Takes bounds from the condition, or from its denial; false when it says more than they do. */
+static bool bounds(lg_strip *s, lg_seen c, bool denied, int depth) {
     const lg_known *op = s->op;
-    if (c.x->op == op->and_ && depth > 0) {
-        bool a = bounds(s, input_of(&c, 0), depth - 1);
-        return bounds(s, input_of(&c, 1), depth - 1) && a;
+    c = condition(s, c, &denied);
+    if (c.x->op == (denied ? op->or_ : op->and_) && depth > 0) {
+        bool a = bounds(s, input_of(&c, 0), denied, depth - 1);
+        return bounds(s, input_of(&c, 1), denied, depth - 1) && a;
     }
-    bool less = c.x->op == op->lt || c.x->op == op->le;
-    bool more = c.x->op == op->gt || c.x->op == op->ge;
+    const lg_op *o = c.x->op;
+    if (o != op->lt && o != op->le && o != op->gt && o != op->ge)
+        return false;
+    o = denied ? opposite(op, o) : o;
+    bool more = o == op->gt || o == op->ge;
     affine a, b;
-    if ((!less && !more) || !affine_of(s, input_of(&c, more), &a, 8) ||
-        !affine_of(s, input_of(&c, less), &b, 8))
+    if (!affine_of(s, input_of(&c, more), &a, 8) || !affine_of(s, input_of(&c, !more), &b, 8))
         return false;
     a.c -= b.c;
-    a.c += c.x->op == op->lt || c.x->op == op->gt;
+    a.c += o == op->lt || o == op->gt;
     for (int d = 0; d < space(s)->rank; d++)
         a.of[d] -= b.of[d];
     return bound(s, &a);
+}
+
+/* Can the mask leave a query no key? */
+static bool may_see_nothing(const lg_strip *s) {
+    if (!s->has_mask || s->whole_mask)
+        return s->has_mask;
+    int64_t queries = space(s)->shape[s->row], keys = space(s)->shape[s->j];
+    return (s->has_up && s->up < 0) || (s->has_low && queries - 1 + s->low > keys - 1) ||
+           (s->has_up && s->has_low && s->low > s->up);
 }
 
 /* ---- polynomials ---- */
@@ -404,22 +470,20 @@ static bool is_sum_itself(const lg_strip *s, const lg_seen *v) {
     return true;
 }
 
-/* Does the condition leave every query the keys that it has by its bounds? */
-static bool is_wider(const lg_strip *s, const lg_seen *c) {
+/* Does the condition (or its denial) leave every query the keys that it has by its bounds? */
+static bool is_wider(const lg_strip *s, const lg_seen *c, bool denied) {
     lg_strip *by = lg_alloc(sizeof *by);
     *by = *s;
     by->has_up = by->has_low = false;
-    bool wider = bounds(by, *c, 8) && (!by->has_up || (s->has_up && by->up >= s->up)) &&
+    bool wider = bounds(by, *c, denied, 8) && (!by->has_up || (s->has_up && by->up >= s->up)) &&
                  (!by->has_low || (s->has_low && by->low <= s->low));
     lg_free(by);
     return wider;
 }
 
-/* Does the condition hold wherever there is a probability? */
-static bool holds(const lg_strip *s, const lg_seen *c) {
-    if (s->has_mask && (same(s, c, &s->mask) || is_wider(s, c)))
-        return true;
-    if (c->x->op != s->op->ne)
+/* Is it that the sum is not 0 (`denied`: that it is)? */
+static bool is_sum_there(const lg_strip *s, const lg_seen *c, bool denied) {
+    if (c->x->op != (denied ? s->op->eq : s->op->ne))
         return false;
     lg_seen a = input_of(c, 0), b = input_of(c, 1);
     return is_sum_itself(s, &a) && is_constant(&b, 0);
@@ -481,11 +545,22 @@ static bool read_two(lg_strip *s, const lg_seen *v, poly *out, int depth) {
     return plus(&a, &b, op == s->op->add ? 1 : -1, out);
 }
 
+/* A choice whose condition holds wherever there is a probability. */
 static bool read_where(lg_strip *s, const lg_seen *v, poly *out, int depth) {
-    lg_seen c = input_of(v, 0), a = input_of(v, 1), b = input_of(v, 2);
-    if (!holds(s, &c) || (!is_constant(&b, 0) && !(is_sum_itself(s, &a) && is_constant(&b, 1))))
-        return false;
-    return read(s, a, out, depth - 1);
+    for (int k = 1; k <= 2; k++) {
+        bool denied = k == 2, bare = s->bare;
+        lg_seen c = condition(s, input_of(v, 0), &denied), a = input_of(v, k);
+        lg_seen b = input_of(v, 3 - k);
+        bool there = is_sum_there(s, &c, denied);
+        if (!is_constant(&b, 0) && !(there && is_sum_itself(s, &a) && is_constant(&b, 1)))
+            continue;
+        if (!there && !(s->has_mask && (is_mask(s, &c, denied) || is_wider(s, &c, denied))))
+            continue;
+        bool done = read(s, a, out, depth - 1);
+        s->bare = there ? bare : s->bare;
+        return done;
+    }
+    return false;
 }
 
 static bool is_itself(const lg_strip *s, const lg_seen *v) {
@@ -505,6 +580,7 @@ static bool read(lg_strip *s, lg_seen v, poly *out, int depth) {
         return true;
     }
     if (is_sum_itself(s, &v)) {
+        s->bare = true;
         out->at[0].sum = 1;
         return true;
     }
@@ -656,6 +732,7 @@ static void note(lg_strip *s, lg_node *dot) {
         lg_seen v;
         lg_side side, dy = s->dy, val = s->v;
         lg_node *grad_dot = s->grad_dot;
+        bool bare = s->bare;
         poly p;
         double by;
         if (!value_of(s, dot->in[mine], &v, &side))
@@ -667,6 +744,7 @@ static void note(lg_strip *s, lg_node *dot) {
             return;
         }
         s->grad_dot = grad_dot;
+        s->bare = bare;
         s->dy = dy;
         s->v = val;
     }
@@ -729,8 +807,8 @@ bool lg_strip_find(lg_strip *s, lg_node *sum, size_t n, lg_node *const *dot) {
     if (!exponent(s) || !(s->scale > 0 || s->scale < 0) || !isfinite(s->scale))
         return false;
     if (s->has_mask)
-        s->whole_mask = !bounds(s, s->mask, 8);
+        s->whole_mask = !bounds(s, s->mask, s->mask_not, 8);
     for (size_t i = 0; i < n; i++)
         note(s, dot[i]);
-    return true;
+    return !s->bare || !may_see_nothing(s);
 }

@@ -45,7 +45,9 @@ typedef struct {
     double bias_by[LG_STRIP_BIASES];
     int n_bias;
     bool has_mask, whole_mask; /* whole: it must be read, the bounds do not say all */
+    bool mask_not;             /* it is true of the keys that are left out */
     lg_seen mask;
+    bool bare; /* a query without keys gets no number: its maximum or sum is not replaced */
     bool has_up, has_low;
     int64_t up, low;
     int row;                    /* the dim that bounds go by, or -1 */

@@ -56,6 +56,16 @@ same() { # as it was built, and by strips
     "$lg" run --quiet "$scratch/x.lg" >"$scratch/a" &&
         "$lg" run --quiet "$scratch/x.lg" --no-simplify >"$scratch/b" && diff "$scratch/a" "$scratch/b"
 }
+each_way() { # the same bits
+    (cd "$scratch" && "$lg" run --quiet x.lg --jit=off --threads 1 >one) || return 1
+    for way in '--threads 2 --jit=off' '--threads 3 --jit=off' '--threads 2 --jit=on' '--no-fuse --jit=off'; do
+        # shellcheck disable=SC2086
+        (cd "$scratch" && "$lg" run --quiet x.lg $way >other) && diff "$scratch/one" "$scratch/other" ||
+            return 1
+    done
+    (cd "$scratch" && "$lg" build x.lg -o built >/dev/null && ./built --quiet >other) &&
+        diff "$scratch/one" "$scratch/other"
+}
 
 scores='let s[b, h, i, j] = sum[c](q[b, h, i, c]*k[b, h, j, c])/sqrt(K)'
 head='q: float[B, H, T, K], k: float[B, H, T, K], v: float[B, H, T, V]'
@@ -87,6 +97,52 @@ by_strips matrices 'softmax(q @ permute(k, [0, 1, 3, 2])/4, axis=-1) @ v'
 by_strips 'steep scores' 'attention(60*q, k, v)'
 by_strips 'computed again' 'f(q, k, v)' \
     "fn f($head) -> float[B, H, T, V] = remat(attention(q, k, v))"
+
+# scores that are left out by their value, whichever comes first
+chosen() { # chosen NAME SCORE [WEIGHTS]: the sum of values by weights, the softmax of SCORE
+    cat <<END
+fn $1($head) -> float[B, H, T, V] {
+  $scores
+  let m[b, h, i, j] = $2
+  let p[b, h, i, j] = ${3:-softmax[j](m[b, h, i, j])}
+  let y[b, h, i, c] = sum[j](p[b, h, i, j]*v[b, h, j, c])
+  return y
+}
+END
+}
+as_where() { # as_where CONDITION: as the softmax under the condition
+    "$lg" run --quiet "$scratch/x.lg" >"$scratch/a"
+    train 'f(q, k, v)' "$(one f "$1")"
+    "$lg" run --quiet "$scratch/x.lg" >"$scratch/b" && diff "$scratch/a" "$scratch/b"
+}
+by_value() { # by_value NAME SCORE CONDITION
+    by_strips "left out by value, $1" 'f(q, k, v)' "$(chosen f "$2")"
+    check "left out by value, $1: in every way" each_way
+    check "left out by value, $1: as where" as_where "$3"
+}
+by_value causal 'if j > i then -inf else s[b, h, i, j]' 'j <= i'
+by_value 'the other way round' 'if j <= i then s[b, h, i, j] else -inf' 'j <= i'
+by_value windows 'if j > i or j < i - 9 then -inf else s[b, h, i, j]' 'i - 9 <= j <= i'
+by_value 'queries without keys' 'if j >= i - 2 then -inf else s[b, h, i, j]' 'j < i - 2'
+by_value 'a pattern' 'if not ((i + j) % 3 != 1) then -inf else s[b, h, i, j]' '(i + j) % 3 != 1'
+by_value padding 'if j % 7 == 3 then -inf else s[b, h, i, j]' 'j % 7 != 3'
+by_value 'padding, causal' 'if j % 7 == 3 or j > i then -inf else s[b, h, i, j]' 'j % 7 != 3 and j <= i'
+train 'f(q, k, v)' "$(chosen f 'if j > i then -1e9 else s[b, h, i, j]')"
+check 'a number instead of -inf: stored' stored
+
+# a softmax that gives a query without keys no number: strips only where every query has keys
+own='exp(m[b, h, i, j])/sum[l](exp(m[b, h, i, l]))'
+by_strips 'every query has keys' 'f(q, k, v)' \
+    "$(chosen f 'if j > i then -inf else s[b, h, i, j]' "$own")"
+no_number() { # for the first query; and there are no strips
+    graph >"$scratch/graph"
+    ! grep -q 'attend' "$scratch/graph" && ! "$lg" run --quiet "$scratch/x.lg" >"$scratch/a" 2>&1 &&
+        grep -q 'R0102' "$scratch/a"
+}
+for score in 'if j >= i then -inf else s[b, h, i, j]' 'if j < i then s[b, h, i, j] else -inf'; do
+    train 'f(q, k, v)' "$(chosen f "$score" "$own")"
+    check "no number: $score" no_number
+done
 
 # biases are arrays of the program's own, of heads at most
 train 'biased_attention(q, k, v, alibi(4, 96))'
@@ -151,16 +207,6 @@ alike() { # as it was built, but for the order of sums, and by steps that end
     "$lg" run --quiet "$scratch/x.lg" >"$scratch/a" &&
         "$lg" run --quiet "$scratch/x.lg" --no-simplify >"$scratch/b" &&
         diff <(cut -c 1-6 "$scratch/a") <(cut -c 1-6 "$scratch/b")
-}
-each_way() { # the same bits
-    (cd "$scratch" && "$lg" run --quiet x.lg --jit=off --threads 1 >one) || return 1
-    for way in '--threads 2 --jit=off' '--threads 3 --jit=off' '--threads 2 --jit=on' '--no-fuse --jit=off'; do
-        # shellcheck disable=SC2086
-        (cd "$scratch" && "$lg" run --quiet x.lg $way >other) && diff "$scratch/one" "$scratch/other" ||
-            return 1
-    done
-    (cd "$scratch" && "$lg" build x.lg -o built >/dev/null && ./built --quiet >other) &&
-        diff "$scratch/one" "$scratch/other"
 }
 scores='sum[c](q[g, h, c]*keys[g, j, c])'
 steps "$scores"
