@@ -99,7 +99,7 @@ static void need_inputs(const found *f, bool *needed) {
     need(needed, f->s.k.x);
     need(needed, f->v->x);
     need(needed, f->dy ? f->dy->x : NULL);
-    need(needed, f->s.has_mask && f->s.whole_mask ? f->s.mask.x : NULL);
+    need(needed, f->s.whole ? f->s.whole->at.x : NULL);
     for (int k = 0; k < f->s.n_bias; k++)
         need(needed, f->s.bias[k].x);
 }
@@ -325,9 +325,10 @@ static lg_node *over_scores(lg_rewrite *W, const found *f, const lg_seen *v, lg_
 
 /* True where a key is seen. */
 static lg_node *mask_of(lg_rewrite *W, const found *f) {
-    lg_node *x = W->map[f->s.mask.x->id];
-    x = f->s.mask_not ? lg_s_elem(W, W->op->not_, 1, &x, f->s.sum->span) : x;
-    return over_scores(W, f, &f->s.mask, x);
+    const lg_strip_mask *mask = f->s.whole;
+    lg_node *x = W->map[mask->at.x->id];
+    x = mask->denied ? lg_s_elem(W, W->op->not_, 1, &x, f->s.sum->span) : x;
+    return over_scores(W, f, &mask->at, x);
 }
 
 static lg_node *bias_of(lg_rewrite *W, const found *f) {
@@ -355,7 +356,7 @@ static lg_attr attributes(const found *f) {
 
 /* Mask and bias behind the n inputs that there are; how many there are then. */
 static int add_marks(lg_rewrite *W, const found *f, lg_node **in, int n, lg_attr *a) {
-    if (f->s.has_mask && f->s.whole_mask) {
+    if (f->s.whole) {
         in[n++] = mask_of(W, f);
         a->p[LG_ATT_FLAGS] |= LG_ATT_HAS_MASK;
     }

@@ -165,20 +165,24 @@ static bool are_opposite(const lg_node *a, const lg_node *b) {
     return true;
 }
 
-/* Does c, denied or not, say what the mask says? */
+/* Does c, denied or not, say what one of the masks says? */
 static bool is_mask(const lg_strip *s, const lg_seen *c, bool denied) {
-    if (!s->has_mask || !same_map(s, &s->mask.m, &c->m))
-        return false;
-    return s->mask_not == denied ? s->mask.x == c->x : are_opposite(s->mask.x, c->x);
+    for (int k = 0; k < s->n_mask; k++) {
+        const lg_seen *m = &s->mask[k].at;
+        if (same_map(s, &m->m, &c->m) &&
+            (s->mask[k].denied == denied ? m->x == c->x : are_opposite(m->x, c->x)))
+            return true;
+    }
+    return false;
 }
 
 static bool take_mask(lg_strip *s, lg_seen c, bool denied) {
     c = condition(s, c, &denied);
-    if (s->has_mask)
-        return is_mask(s, &c, denied);
-    s->has_mask = true;
-    s->mask_not = denied;
-    s->mask = c;
+    if (is_mask(s, &c, denied))
+        return true;
+    if (s->n_mask == LG_STRIP_MASKS)
+        return false;
+    s->mask[s->n_mask++] = (lg_strip_mask){c, denied};
     return true;
 }
 
@@ -255,12 +259,13 @@ static bool exponent(lg_strip *s) {
     lg_seen v = look(s->e->in[0], &m);
     if (v.x->op == s->op->where && !masked(s, &v))
         return false;
+    int outer = s->n_mask;
     lg_seen less = v.x->op == s->op->sub ? input_of(&v, 1) : v;
-    if (v.x->op == s->op->sub && is_row(s, &less)) {
-        s->bare = !s->has_mask && !is_finite(s, &less);
-        v = input_of(&v, 0);
-    }
-    return scores(s, v, 1, 12);
+    bool shifted = v.x->op == s->op->sub && is_row(s, &less);
+    if (!scores(s, shifted ? input_of(&v, 0) : v, 1, 12))
+        return false;
+    s->bare = shifted && s->n_mask > outer && !is_finite(s, &less);
+    return true;
 }
 
 /* ---- bounds ---- */
@@ -380,10 +385,22 @@ static bool bounds(lg_strip *s, lg_seen c, bool denied, int depth) {
     return bound(s, &a);
 }
 
-/* Can the mask leave a query no key? */
+/* Bounds from the masks; false where more than one says more than they do. */
+static bool all_bounds(lg_strip *s) {
+    for (int k = 0; k < s->n_mask; k++) {
+        if (bounds(s, s->mask[k].at, s->mask[k].denied, 8))
+            continue;
+        if (s->whole)
+            return false;
+        s->whole = &s->mask[k];
+    }
+    return true;
+}
+
+/* Can the masks leave a query no key? */
 static bool may_see_nothing(const lg_strip *s) {
-    if (!s->has_mask || s->whole_mask)
-        return s->has_mask;
+    if (!s->n_mask || s->whole)
+        return s->n_mask > 0;
     int64_t queries = space(s)->shape[s->row], keys = space(s)->shape[s->j];
     return (s->has_up && s->up < 0) || (s->has_low && queries - 1 + s->low > keys - 1) ||
            (s->has_up && s->has_low && s->low > s->up);
@@ -481,6 +498,16 @@ static bool is_wider(const lg_strip *s, const lg_seen *c, bool denied) {
     return wider;
 }
 
+/* Does the condition hold wherever there is a probability? */
+static bool holds(const lg_strip *s, lg_seen c, bool denied, int depth) {
+    c = condition(s, c, &denied);
+    if (is_mask(s, &c, denied) || (s->n_mask && is_wider(s, &c, denied)))
+        return true;
+    return depth > 0 && c.x->op == (denied ? s->op->or_ : s->op->and_) &&
+           holds(s, input_of(&c, 0), denied, depth - 1) &&
+           holds(s, input_of(&c, 1), denied, depth - 1);
+}
+
 /* Is it that the sum is not 0 (`denied`: that it is)? */
 static bool is_sum_there(const lg_strip *s, const lg_seen *c, bool denied) {
     if (c->x->op != (denied ? s->op->eq : s->op->ne))
@@ -554,7 +581,7 @@ static bool read_where(lg_strip *s, const lg_seen *v, poly *out, int depth) {
         bool there = is_sum_there(s, &c, denied);
         if (!is_constant(&b, 0) && !(there && is_sum_itself(s, &a) && is_constant(&b, 1)))
             continue;
-        if (!there && !(s->has_mask && (is_mask(s, &c, denied) || is_wider(s, &c, denied))))
+        if (!there && !holds(s, c, denied, 4))
             continue;
         bool done = read(s, a, out, depth - 1);
         s->bare = there ? bare : s->bare;
@@ -806,8 +833,8 @@ bool lg_strip_find(lg_strip *s, lg_node *sum, size_t n, lg_node *const *dot) {
     s->j = summed_axis(sum);
     if (!exponent(s) || !(s->scale > 0 || s->scale < 0) || !isfinite(s->scale))
         return false;
-    if (s->has_mask)
-        s->whole_mask = !bounds(s, s->mask, s->mask_not, 8);
+    if (!all_bounds(s))
+        return false;
     for (size_t i = 0; i < n; i++)
         note(s, dot[i]);
     return !s->bare || !may_see_nothing(s);

@@ -32,7 +32,13 @@ typedef struct {
     double by;     /* what the kernel's result is multiplied by */
 } lg_strip_dot;
 
-enum { LG_STRIP_BIASES = 4 };
+/* What leaves keys to queries. */
+typedef struct {
+    lg_seen at;
+    bool denied; /* it is true of the keys that are left out */
+} lg_strip_mask;
+
+enum { LG_STRIP_BIASES = 4, LG_STRIP_MASKS = 3 };
 typedef struct {
     const lg_known *op;
     lg_node *e, *sum;    /* exponentials and their sums */
@@ -44,9 +50,9 @@ typedef struct {
     lg_seen bias[LG_STRIP_BIASES];
     double bias_by[LG_STRIP_BIASES];
     int n_bias;
-    bool has_mask, whole_mask; /* whole: it must be read, the bounds do not say all */
-    bool mask_not;             /* it is true of the keys that are left out */
-    lg_seen mask;
+    lg_strip_mask mask[LG_STRIP_MASKS]; /* all hold where there is a probability */
+    int n_mask;
+    const lg_strip_mask *whole; /* the one that must be read, as bounds do not say all; or NULL */
     bool bare; /* a query without keys gets no number: its maximum or sum is not replaced */
     bool has_up, has_low;
     int64_t up, low;

@@ -115,8 +115,8 @@ as_where() { # as_where CONDITION: as the softmax under the condition
     train 'f(q, k, v)' "$(one f "$1")"
     "$lg" run --quiet "$scratch/x.lg" >"$scratch/b" && diff "$scratch/a" "$scratch/b"
 }
-by_value() { # by_value NAME SCORE CONDITION
-    by_strips "left out by value, $1" 'f(q, k, v)' "$(chosen f "$2")"
+by_value() { # by_value NAME SCORE CONDITION [WEIGHTS]
+    by_strips "left out by value, $1" 'f(q, k, v)' "$(chosen f "$2" "${4:-}")"
     check "left out by value, $1: in every way" each_way
     check "left out by value, $1: as where" as_where "$3"
 }
@@ -127,6 +127,10 @@ by_value 'queries without keys' 'if j >= i - 2 then -inf else s[b, h, i, j]' 'j 
 by_value 'a pattern' 'if not ((i + j) % 3 != 1) then -inf else s[b, h, i, j]' '(i + j) % 3 != 1'
 by_value padding 'if j % 7 == 3 then -inf else s[b, h, i, j]' 'j % 7 != 3'
 by_value 'padding, causal' 'if j % 7 == 3 or j > i then -inf else s[b, h, i, j]' 'j % 7 != 3 and j <= i'
+by_value 'one choice in another' 'if j % 7 == 3 then -inf else if j > i then -inf else s[b, h, i, j]' \
+    'j % 7 != 3 and j <= i'
+by_value 'a choice under a condition' 'if j % 7 == 3 then -inf else s[b, h, i, j]' \
+    'j % 7 != 3 and j <= i' 'softmax[j where j <= i](m[b, h, i, j])'
 train 'f(q, k, v)' "$(chosen f 'if j > i then -1e9 else s[b, h, i, j]')"
 check 'a number instead of -inf: stored' stored
 
