@@ -47,6 +47,7 @@ typedef struct {
     bool gathers, replaces; /* some step may fail; some writes over an input */
     bool passed_fails;      /* some step that was passed over may fail */
     bool flows;             /* some step reads what another made */
+    bool meets;             /* some step is for all threads anyway */
     bool shared, packed;    /* the last step is for all threads; a right operand is packed first */
     double bytes, cost, gain; /* of what is written; ns of the steps, and saved by them */
 } stretch;
@@ -253,6 +254,7 @@ static bool take(stretch *x, int k) {
     x->gain += gain;
     x->cost += t->cost;
     x->shared = !t->serial;
+    x->meets = x->meets || !t->serial;
     x->packed = x->packed || packs(t, blocks_of(x));
     x->unit = c.unit;
     x->gathers = x->gathers || fails;
@@ -271,7 +273,7 @@ static void attempt(stretch *x, int k, int64_t rows) {
     x->unit = 1;
     x->n = x->passed = 0;
     x->gathers = x->replaces = x->flows = x->passed_fails = false;
-    x->shared = x->packed = false;
+    x->meets = x->shared = x->packed = false;
     x->bytes = x->cost = x->gain = 0;
     for (; k < n && x->n < MOST_STEPS && x->passed <= MOST_PASSED; k++) {
         if (take(x, k))
@@ -282,6 +284,7 @@ static void attempt(stretch *x, int k, int64_t rows) {
         x->passed_fails = x->passed_fails || may_fail(&x->s->step.at[k]);
         x->passed++;
     }
+    x->gain -= x->meets ? 0 : MEETING_NS; /* one thread would do all of it without any */
     x->gain = x->flows && x->gain > LEAST_GAIN * x->cost ? x->gain : 0;
 }
 

@@ -170,6 +170,8 @@ int main(void) {
     test(&(net){.batch = 96, .in = 33, .wide = 130, .out = 17, .norm = true, .update = true}, 4,
          MOST);
     test(&(net){.batch = 7, .in = 33, .wide = 130, .out = 17, .update = true}, 0, MOST);
+    /* one thread has done all of it before others have come */
+    test(&(net){.batch = 32, .in = 3, .wide = 16, .out = 2}, 0, 0);
     found f = test(&(net){.batch = 64, .in = 96, .wide = 128, .out = 10, .f64 = true}, 2, MOST);
     check(f.packed > 0, "a right operand is packed once for all blocks");
     f = test(&(net){.batch = 768, .in = 24, .wide = 512, .out = 12, .sums = true}, 2, MOST);
