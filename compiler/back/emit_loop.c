@@ -882,12 +882,19 @@ static void full_rows(writer *w, body *b, int depth) {
     lg_buf_printf(w->out, "}\n");
 }
 
+/* Are all parts of n elements of the same size, which is known? Then compilers need not ask. */
+static bool all_whole(const writer *w, int64_t n, int64_t part) {
+    return !w->open && part > 0 && n % part == 0;
+}
+
 static void full_columns(writer *w, body *b, int depth) {
+    bool whole = !w->k->split && all_whole(w, w->k->n_i, w->k->ib);
     b->kept = "(i - c) * no + q + j - o0";
     indent(w, depth);
     lg_buf_printf(w->out, "for (int64_t c = i0; c < i1; c += IB) {\n");
     indent(w, depth + 1);
-    lg_buf_printf(w->out, "int64_t ni = i1 - c < IB ? i1 - c : IB;\n");
+    lg_buf_printf(w->out,
+                  whole ? "const int64_t ni = IB;\n" : "int64_t ni = i1 - c < IB ? i1 - c : IB;\n");
     draw_arrays(w, b->level, false, "o0, no, c, ni", depth + 1);
     indent(w, depth + 1);
     lg_buf_printf(w->out, "for (int64_t i = c; i < c + ni; i++) {\n");
@@ -993,8 +1000,11 @@ static void tile(writer *w) {
     } else {
         lg_buf_printf(w->out, "        int64_t t = u;\n");
     }
-    lg_buf_printf(w->out, "        int64_t o0 = t * OB, o1 = o0 + OB < NO ? o0 + OB : NO, "
-                          "no = o1 - o0;\n");
+    if (all_whole(w, k->n_o, k->ob))
+        lg_buf_printf(w->out, "        const int64_t o0 = t * OB, no = OB, o1 = o0 + no;\n");
+    else
+        lg_buf_printf(w->out, "        int64_t o0 = t * OB, o1 = o0 + OB < NO ? o0 + OB : NO, "
+                              "no = o1 - o0;\n");
     if (w->shape == ROWS) {
         lg_buf_printf(w->out, "        for (int64_t o = o0; o < o1; o++) {\n");
         declare_row(w, 3);
