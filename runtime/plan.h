@@ -12,6 +12,13 @@ typedef struct lg_fault {
     lg_span at;
     int64_t row; /* first axis index, or -1 */
 } lg_fault;
+static inline void lg_fault_clear(lg_fault *f) {
+    f->set = false;
+    f->code = NULL;
+    f->text[0] = 0;
+    f->at = (lg_span){0, 0, 0};
+    f->row = -1;
+}
 bool lg_fault_set(lg_fault *f, const lg_node *n, const char *code, int64_t row, const char *fmt, ...)
     LG_PRINTF(5, 6); /* always returns false */
 

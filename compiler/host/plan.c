@@ -477,7 +477,8 @@ static bool run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields, l
 }
 
 bool lg_step_plan_run(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields) {
-    lg_fault fault = {.row = -1};
+    lg_fault fault; /* it is large: its text stays as it is until there is one */
+    lg_fault_clear(&fault);
     if (run(T, p, fields, &fault)) {
         for (size_t i = 0; p->eval && i < p->b->result.n; i++) {
             const lg_result *r = &p->b->result.at[i];

@@ -327,8 +327,7 @@ static bool take_step(lg_train *T, lg_tensor *const *const *fields, const int64_
     return lg_host_ok(T->E);
 }
 
-static void advance(lg_train *T) {
-    int64_t an_epoch = steps_an_epoch(T);
+static void advance(lg_train *T, int64_t an_epoch) {
     T->step++;
     T->run_step++;
     T->epoch += an_epoch > 0 && T->step % an_epoch == 0;
@@ -486,8 +485,9 @@ static bool run_steps(lg_train *T, const pauses *between) {
         ok = ok && one_step(T, &b, rows);
         if (!ok)
             break;
-        advance(T);
-        bool epoch_ends = an_epoch > 0 && T->step % an_epoch == 0;
+        int64_t epoch = T->epoch;
+        advance(T, an_epoch);
+        bool epoch_ends = T->epoch > epoch;
         bool last = T->step == T->steps || T->stopped || lg_host_signal,
              final = T->phase_no + 1 >= T->n_phases;
         ok = run_evals(T, between, epoch_ends, last && !lg_host_signal && final) &&
@@ -564,7 +564,7 @@ bool lg_train_begin(lg_train *T) {
 bool lg_train_step_by_hand(lg_train *T, lg_tensor *const *const *fields, const int64_t *rows) {
     bool ok = take_step(T, fields, rows);
     if (ok)
-        advance(T);
+        advance(T, steps_an_epoch(T));
     return ok;
 }
 
