@@ -14,7 +14,9 @@ enum {
     LG_NEAR = 1 << 18, /* bytes of operands that stay in a cache beside those that are packed */
     MAX_MR = 8,
     PAD = 32,
-    STRIPS = 4 /* of a transposed operand that are packed at once */
+    STRIPS = 4,     /* of a transposed operand that are packed at once */
+    FEW_PANELS = 8, /* for which it is not packed */
+    PAGE = 4096
 };
 
 /* An operand of a product of codes. */

@@ -98,6 +98,14 @@ static TARGET void TILE(pack_a)(const REAL *a, int64_t a_m, int64_t a_k, int64_t
     }
 }
 
+/* Is a copied into strips for k of its columns and so many panels? Rows of a^T that lie side by
+ * side can be read as they lie, which takes longer for each panel, but not for a few of them: those
+ * cost less than the copy. Columns whole pages apart would share a few places of the cache. */
+static inline bool TILE(copies)(const lg_product *p, int64_t k, int64_t panels) {
+    bool lies = p->a_m == 1 && p->a_k * (int64_t)sizeof(REAL) % PAGE;
+    return p->a_k != 1 && k > 1 && !(lies && panels <= FEW_PANELS);
+}
+
 /* n rows of a, k columns of each, as they lie in memory. */
 static lg_ahead TILE(of_a)(const lg_product *p, const REAL *a, int64_t n, int64_t k) {
     const int64_t size = sizeof *a;
@@ -141,8 +149,9 @@ static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b,
                               int64_t k, bool pack, bool far, lg_ahead next) {
     const REAL *bk = b + k0 * p->b_k + n[0] * p->b_n;
     int64_t whole = (n[1] - n[0]) / TILE(NR) * TILE(NR);
-    bool own = p->a_k != 1 && k > 1;
-    int64_t panels = (n[1] - n[0] + TILE(NR) - 1) / TILE(NR), all = own ? STRIPS * MR : MR;
+    int64_t panels = (n[1] - n[0] + TILE(NR) - 1) / TILE(NR);
+    bool across = p->a_k != 1 && k > 1, own = TILE(copies)(p, k, panels);
+    int64_t all = across ? STRIPS * MR : MR;
     int64_t next_tile = next.rows / ((m[1] - m[0] + MR - 1) / MR * panels) + 1, strip_tile = 0;
     lg_ahead strips = {0};
     if (pack)
@@ -155,7 +164,7 @@ static TARGET void TILE(step)(const lg_product *p, const REAL *a, const REAL *b,
         const REAL *strip = a + i * p->a_m + k0 * p->a_k;
         if (own && nth == 0)
             TILE(pack_a)(strip, p->a_m, p->a_k, k, left < all ? left : all, pa);
-        if (far && left > all && (!own || nth == 0)) {
+        if (far && left > all && (!across || nth == 0)) {
             strips = TILE(of_a)(p, strip + all * p->a_m, left - all < all ? left - all : all, k);
             strip_tile = strips.rows / (all / MR * panels) + 1;
         }

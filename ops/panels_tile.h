@@ -23,7 +23,7 @@ static TARGET void TILE(to_panels)(const lg_product *p, const void *bv, void *to
 static TARGET void TILE(panel_step)(const lg_product *p, const REAL *a, const REAL *panels, REAL *y,
                                     REAL *pa, const int64_t m[2], const int64_t n[2], int64_t k0,
                                     int64_t k) {
-    bool own = p->a_k != 1 && k > 1;
+    bool own = TILE(copies)(p, k, (n[1] - n[0] + TILE(NR) - 1) / TILE(NR));
     for (int64_t i = m[0]; i < m[1]; i += MR) {
         int mr = m[1] - i < MR ? (int)(m[1] - i) : MR;
         int64_t nth = (i - m[0]) / MR % STRIPS, left = m[1] - i;

@@ -264,6 +264,45 @@ static void test_products(void) {
                             1 + (int)k % 3);
 }
 
+/* y = a @ b for a that lies as a^T [k, m], once by blocks and once by packed panels, has the bits
+ * of a that lies as it is: few columns and many, strips that are not full, rows of whole pages. */
+static bool lies_alike(lg_dtype t, int64_t m, int64_t n, int64_t k) {
+    size_t size = lg_dtype_size(t), ny = (size_t)(m * n) * size;
+    char *a = lg_alloc((size_t)(m * k) * size), *b = lg_alloc((size_t)(k * n) * size);
+    char *turned = lg_alloc((size_t)(m * k) * size), *y = lg_alloc(3 * ny);
+    for (int64_t i = 0; i < m * k; i++) {
+        lg_set_f64(t, a, (size_t)i, rand() / (double)RAND_MAX - 0.5);
+        lg_set_f64(t, turned, (size_t)(i % k * m + i / k), lg_get_f64(t, a, (size_t)i));
+    }
+    for (int64_t i = 0; i < k * n; i++)
+        lg_set_f64(t, b, (size_t)i, rand() / (double)RAND_MAX - 0.5);
+    lg_product p = {.type = t, .batch = 1, .m = m, .n = n, .k = k, .b_k = n, .b_n = 1}, q;
+    p.a_m = k;
+    p.a_k = 1;
+    q = p;
+    q.a_m = 1;
+    q.a_k = m;
+    void *room = lg_alloc(lg_gemm_scratch(&p)), *panels = lg_alloc(lg_gemm_panels(&q));
+    lg_gemm(&p, a, b, y, room, 0, 1);
+    lg_gemm(&q, turned, b, y + ny, room, 0, 1);
+    lg_gemm_pack(&q, b, panels, 0, 1);
+    lg_gemm_by_panels(&q, turned, panels, y + 2 * ny, room, 0, m);
+    bool ok = memcmp(y, y + ny, ny) == 0 && memcmp(y, y + 2 * ny, ny) == 0;
+    void *made[] = {a, b, turned, y, room, panels};
+    for (size_t i = 0; i < LG_COUNT(made); i++)
+        lg_free(made[i]);
+    return ok;
+}
+
+static void test_turned_bits(void) {
+    static const int64_t sizes[][3] = {{30, 10, 32},   {64, 128, 40},   {67, 256, 300},
+                                       {67, 257, 300}, {1024, 33, 260}, {96, 600, 520}};
+    for (size_t k = 0; k < LG_COUNT(sizes); k++)
+        for (int wide = 0; wide < 2; wide++)
+            check(lies_alike(wide ? LG_F64 : LG_F32, sizes[k][0], sizes[k][1], sizes[k][2]),
+                  "how a lies changes no bit");
+}
+
 static void test_batched_dot(void) {
     enum { B = 3, H = 2, T = 5, K = 4 };
     float *q = numbers(B * T * H * K), *y = numbers(B * H * T * T);
@@ -476,6 +515,7 @@ int main(void) {
     test_empty();
     test_softmax();
     test_products();
+    test_turned_bits();
     test_batched_dot();
     test_donation();
     test_swap();
