@@ -2,6 +2,7 @@
 """The benchmarks in PyTorch, for run.py --peers: torch_jobs.py NAME THREADS [compile]."""
 import os
 import sys
+import warnings
 
 NAME, THREADS, COMPILE = sys.argv[1], int(sys.argv[2]), "compile" in sys.argv[3:]
 for v in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -321,7 +322,21 @@ def matvec(t):
 
     @torch.no_grad()
     def step():
-        return product(x, w)[0, :8].float().abs().sum()
+        return product(x, w)[0, :8].abs().sum()
+    return step
+
+
+def matvec_int8():
+    """Weights in bytes, the vector made bytes in each call; its own kernels, so nothing is compiled."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    layer = torch.nn.Linear(4096, 4096, bias=False)
+    layer.weight.data = sym(1, 1 / 64, 4096, 4096)
+    net = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(layer), {torch.nn.Linear}, dtype=torch.qint8)
+    x = sym(2, 1.0, 1, 4096)
+
+    @torch.no_grad()
+    def step():
+        return net(x)[0, :8].abs().sum()
     return step
 
 
@@ -329,7 +344,7 @@ JOBS = dict(mlp_tiny=mlp_tiny, mlp_digits=mlp_digits, mlp_mnist=mlp_mnist, lenet
             gpt_small=gpt_small, gpt_medium=gpt_medium, lstm=lstm, rnn_scan=rnn_scan, softmax_ce=softmax_ce,
             layernorm=layernorm, bias_gelu=bias_gelu, adamw_25m=adamw_25m, hvp=hvp,
             per_sample_grad=per_sample_grad, gpt_decode=gpt_decode, matvec_f32=lambda: matvec(torch.float32),
-            matvec_bf16=lambda: matvec(torch.bfloat16))
+            matvec_bf16=lambda: matvec(torch.bfloat16), matvec_int8=matvec_int8)
 
 
 if __name__ == "__main__":
