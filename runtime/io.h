@@ -255,11 +255,12 @@ typedef struct {
     FILE *out;  /* NULL: stderr */
     bool quiet; /* nothing at all */
     int width;  /* columns; 0: the terminal's, and plain lines when there is none */
+    /* Adds what is shown behind the numbers; asked for when something is drawn. May be NULL. */
+    void (*text)(const void *ctx, lg_buf *to);
+    const void *ctx;
 } lg_progress_opts;
 void lg_progress_begin(const char *label, int64_t total, const lg_progress_opts *opts);
-/* `done` of the total are done; `text` (may be NULL) is shown behind the bar. */
-void lg_progress_step(int64_t done, const char *text);
-bool lg_progress_on(void); /* between begin and end, and not quiet: else no text is wanted */
+void lg_progress_step(int64_t done); /* so many of the total are done */
 void lg_progress_hide(void); /* before something else is printed; the next step redraws */
 void lg_progress_end(void);  /* leaves the last state standing */
 #endif

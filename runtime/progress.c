@@ -16,7 +16,9 @@ static struct {
     bool on, terminal, colour, drawn;
     FILE *out;
     int width;
-    char label[40], text[TEXT];
+    char label[40];
+    void (*text)(const void *ctx, lg_buf *to);
+    const void *ctx;
     int64_t total, done;
     double began, last;
     int64_t last_done; /* of the last plain line, -1: none yet */
@@ -59,6 +61,8 @@ void lg_progress_begin(const char *label, int64_t total, const lg_progress_opts 
     bar.colour = bar.terminal && !(no_colour && *no_colour);
     bar.total = total > 0 ? total : 0;
     bar.last_done = -1;
+    bar.text = opts ? opts->text : NULL;
+    bar.ctx = opts ? opts->ctx : NULL;
     bar.began = now();
     bar.last = bar.terminal ? bar.began - REDRAW : bar.began; /* a short run is one line */
     copy(bar.label, sizeof bar.label, label);
@@ -73,6 +77,17 @@ static void put_time(lg_buf *b, double seconds) {
         lg_buf_printf(b, "%02lld:%02lld", s / 60, s % 60);
 }
 
+static void put_text(lg_buf *b) {
+    lg_buf text = {0};
+    char shown[TEXT];
+    if (bar.text)
+        bar.text(bar.ctx, &text);
+    copy(shown, sizeof shown, text.at);
+    if (*shown)
+        lg_buf_printf(b, "  %s", shown);
+    lg_buf_free(&text);
+}
+
 static void put_numbers(lg_buf *b, double spent) {
     double rate = spent > 0 ? (double)bar.done / spent : 0;
     lg_buf_printf(b, "%lld", (long long)bar.done);
@@ -85,8 +100,7 @@ static void put_numbers(lg_buf *b, double spent) {
         put_time(b, (double)(bar.total - bar.done) / rate);
     }
     lg_buf_printf(b, rate >= 100 ? "  %.0f/s" : "  %.3g/s", rate);
-    if (*bar.text)
-        lg_buf_printf(b, "  %s", bar.text);
+    put_text(b);
 }
 
 static void put_bar(lg_buf *b) {
@@ -130,12 +144,8 @@ static void draw(double t) {
     bar.last_done = bar.done;
 }
 
-bool lg_progress_on(void) {
-    return bar.on;
-}
-
 /* The last step is left to lg_progress_end: evaluations of it are still to come. */
-void lg_progress_step(int64_t done, const char *text) {
+void lg_progress_step(int64_t done) {
     if (!bar.on)
         return;
     bar.done = done < 0 ? 0 : bar.total && done > bar.total ? bar.total : done;
@@ -144,8 +154,6 @@ void lg_progress_step(int64_t done, const char *text) {
     if (due && !bar.terminal && bar.last_done >= 0) /* the longer it takes, the rarer */
         due = bar.total ? (bar.done - bar.last_done) * MOST_LINES >= bar.total
                         : t - bar.last >= (t - bar.began) / 4;
-    if (text)
-        copy(bar.text, sizeof bar.text, text); /* any step may turn out to be the last */
     if (due && (bar.terminal || bar.done != bar.last_done))
         draw(t);
 }

@@ -289,7 +289,7 @@ static void show(progress *p, const lg_aot *a, size_t begun) {
         lg_progress_begin("compiling kernels", (int64_t)a->job.n, NULL);
     }
     if (p->on)
-        lg_progress_step(done, NULL);
+        lg_progress_step(done);
 }
 
 /* ---- a signal ends compilers and removes their files before it ends the build ---- */

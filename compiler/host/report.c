@@ -263,25 +263,20 @@ void lg_train_begin_report(lg_train *T, lg_step_plan *p) {
     fprintf(stderr, "seed %llu, %lld steps\n", (unsigned long long)T->seed, (long long)T->steps);
 }
 
-/* The newest loss and measurements beside the count of steps. */
-static void show_progress(lg_train *T, int64_t done) {
-    if (!lg_progress_on())
-        return;
-    lg_buf text = {0};
+void lg_train_newest(const void *train, lg_buf *text) {
+    const lg_train *T = train;
     for (size_t i = 0; i < T->series.n; i++) {
         const lg_series *s = &T->series.at[i];
         bool shown = s->values.n && (s->eval || !strcmp(s->name, "loss"));
         if (shown && isfinite(s->values.at[s->values.n - 1]))
-            lg_buf_printf(&text, "%s%s %.4g", text.n ? "  " : "", s->name,
+            lg_buf_printf(text, "%s%s %.4g", text->n ? "  " : "", s->name,
                           s->values.at[s->values.n - 1]);
     }
-    lg_progress_step(done, text.at);
-    lg_buf_free(&text);
 }
 
 void lg_train_log_step(lg_train *T, double loss, bool is_eval) {
     if (!T->H->trial)
-        show_progress(T, is_eval ? T->step : T->step + 1);
+        lg_progress_step(is_eval ? T->step : T->step + 1);
     lg_log *l = T->H->log;
     if (!l)
         return;

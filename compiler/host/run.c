@@ -449,7 +449,8 @@ static bool phase_length(lg_train *T) {
 
 /* Before the first step: the plans that a limit is held against, and what the user is told. */
 static bool open_phase(lg_train *T, const int64_t *rows) {
-    lg_progress_opts po = {.quiet = T->H->o.quiet || T->H->trial};
+    lg_progress_opts po = {
+        .quiet = T->H->o.quiet || T->H->trial, .text = lg_train_newest, .ctx = T};
     lg_step_plan *p = lg_step_plan_for(T, NULL, NULL, rows, false, 0);
     bool ok = p && (!all_plans_first(T) || rehearse(T));
     if (ok)

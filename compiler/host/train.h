@@ -322,6 +322,8 @@ bool lg_train_fits_save(lg_build *b); /* false after reporting: another model or
 /* ---- report.c ---- */
 void lg_train_begin_report(lg_train *T, lg_step_plan *p);
 void lg_train_log_step(lg_train *T, double loss, bool is_eval);
+/* Adds the newest loss and measurements of a train to `text`, for its progress (lg_progress_opts). */
+void lg_train_newest(const void *train, lg_buf *text);
 void lg_train_nonfinite(lg_train *T, lg_step_plan *p, lg_tensor *const *const *fields, double loss);
 void lg_train_end_report(lg_train *T);
 /* result.c */
