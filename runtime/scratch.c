@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #endif
 
-enum { MOST = 64, SETTLED_S = 60, FORGOTTEN_S = 86400 };
+enum { MOST = 64, MOST_TRIES = 100, SETTLED_S = 60, FORGOTTEN_S = 86400 };
 static const char prefix[] = "lossgraph-", letters[] = "XXXXXX", lock_name[] = "lock";
 
 static struct {
@@ -56,13 +56,18 @@ static void remove_files(int dir) {
     unlinkat(dir, lock_name, 0);
 }
 
+/* A compiler that was just killed may still be making a file: then once more. */
 static void remove_directory(const char *path) {
+    const struct timespec pause = {0, 1000000};
     int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return;
     remove_files(dir);
+    for (int k = 0; k < MOST_TRIES && rmdir(path) < 0 && errno == ENOTEMPTY; k++) {
+        nanosleep(&pause, NULL);
+        remove_files(dir);
+    }
     close(dir);
-    rmdir(path);
 }
 
 static void remove_all(void) {
